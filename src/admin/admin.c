@@ -1,0 +1,241 @@
+/* admin.c - see admin.h. Each LARDER subcommand is a row: word, arguments, help, handler. */
+#include "admin/admin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/loop.h"
+#include "resp/write.h"
+#include "upstream/pool.h"
+
+#ifndef LARDER_VERSION
+#define LARDER_VERSION "unknown"
+#endif
+
+struct admin {
+    struct loop *loop;
+    struct pool *pool;
+    struct clients *clients;
+    const struct settings *settings;
+    uint64_t started_ms;
+};
+
+struct admin *admin_new(struct loop *loop, struct pool *pool, const struct settings *settings)
+{
+    struct admin *a = must_calloc(1, sizeof *a);
+
+    *a = (struct admin){.loop = loop,
+                        .pool = pool,
+                        .settings = settings,
+                        .started_ms = loop_now_ms(loop)};
+    return a;
+}
+
+void admin_watch(struct admin *a, struct clients *clients)
+{
+    a->clients = clients;
+}
+
+void admin_resettle(struct admin *a, const struct settings *settings)
+{
+    a->settings = settings;
+}
+
+void admin_free(struct admin *a)
+{
+    free(a);
+}
+
+/* ---- counters ---- */
+
+static size_t all_counters(const struct admin *a, struct counter_set sets[2])
+{
+    sets[0] = clients_counters(a->clients);
+    sets[1] = pool_counters(a->pool);
+    return 2;
+}
+
+static void put_counters(const struct admin *a, const char *separator, struct buffer *out)
+{
+    struct counter_set sets[2];
+    size_t n = all_counters(a, sets);
+
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < sets[i].count; k++)
+            buffer_printf(out, "%s_%s:%llu%s", sets[i].room, sets[i].rows[k].name,
+                          (unsigned long long)counter_value(&sets[i], k), separator);
+    }
+}
+
+/* LARDER STATS: a map of name to number; with HELP, of name to what it counts. */
+static void stats(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                  struct buffer *out)
+{
+    bool help = argc > 2 && slice_is(argv[2], "HELP");
+    struct counter_set sets[2];
+    size_t n = all_counters(a, sets), rows = 0;
+    char name[96];
+
+    for (size_t i = 0; i < n; i++)
+        rows += sets[i].count;
+    write_map(out, proto, rows);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < sets[i].count; k++) {
+            (void)snprintf(name, sizeof name, "%s_%s", sets[i].room, sets[i].rows[k].name);
+            write_bulk(out, slice_str(name));
+            if (help)
+                write_bulk(out, slice_str(sets[i].rows[k].help));
+            else
+                write_int(out, (int64_t)counter_value(&sets[i], k));
+        }
+    }
+}
+
+/* ---- tables ---- */
+
+static void clients_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                          struct buffer *out)
+{
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    clients_describe(a->clients, &text);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
+static void link_row(void *context, const struct link_view *v)
+{
+    buffer_printf(context,
+                  "link=%llu state=%s user=%s resp=%d db=%d upstream-id=%llu age-ms=%llu "
+                  "idle-ms=%llu waiting=%u unsent=%zu stalled=%d streaming=%d\n",
+                  (unsigned long long)v->number, v->state, v->user, v->proto, v->db,
+                  (unsigned long long)v->id, (unsigned long long)v->age_ms,
+                  (unsigned long long)v->idle_ms, v->waiting, v->unsent, v->stalled, v->streaming);
+}
+
+static void put_links(struct admin *a, struct buffer *out)
+{
+    const char *trouble = pool_trouble(a->pool);
+
+    buffer_printf(out, "upstream=%s trouble=%s\n", pool_address(a->pool), trouble);
+    pool_each_link(a->pool, out, link_row);
+}
+
+static void links_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                        struct buffer *out)
+{
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    put_links(a, &text);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
+static void setting_row(void *context, const char *section, const char *name, const char *value,
+                        bool reloadable, const char *help)
+{
+    (void)help;
+    buffer_printf(context, "[%s] %s = %s%s\n", section, name, value,
+                  reloadable ? "" : " (restart to change)");
+}
+
+static void settings_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                           struct buffer *out)
+{
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    settings_each(a->settings, &text, setting_row);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
+/* ---- the console ---- */
+
+static void help(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                 struct buffer *out);
+
+struct subcommand {
+    const char *word;
+    uint32_t most; /* arguments behind the word */
+    const char *usage, *help;
+    void (*serve)(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                  struct buffer *out);
+};
+
+static const struct subcommand subcommands[] = {
+    {"CLIENTS", 0, "CLIENTS", "Every client, a line each as CLIENT LIST has it.", clients_table},
+    {"HELP", 0, "HELP", "Prints this help.", help},
+    {"LINKS", 0, "LINKS", "The connections to the upstream, a line each.", links_table},
+    {"SETTINGS", 0, "SETTINGS", "The settings in force, secrets masked.", settings_table},
+    {"STATS", 1, "STATS [HELP]", "What larder counts; with HELP, what each counter means.", stats},
+};
+
+static void help(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                 struct buffer *out)
+{
+    char line[160];
+
+    (void)a;
+    (void)argv;
+    (void)argc;
+    (void)proto;
+    write_array(out, 1 + 2 * ARRAY_LEN(subcommands));
+    write_status(out, "LARDER <subcommand> [<arg> ...]. Subcommands are:");
+    for (size_t i = 0; i < ARRAY_LEN(subcommands); i++) {
+        write_status(out, subcommands[i].usage);
+        (void)snprintf(line, sizeof line, "    %s", subcommands[i].help);
+        write_status(out, line);
+    }
+}
+
+static void on_command(void *context, const struct slice *argv, uint32_t argc, int proto,
+                       struct buffer *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(subcommands); i++) {
+        const struct subcommand *s = &subcommands[i];
+
+        if (!slice_is(argv[1], s->word))
+            continue;
+        if (argc - 2 > s->most)
+            write_error(out, "ERR wrong number of arguments for 'larder|%s' command", s->word);
+        else
+            s->serve(context, argv, argc, proto, out);
+        return;
+    }
+    write_error(out, "ERR unknown subcommand '%.*s'. Try LARDER HELP.",
+                (int)(argv[1].n < 128 ? argv[1].n : 128), argv[1].p);
+}
+
+static void on_info(void *context, struct buffer *out)
+{
+    const struct admin *a = context;
+
+    buffer_printf(out, "# Larder\r\nlarder_version:%s\r\nlarder_process_id:%d\r\n", LARDER_VERSION,
+                  (int)getpid());
+    buffer_printf(out, "larder_uptime_in_seconds:%llu\r\n",
+                  (unsigned long long)(loop_now_ms(a->loop) - a->started_ms) / 1000);
+    buffer_printf(out, "larder_upstream:%s\r\nlarder_upstream_trouble:%s\r\n", pool_address(a->pool),
+                  pool_trouble(a->pool));
+    buffer_printf(out, "larder_connected_clients:%zu\r\n", clients_count(a->clients));
+    put_counters(a, "\r\n", out);
+}
+
+struct console admin_console(struct admin *a)
+{
+    return (struct console){a, on_command, on_info};
+}
+
+void admin_dump(struct admin *a, struct buffer *out)
+{
+    clients_describe(a->clients, out);
+    put_links(a, out);
+    put_counters(a, "\n", out);
+}

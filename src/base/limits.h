@@ -1,0 +1,50 @@
+/* limits.h - every bound that is not a setting: a name with its unit, a number, and why. */
+#ifndef LARDER_BASE_LIMITS_H
+#define LARDER_BASE_LIMITS_H
+
+#include <stdint.h>
+
+/* One recv of a socket takes at most this: enough for a deep pipeline or several large replies in
+ * one system call, small enough to stay in the second-level cache. */
+#define READ_BYTES (256u * 1024u)
+
+/* A request larger than this is not collected but streamed upstream on a lent link. */
+#define LARGE_REQUEST_BYTES (1024u * 1024u)
+
+/* A reply larger than this is not collected but passed on as it comes. */
+#define LARGE_REPLY_BYTES (64u * 1024u)
+
+/* A reply that larder must see whole (INFO, HELLO, EXEC's head) is collected up to this. */
+#define WHOLE_REPLY_BYTES (4u * 1024u * 1024u)
+
+/* Redis' PROTO_INLINE_MAX_SIZE: an inline request, or the line of a `*` or `$`. */
+#define LINE_BYTES (64u * 1024u)
+
+/* A reply's `+` or `-` line: error texts of scripts and CLIENT INFO lines are long, but no server
+ * sends such a one; past it the upstream babbles. */
+#define REPLY_LINE_BYTES (64u * 1024u * 1024u)
+
+/* Any other line of a reply, with type and CR LF: a number, and the longest double has 25 bytes. */
+#define REPLY_HEADER_BYTES 64u
+
+/* One bulk of a reply (Redis' proto-max-bulk-len is 512 MB unless raised), and the elements of one
+ * aggregate and of a whole reply: the last keeps the count of what is to come from overflowing. */
+#define REPLY_BULK_BYTES    (UINT64_C(4) * 1024 * 1024 * 1024)
+#define REPLY_AGGREGATE_MAX INT32_MAX
+#define REPLY_ELEMENTS_MAX  (UINT64_C(1) << 62)
+
+/* What Redis allows a client that has not logged in (CVE-2021-32675). */
+#define UNAUTH_ARGS       10u
+#define UNAUTH_BULK_BYTES 16384u
+
+/* A link whose unsent requests reach this takes no more until upstream has taken some. */
+#define LINK_OUT_BYTES (4u * 1024u * 1024u)
+
+/* A client with that many unsent bytes no longer makes upstream hurry for it: the link that
+ * streams to it waits, if nobody else waits behind it there. */
+#define CLIENT_OUT_PAUSE_BYTES (256u * 1024u)
+
+/* The same towards the upstream: a request streamed on a lent link waits at so many unsent bytes. */
+#define LINK_STREAM_BYTES (256u * 1024u)
+
+#endif

@@ -1,0 +1,600 @@
+/* client.c - the life of a connection: accept, read, wait, wake, close, bury.
+ *
+ *      accept -> open --client_end()--> ending (serves no more, sends what it owes) --+
+ *                  |                                                                   |
+ *                  +----------------------- client_close(why) -------------------------+
+ *                                                |
+ *                            shade (replies are still due on links) --> buried --> freed
+ *
+ * A client that leaves with replies due stays as a shade until they have come: they are taken in its
+ * name and dropped, so that nobody else's are shifted. Callbacks never free; the beat buries. */
+#include "client/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/address.h"
+#include "net/loop.h"
+#include "resp/write.h"
+
+#define IN_WAIT_BYTES  (64u * 1024u) /* read ahead while a client waits; the rest stays in the socket */
+#define SERVES_A_TURN  512u          /* clients that the beat serves before the sockets are looked at again */
+#define SWEEP_MS       1000u
+
+static const struct stream_ops client_stream_ops;
+
+static void on_sweep(void *context);
+static void on_pause_over(void *context);
+
+struct clients *clients_new(struct loop *loop, struct pool *pool,
+                            const struct larder_settings *settings, const struct console *console)
+{
+    struct clients *all = must_calloc(1, sizeof *all);
+
+    all->loop = loop;
+    all->pool = pool;
+    all->console = console;
+    list_init(&all->open);
+    list_init(&all->shades);
+    list_init(&all->work);
+    list_init(&all->buried);
+    list_init(&all->spare_exchanges);
+    all->pause_timer = timer_new(loop, on_pause_over, all);
+    all->sweep = timer_new(loop, on_sweep, all);
+    clients_resettle(all, settings);
+    return all;
+}
+
+void clients_resettle(struct clients *all, const struct larder_settings *settings)
+{
+    all->settings = settings;
+    all->refused_flags = settings->admin_commands == SET_ADMIN_ALLOW ? 0 : CF_ADMIN;
+    if (settings->client_idle_timeout > 0)
+        timer_start(all->sweep, SWEEP_MS);
+}
+
+uint64_t client_now(const struct client *c)
+{
+    return loop_now_ms(c->all->loop);
+}
+
+static bool keeps_state(const struct client *c)
+{
+    return c->mode != MODE_PLAIN || (c->more != NULL && c->more->sub.link != NULL);
+}
+
+/* ---- sessions ---- */
+
+static void on_wake(struct lane_waiter *w)
+{
+    client_wake(CONTAINER_OF(w, struct session, waiter)->client);
+}
+
+struct session *client_session(struct client *c)
+{
+    struct session *m = c->more;
+
+    if (LIKELY(m != NULL))
+        return m;
+    m = c->more = must_calloc(1, sizeof *m);
+    m->client = c;
+    m->waiter.wake = on_wake;
+    list_init(&m->waiter.node);
+    m->loan.ops = &session_loan_ops;
+    m->sub.ops = &session_sub_ops;
+    m->muted.ops = &muted_asker_ops;
+    return m;
+}
+
+static void session_free(struct session *m)
+{
+    if (m == NULL)
+        return;
+    while (m->held_first != NULL) {
+        struct held *h = m->held_first;
+
+        m->held_first = h->next;
+        buffer_done(&h->bytes);
+        free(h);
+    }
+    subscriptions_done(&m->subs);
+    buffer_done(&m->loan_error);
+    free(m->name);
+    free(m->lib_name);
+    free(m->lib_ver);
+    free(m);
+}
+
+void client_settle(struct client *c)
+{
+    bool muted = c->more != NULL && c->more->reply_mode != REPLY_ON;
+
+    c->plain = c->open && c->authenticated && c->mode == MODE_PLAIN && !muted && !c->ending;
+}
+
+/* ---- accept ---- */
+
+static void refuse_full(struct clients *all, int fd)
+{
+    static const char text[] = "-ERR max number of clients reached\r\n";
+
+    all->count.refused_max_clients++;
+    /* A new socket takes so few bytes; if not, the client sees only the close. */
+    if (write(fd, text, sizeof text - 1) < 0)
+        log_debug(loop_log(all->loop), "client: refused, and could not be told");
+    (void)close(fd);
+}
+
+void clients_accept(struct clients *all, struct listener *l, int fd, bool is_unix)
+{
+    struct client *c;
+    char peer[ADDRESS_TEXT];
+
+    if (all->draining || all->count.clients >= all->settings->max_clients) {
+        refuse_full(all, fd);
+        return;
+    }
+    c = must_calloc(1, sizeof *c);
+    c->all = all;
+    c->asker.ops = &plain_asker_ops;
+    c->listener = l;
+    c->id = ++all->next_id;
+    c->proto = 2;
+    c->is_unix = is_unix;
+    c->db = (int32_t)pool_database(all->pool);
+    c->authenticated = listener_settings(l)->password[0] == 0;
+    c->lane = lane_hold_default(all->pool, 2);
+    c->born_s = c->active_s = (uint32_t)(client_now(c) / 1000);
+    c->open = true;
+    list_init(&c->work);
+    list_push_back(&all->open, &c->node);
+    all->count.clients++;
+    all->count.accepted++;
+    stream_open(&c->stream, all->loop, fd, &client_stream_ops);
+    if (!is_unix)
+        stream_no_delay(&c->stream);
+    client_settle(c);
+    stream_want(&c->stream, WANT_READ);
+    if (loop_log(all->loop)->level >= LOG_LEVEL_INFO) {
+        address_of_peer(fd, peer, sizeof peer);
+        log_info(loop_log(all->loop), "client: connected, id=%llu addr=%s listener=%s",
+                 (unsigned long long)c->id, peer, listener_settings(l)->name);
+    }
+}
+
+void clients_exhausted(struct clients *all)
+{
+    all->count.accept_exhausted++;
+    log_warning(loop_log(all->loop), "client: no descriptors left, accepting pauses");
+}
+
+/* ---- reading ---- */
+
+/* Takes what the client has said, behind what it said before. */
+static void read_on(struct client *c)
+{
+    size_t got, used, need = c->more != NULL && c->more->scan.begun ? IN_WAIT_BYTES : 16u * 1024u;
+    char *room = buffer_room(&c->in, need);
+
+    switch (stream_read(&c->stream, room, need, &got)) {
+    case IO_OK:
+        buffer_fill(&c->in, got);
+        c->all->count.bytes_in += got;
+        break;
+    case IO_AGAIN:
+        return;
+    case IO_EOF:
+        c->eof = true;
+        return;
+    case IO_ERROR:
+        client_close(c, CLOSE_BROKEN);
+        return;
+    }
+    if (c->waits != WAIT_NOTHING)
+        return;
+    used = client_serve(c, buffer_head(&c->in), buffer_len(&c->in));
+    if (c->open)
+        buffer_take(&c->in, used);
+}
+
+static void read_fresh(struct client *c)
+{
+    char *scratch = loop_scratch(c->all->loop);
+    size_t got, used;
+
+    switch (stream_read(&c->stream, scratch, READ_BYTES, &got)) {
+    case IO_OK:
+        break;
+    case IO_AGAIN:
+        return;
+    case IO_EOF:
+        c->eof = true;
+        return;
+    case IO_ERROR:
+        client_close(c, CLOSE_BROKEN);
+        return;
+    }
+    c->all->count.bytes_in += got;
+    used = c->waits == WAIT_NOTHING ? client_serve(c, scratch, got) : 0;
+    if (c->open && used < got)
+        buffer_add(&c->in, scratch + used, got - used);
+}
+
+/* After the end of input: what was asked before is still answered (`printf ... | nc`), but whoever
+ * only waits is gone, and a blocked one must not take an element to the grave. */
+static void after_eof(struct client *c)
+{
+    if (c->waits == WAIT_BLOCKED || c->mode == MODE_LISTEN || keeps_state(c) ||
+        (c->more != NULL && c->more->streaming))
+        client_close(c, CLOSE_GONE);
+    else if (c->waits == WAIT_NOTHING)
+        client_end(c, CLOSE_GONE);
+    else
+        client_adjust_wants(c);
+}
+
+static void on_readable(struct stream *s)
+{
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+
+    c->active_s = (uint32_t)(client_now(c) / 1000);
+    if (LIKELY(buffer_len(&c->in) == 0))
+        read_fresh(c);
+    else
+        read_on(c);
+    if (!c->open)
+        return;
+    if (UNLIKELY(c->eof))
+        after_eof(c);
+    else if (UNLIKELY(c->waits != WAIT_NOTHING || c->ending))
+        client_adjust_wants(c);
+}
+
+static void on_writable(struct stream *s)
+{
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+
+    client_flush(c);
+}
+
+static void on_hangup(struct stream *s)
+{
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+
+    /* Behind what was not read there may be more to serve; but only for who can be served. */
+    c->eof = true;
+    after_eof(c);
+}
+
+static const struct stream_ops client_stream_ops = {on_readable, on_writable, on_hangup};
+
+void client_adjust_wants(struct client *c)
+{
+    unsigned wants = 0;
+    bool read_ahead = c->waits == WAIT_NOTHING || buffer_len(&c->in) < IN_WAIT_BYTES;
+
+    if (!c->open)
+        return;
+    if (!c->eof && !c->ending)
+        wants |= read_ahead && c->waits != WAIT_OUTPUT ? WANT_READ : WANT_HANGUP;
+    if (buffer_len(&c->out) > 0)
+        wants |= WANT_WRITE;
+    stream_want(&c->stream, wants);
+}
+
+/* ---- waiting ---- */
+
+bool client_drained(const struct client *c)
+{
+    return c->owed == 0 && (c->more == NULL || c->more->muted_owed == 0);
+}
+
+enum next client_wait(struct client *c, enum wait why)
+{
+    (void)client_session(c);
+    CHECK(c->waits == WAIT_NOTHING && why != WAIT_NOTHING);
+    c->waits = (uint8_t)why;
+    c->all->count.clients_waiting++;
+    if (why == WAIT_BLOCKED)
+        c->all->count.clients_blocked++;
+    return LATER;
+}
+
+enum next client_wait_link(struct client *c, struct lane *lane)
+{
+    lane_wait(lane, &client_session(c)->waiter);
+    return client_wait(c, WAIT_LINK);
+}
+
+enum next client_again(struct client *c)
+{
+    (void)client_wait(c, WAIT_REPLY);
+    client_wake(c);
+    return LATER;
+}
+
+static void stop_waiting(struct client *c)
+{
+    if (c->waits == WAIT_NOTHING)
+        return;
+    c->all->count.clients_waiting--;
+    if (c->waits == WAIT_BLOCKED)
+        c->all->count.clients_blocked--;
+    if (c->waits == WAIT_LINK)
+        list_leave(&c->more->waiter.node);
+    c->waits = WAIT_NOTHING;
+}
+
+void client_wake(struct client *c)
+{
+    stop_waiting(c);
+    if (c->open && !c->ending)
+        client_work(c, WORK_SERVE);
+}
+
+void client_work(struct client *c, enum work what)
+{
+    c->work_flags |= (uint8_t)what;
+    if (list_empty(&c->work))
+        list_push_back(&c->all->work, &c->work);
+}
+
+void client_serve_input(struct client *c)
+{
+    if (!c->open || c->waits != WAIT_NOTHING || c->ending)
+        return;
+    if (buffer_len(&c->in) > 0) {
+        size_t used = client_serve(c, buffer_head(&c->in), buffer_len(&c->in));
+
+        if (!c->open)
+            return;
+        buffer_take(&c->in, used);
+    }
+    if (c->eof)
+        after_eof(c);
+    else
+        client_adjust_wants(c);
+}
+
+/* ---- ends ---- */
+
+void client_end(struct client *c, enum close_reason why)
+{
+    if (!c->open || c->ending)
+        return;
+    c->ending = true;
+    buffer_done(&c->in);
+    client_settle(c);
+    if (client_drained(c) && buffer_len(&c->out) == 0) {
+        client_close(c, why);
+        return;
+    }
+    c->end_reason = (uint8_t)why;
+    client_work(c, WORK_FLUSH);
+    client_adjust_wants(c);
+}
+
+static void bury(struct client *c)
+{
+    list_leave(&c->node);
+    list_push_back(&c->all->buried, &c->node);
+}
+
+void client_shade_check(struct client *c)
+{
+    if (!c->open && client_drained(c))
+        bury(c);
+}
+
+static void leave_links(struct client *c)
+{
+    struct session *m = c->more;
+
+    if (m == NULL)
+        return;
+    if (m->resting != NULL && m->resting->number == m->resting_number)
+        link_resume(m->resting);
+    if (m->sub.link != NULL || m->sub.waiting)
+        loan_end(&m->sub, LOAN_CLOSE);
+    /* What is unanswered on a lent link, or blocked there, goes down with it. Only a clean WATCH or
+     * MULTI is worth keeping the link for. */
+    if (m->loan.link != NULL || m->loan.waiting)
+        loan_end(&m->loan, c->mode == MODE_TX && client_drained(c) ? LOAN_DISCARD : LOAN_CLOSE);
+    if (m->next_lane != NULL)
+        lane_release(m->next_lane);
+    m->next_lane = NULL;
+}
+
+void client_close(struct client *c, enum close_reason why)
+{
+    struct clients *all = c->all;
+    static const char *const words[] = {
+#define WORD(name, word, help) #word,
+        CLOSE_REASONS(WORD)
+#undef WORD
+    };
+    uint64_t *const counts = &all->count.closed_gone;
+
+    if (!c->open)
+        return;
+    CHECK(why < CLOSE_REASON_COUNT);
+    counts[why]++;
+    log_info(loop_log(all->loop), "client: closed, id=%llu reason=%s", (unsigned long long)c->id,
+             words[why]);
+    stop_waiting(c);
+    if (c->mode == MODE_LISTEN || (c->more != NULL && c->more->sub.link != NULL))
+        all->count.clients_listening--;
+    c->open = false;
+    all->count.clients--;
+    stream_close(&c->stream);
+    list_leave(&c->work);
+    list_leave(&c->node);
+    list_push_back(&all->shades, &c->node);
+    leave_links(c);
+    lane_release(c->lane);
+    buffer_done(&c->in);
+    buffer_done(&c->out);
+    client_settle(c);
+    client_shade_check(c);
+    if (all->draining && all->count.clients == 0)
+        timer_start(all->sweep, 0);
+}
+
+static void free_buried(struct clients *all)
+{
+    while (!list_empty(&all->buried)) {
+        struct client *c = CONTAINER_OF(all->buried.next, struct client, node);
+
+        list_leave(&c->node);
+        session_free(c->more);
+        free(c);
+    }
+}
+
+bool clients_beat(void *context)
+{
+    struct clients *all = context;
+    /* Work that arises meanwhile joins the list again and is for this beat as well, up to a bound. */
+    for (unsigned i = 0; i < SERVES_A_TURN && !list_empty(&all->work); i++) {
+        struct client *c = CONTAINER_OF(all->work.next, struct client, work);
+        uint8_t what = c->work_flags;
+
+        list_leave(&c->work);
+        c->work_flags = 0;
+        if ((what & WORK_SERVE) != 0)
+            client_serve_input(c);
+        if (c->open)
+            client_flush(c);
+    }
+    free_buried(all);
+    return !list_empty(&all->work);
+}
+
+void clients_free(struct clients *all)
+{
+    if (all == NULL)
+        return;
+    while (!list_empty(&all->open))
+        client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
+    while (!list_empty(&all->shades))
+        bury(CONTAINER_OF(all->shades.next, struct client, node));
+    free_buried(all);
+    exchanges_done(all);
+    args_done(&all->args);
+    buffer_done(&all->words);
+    buffer_done(&all->scratch);
+    buffer_done(&all->trash);
+    timer_free(all->pause_timer);
+    timer_free(all->sweep);
+    free(all);
+}
+
+/* ---- the sweep: idle clients, and those that do not read ---- */
+
+static void sweep_client(struct client *c, uint64_t now_ms)
+{
+    const struct larder_settings *set = c->all->settings;
+    uint64_t silent_ms = now_ms - (uint64_t)c->active_s * 1000;
+
+    if (c->more != NULL && c->more->stall_ms > 0 &&
+        now_ms - c->more->stall_ms >= set->client_stall_timeout) {
+        client_close(c, CLOSE_STALLED);
+        return;
+    }
+    if (set->client_idle_timeout > 0 && silent_ms >= set->client_idle_timeout &&
+        c->waits == WAIT_NOTHING && client_drained(c) && !keeps_state(c))
+        client_close(c, CLOSE_IDLE);
+}
+
+static void on_sweep(void *context)
+{
+    struct clients *all = context;
+    uint64_t now_ms = loop_now_ms(all->loop);
+    bool again = all->settings->client_idle_timeout > 0;
+
+    for (list_each_safe(node, next, &all->open)) {
+        struct client *c = CONTAINER_OF(node, struct client, node);
+
+        sweep_client(c, now_ms);
+        again |= c->open && c->more != NULL && c->more->stall_ms > 0;
+    }
+    if (all->draining && all->count.clients == 0) {
+        all->drained(all->drained_context);
+        return;
+    }
+    if (again)
+        timer_start(all->sweep, SWEEP_MS);
+}
+
+/* ---- pause, drain ---- */
+
+static void on_pause_over(void *context)
+{
+    struct clients *all = context;
+
+    all->pause = (struct pause){0};
+    for (list_each_safe(node, next, &all->open)) {
+        struct client *c = CONTAINER_OF(node, struct client, node);
+
+        if (c->waits == WAIT_PAUSE)
+            client_wake(c);
+    }
+}
+
+void clients_pause(struct clients *all, uint64_t until_ms, bool everything)
+{
+    uint64_t now_ms = loop_now_ms(all->loop);
+
+    all->pause.until_ms = until_ms;
+    all->pause.all = everything;
+    timer_start(all->pause_timer, until_ms > now_ms ? until_ms - now_ms : 0);
+}
+
+void clients_drain(struct clients *all, void (*done)(void *context), void *context)
+{
+    all->draining = true;
+    all->drained = done;
+    all->drained_context = context;
+    on_pause_over(all);
+    for (list_each_safe(node, next, &all->open)) {
+        struct client *c = CONTAINER_OF(node, struct client, node);
+
+        /* Who is in flight is answered first; who only waits or listens would wait for ever. */
+        if (client_drained(c) || c->waits == WAIT_BLOCKED || c->mode == MODE_LISTEN)
+            client_close(c, CLOSE_SHUTDOWN);
+        else
+            client_end(c, CLOSE_SHUTDOWN);
+    }
+    if (all->count.clients == 0)
+        timer_start(all->sweep, 0);
+}
+
+/* ---- what the console shows ---- */
+
+struct counter_set clients_counters(const struct clients *all)
+{
+    static const struct counter_row rows[] = {
+#define ROW(name, kind, help) {#name, kind, offsetof(struct client_counters, name), help},
+        CLIENT_COUNTERS(ROW)
+#undef ROW
+#define ROW(name, word, help)                                                                      \
+    {"closed_" #word, TOTAL, offsetof(struct client_counters, closed_##word), help},
+            CLOSE_REASONS(ROW)
+#undef ROW
+    };
+
+    return (struct counter_set){"clients", rows, ARRAY_LEN(rows), &all->count};
+}
+
+size_t clients_count(const struct clients *all)
+{
+    return all->count.clients;
+}
+
+void clients_describe(struct clients *all, struct buffer *out)
+{
+    for (list_each(node, &all->open))
+        client_describe(CONTAINER_OF(node, struct client, node), out);
+}

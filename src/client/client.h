@@ -1,0 +1,263 @@
+/* client.h - one connection and its session, as the files of this room see it.
+ *
+ * What every client needs is in struct client, kept small: an idle one costs little more than this.
+ * What only some need is in struct session, made when first needed (client_session()). */
+#ifndef LARDER_CLIENT_CLIENT_H
+#define LARDER_CLIENT_CLIENT_H
+
+#include "base/buffer.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "client/clients.h"
+#include "client/subscriptions.h"
+#include "command/table.h"
+#include "net/stream.h"
+#include "resp/request.h"
+#include "upstream/pool.h"
+
+/* Where the session's commands go. */
+enum mode {
+    MODE_PLAIN,  /* to a shared link, any other link per command */
+    MODE_TX,     /* to a lent link: WATCH or MULTI is in force */
+    MODE_LISTEN, /* to a lent link, everything: RESP2 subscriber, MONITOR */
+    MODE_OWN,    /* to a lent link, for life: state larder does not model */
+};
+
+/* What a client's next command waits for. */
+enum wait {
+    WAIT_NOTHING,
+    WAIT_DRAIN,   /* nothing of its own unanswered */
+    WAIT_LINK,    /* a usable shared link; deadline command_timeout */
+    WAIT_LOAN,    /* a link lent; deadline queue_timeout */
+    WAIT_REPLY,   /* the reply to the command before it */
+    WAIT_BLOCKED, /* the same, and that command may block for ever */
+    WAIT_PENDING, /* fewer than max_pending unanswered */
+    WAIT_OUTPUT,  /* its own reading of its replies */
+    WAIT_ROOM,    /* room in the lent link's output */
+    WAIT_PAUSE,   /* the end of CLIENT PAUSE */
+};
+
+enum work { WORK_SERVE = 1, WORK_FLUSH = 2 };
+
+struct held;
+struct session;
+
+struct client {
+    struct stream stream;
+    struct asker asker; /* of plain requests: replies pass as they come */
+    struct clients *all;
+    struct list node;   /* among the open, or the shades: closed with replies still due */
+    struct list work;   /* among those the beat looks at */
+    struct buffer in;   /* what is not served yet */
+    struct buffer out;  /* what the socket would not take yet */
+    struct lane *lane;
+    struct link *link;  /* its shared link; valid while link_number is the link's */
+    uint64_t link_number;
+    struct session *more;
+    struct listener *listener;
+    uint64_t id;
+    uint32_t owed;      /* replies due */
+    uint32_t asked;     /* requests asked in all, wraps: a clock for `held` */
+    uint32_t born_s, active_s;
+    int32_t db;
+    uint16_t command;   /* enum command_id of the last one */
+    uint8_t proto;      /* 2 or 3 */
+    uint8_t mode;       /* enum mode */
+    uint8_t waits;      /* enum wait */
+    uint8_t work_flags; /* enum work */
+    uint8_t end_reason; /* enum close_reason, while ending */
+    bool open : 1;      /* false: a shade */
+    bool plain : 1;     /* nothing special: an ordinary command may go straight to the shared link */
+    bool authenticated : 1;
+    bool ending : 1;    /* closes when all it is owed has been sent; serves no more */
+    bool eof : 1;       /* the client has said all it will say */
+    bool is_unix : 1;
+    bool no_evict : 1;
+};
+
+/* A local answer that must wait for replies due before it. */
+struct held {
+    struct held *next;
+    uint32_t at; /* the value of `asked` when it was made */
+    struct buffer bytes;
+};
+
+enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP };
+
+struct session {
+    struct client *client;
+    struct lane_waiter waiter;
+    struct loan loan;        /* for MODE_TX, MODE_LISTEN, MODE_OWN, and single commands */
+    struct loan sub;         /* RESP3: carries the subscriptions */
+    struct subscriptions subs;
+    struct asker muted;      /* of requests whose replies the client does not want */
+    uint32_t muted_owed;
+    struct held *held_first, *held_last;
+    struct request_scan scan; /* of the request that is not whole yet */
+    char *name, *lib_name, *lib_ver;
+    uint64_t wait_ms;        /* since when nothing could be asked (WAIT_LINK) */
+    uint64_t stall_ms;       /* since when the client has taken nothing of too much */
+    struct lane *next_lane;  /* AUTH or HELLO under way: to be joined if it succeeds */
+    struct link *resting;    /* a link that waits for this client to read, see link_resume() */
+    uint64_t resting_number;
+    uint8_t reply_mode;      /* enum reply_mode */
+    bool monitor, tracking;
+    bool in_multi, watching; /* as far as the replies seen so far tell */
+    bool wrote_in_multi;     /* a write has been queued since MULTI */
+    uint32_t queued;         /* commands queued since MULTI */
+    bool want_exec_db;       /* SELECT was queued: after EXEC the db must be asked for */
+    bool loan_refused;       /* the loan waited for was refused; .. */
+    struct buffer loan_error; /* .. upstream's error line, or empty */
+    uint64_t stream_left;    /* a large request under way: see large.c */
+    uint8_t streaming;
+    bool was_patient;        /* what the loan's patience was before a large request */
+    int32_t expect_db;       /* of the SELECT under way */
+};
+
+struct pause {
+    uint64_t until_ms; /* 0: no pause */
+    bool all;          /* else only what may write */
+};
+
+struct clients {
+    struct loop *loop;
+    struct pool *pool;
+    const struct larder_settings *settings;
+    const struct console *console;
+    struct list open, shades, work, buried;
+    struct args args;          /* scratch: the present request's arguments */
+    struct buffer words;       /* scratch: an inline request's words */
+    struct buffer scratch;     /* scratch: requests larder words anew */
+    struct buffer trash;       /* answers nobody wants to have */
+    struct list spare_exchanges;
+    struct timer *pause_timer, *sweep;
+    struct pause pause;
+    struct client_counters count;
+    uint64_t next_id;
+    uint16_t refused_flags;    /* commands with any of these are refused */
+    const struct request *present; /* the request being served, and whose it is: CLIENT LIST */
+    const struct client *present_client;
+    bool draining;
+    void (*drained)(void *context);
+    void *drained_context;
+};
+
+/* One request, while it is being dealt with. */
+struct request {
+    const struct command *command; /* NULL: unknown */
+    struct slice *argv;
+    uint32_t argc;
+    struct slice bytes; /* RESP multibulk */
+};
+
+/* What became of it. */
+enum next {
+    NEXT,  /* done with: go on */
+    LATER, /* not now: c->waits says what for; it will be looked at again from its start */
+    GONE,  /* the client serves no more */
+};
+
+/* client.c */
+struct session *client_session(struct client *c);
+void client_close(struct client *c, enum close_reason why);
+void client_end(struct client *c, enum close_reason why); /* .. when all it is owed is sent */
+enum next client_wait(struct client *c, enum wait why);
+enum next client_wait_link(struct client *c, struct lane *lane);
+enum next client_again(struct client *c); /* the request is to be looked at anew */
+void client_wake(struct client *c);
+void client_work(struct client *c, enum work what);
+void client_settle(struct client *c); /* recomputes `plain` */
+void client_adjust_wants(struct client *c);
+void client_shade_check(struct client *c);
+MUST_USE bool client_drained(const struct client *c);
+uint64_t client_now(const struct client *c);
+void clients_pause(struct clients *all, uint64_t until_ms, bool everything);
+
+/* answers.c: replies and local answers, in order */
+extern const struct asker_ops plain_asker_ops, muted_asker_ops;
+void client_put(struct client *c, struct slice bytes);
+bool client_put_piece(struct client *c, struct slice bytes, struct link *from);
+MUST_USE struct buffer *client_answer(struct client *c);
+void client_answered(struct client *c, uint32_t n);
+void client_flush(struct client *c);
+void client_failed(struct client *c, uint32_t n, enum link_failure why, bool begun);
+MUST_USE bool client_is_muted(const struct client *c);
+
+/* serve.c */
+void client_serve_input(struct client *c);
+size_t client_serve(struct client *c, const char *p, size_t n);
+enum next client_ask(struct client *c, const struct request *q);
+MUST_USE struct link *client_link(struct client *c, enum next *ret_next);
+enum next client_no_link(struct client *c, struct lane *lane);
+enum next client_ask_lent(struct client *c, const struct request *q);
+
+/* exchange.c: requests whose replies larder looks at */
+enum exchange_kind {
+    EX_SELECT,
+    EX_INFO,
+    EX_MULTI,
+    EX_EXEC,
+    EX_DISCARD,
+    EX_WATCH,
+    EX_UNWATCH,
+    EX_LENT,     /* the loan ends with the reply */
+    EX_AUTH,
+    EX_HELLO,
+    EX_DROP,     /* of larder's own: not the client's */
+    EX_OWN_TRY,  /* an unknown CLIENT subcommand: if it succeeds the link is kept */
+    EX_EXEC_DB,  /* CLIENT INFO after an EXEC with SELECT */
+    EX_REDIR,    /* CLIENT GETREDIR: a number to be translated */
+    EX_OWN_HELLO,
+    EX_PASS,     /* passes as it is; counted by itself */
+};
+void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
+                  int32_t detail);
+void exchanges_done(struct clients *all);
+MUST_USE struct client *client_by_link_id(struct clients *all, uint64_t link_id);
+
+/* local.c, client_command.c: answered here */
+enum next local_serve(struct client *c, const struct request *q);
+enum next client_command_serve(struct client *c, const struct request *q);
+void local_selected(struct client *c, int32_t db, bool ok);
+void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t proto);
+MUST_USE bool client_name_valid(struct slice name);
+void client_set_text(char **field, struct slice value);
+MUST_USE bool client_may_pause(const struct client *c, const struct command *cmd);
+void client_describe(struct client *c, struct buffer *out);
+void unknown_subcommand(struct buffer *out, const char *container, struct slice word);
+void unknown_command(struct buffer *out, const struct request *q);
+void wrong_arity(struct buffer *out, const char *name);
+
+/* borrow.c: lent links */
+extern const struct loan_ops session_loan_ops, session_sub_ops;
+enum next borrow(struct client *c, enum loan_kind kind, int db);
+enum next borrow_serve(struct client *c, const struct request *q);
+enum next borrow_own(struct client *c, const struct request *q);
+void borrow_return(struct client *c, enum loan_end how);
+enum next borrow_sub(struct client *c);
+void borrow_keep(struct client *c);
+void borrow_tried(struct client *c, bool keep);
+enum next watched_serve(struct client *c, const struct request *q);
+enum next own_serve(struct client *c, const struct request *q);
+
+/* transaction.c */
+enum next tx_serve(struct client *c, const struct request *q);
+void tx_leave(struct client *c);
+void tx_replied(struct client *c, enum exchange_kind kind, char type, struct slice bytes);
+
+/* subscribe.c */
+enum next subscribe_serve(struct client *c, const struct request *q);
+enum next listen_serve(struct client *c, const struct request *q);
+void subscribe_frame(struct client *c, struct slice bytes, bool first, bool last);
+
+/* large.c: requests too large to collect */
+size_t large_begin(struct client *c, const char *p, size_t n);
+size_t large_serve(struct client *c, const char *p, size_t n);
+
+/* The bit of the link this client asks for everything in its present mode. */
+static inline struct link *client_lent(const struct client *c)
+{
+    return c->more != NULL ? c->more->loan.link : NULL;
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* clients.h - everybody who is connected: accept, serve, drain, say who is there.
+ *
+ * serve.c tells the story of one request; read it first. */
+#ifndef LARDER_CLIENT_CLIENTS_H
+#define LARDER_CLIENT_CLIENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/counters.h"
+#include "client/console.h"
+#include "config/settings.h"
+#include "net/listener.h"
+
+struct client;
+struct clients;
+struct loop;
+struct pool;
+
+/* Why a connection to a client ended. */
+#define CLOSE_REASONS(X)                                                                           \
+    X(CLOSE_GONE, gone, "the client closed it")                                                    \
+    X(CLOSE_BROKEN, broken, "the network broke it")                                                \
+    X(CLOSE_QUIT, quit, "the client said QUIT")                                                    \
+    X(CLOSE_KILLED, killed, "CLIENT KILL")                                                         \
+    X(CLOSE_PROTOCOL, protocol, "what the client sent is not RESP, or over a limit")               \
+    X(CLOSE_HTTP, http, "the client spoke HTTP: perhaps an attack by way of a browser")            \
+    X(CLOSE_IDLE, idle, "silent for client_idle_timeout")                                          \
+    X(CLOSE_OUTPUT, output, "more than client_buffer_max of replies not read")                     \
+    X(CLOSE_STALLED, stalled, "took none of its replies for client_stall_timeout")                 \
+    X(CLOSE_UPSTREAM, upstream, "the upstream connection that held its state, or half of its reply, ended") \
+    X(CLOSE_SHUTDOWN, shutdown, "larder is shutting down")
+
+#define CLOSE_NAME(name, word, help) name,
+enum close_reason { CLOSE_REASONS(CLOSE_NAME) CLOSE_REASON_COUNT };
+
+#define CLIENT_COUNTERS(X)                                                                         \
+    X(clients, LEVEL, "client connections")                                                        \
+    X(clients_waiting, LEVEL, "clients whose next command waits for something other than its reply") \
+    X(clients_blocked, LEVEL, "clients in a blocking command")                                     \
+    X(clients_listening, LEVEL, "clients subscribed or monitoring")                                \
+    X(accepted, TOTAL, "client connections accepted")                                              \
+    X(refused_max_clients, TOTAL, "client connections refused at max_clients")                     \
+    X(accept_exhausted, TOTAL, "times accepting paused for want of descriptors")                   \
+    X(commands, TOTAL, "commands received")                                                        \
+    X(commands_local, TOTAL, "commands answered by larder itself")                                 \
+    X(commands_refused, TOTAL, "commands refused: administration, or not logged in")               \
+    X(commands_large, TOTAL, "commands too large to collect, streamed to the upstream")            \
+    X(unreached, TOTAL, "commands answered with an error because the upstream was away")           \
+    X(failed, TOTAL, "commands answered with an error because their reply did not come")           \
+    X(auth_failures, TOTAL, "failed logins")                                                       \
+    X(protocol_errors, TOTAL, "requests that were not RESP, or over a limit")                      \
+    X(paused_output, TOTAL, "times a client's requests were not read because it did not read its replies") \
+    X(paused_pending, TOTAL, "times a client's requests were not read because max_pending waited")  \
+    X(bytes_in, TOTAL, "bytes from clients")                                                       \
+    X(bytes_out, TOTAL, "bytes to clients")
+
+#define CLOSE_FIELD(name, word, help) uint64_t closed_##word;
+struct client_counters {
+    CLIENT_COUNTERS(COUNTER_FIELD)
+    CLOSE_REASONS(CLOSE_FIELD)
+};
+
+/* loop, pool and settings are borrowed. */
+MUST_USE struct clients *clients_new(struct loop *loop, struct pool *pool,
+                                     const struct larder_settings *settings,
+                                     const struct console *console);
+/* Closes everybody at once. */
+void clients_free(struct clients *all);
+void clients_resettle(struct clients *all, const struct larder_settings *settings);
+
+/* Takes over fd: a new client of that listener. */
+void clients_accept(struct clients *all, struct listener *l, int fd, bool is_unix);
+void clients_exhausted(struct clients *all);
+
+/* The beat that serves who has become ready, sends what is queued, and buries. */
+bool clients_beat(void *all);
+
+/* From now on no further commands are begun; done() is called when all that is in flight has been
+ * answered and sent, and every connection is closed. */
+void clients_drain(struct clients *all, void (*done)(void *context), void *context);
+
+MUST_USE struct counter_set clients_counters(const struct clients *all);
+MUST_USE size_t clients_count(const struct clients *all);
+
+/* CLIENT LIST's lines of all clients, appended. */
+void clients_describe(struct clients *all, struct buffer *out);
+
+#endif

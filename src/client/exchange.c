@@ -1,0 +1,290 @@
+/* exchange.c - requests whose replies larder looks at, because they change the session, or are
+ * changed on the way.
+ *
+ * An exchange counts as one reply due like a plain request, and is asked on the session's own link,
+ * so its place in the order is right by itself. Objects are reused: none is allocated per request
+ * once there are as many as are ever in flight. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "resp/reply.h"
+#include "resp/write.h"
+
+struct exchange {
+    struct asker asker;
+    struct client *client;
+    struct list node; /* among the spare ones */
+    uint8_t kind;     /* enum exchange_kind */
+    bool muted;
+    char type;        /* first byte of the reply, while it comes in pieces */
+    int32_t detail;
+};
+
+static const struct asker_ops piece_ops, whole_ops;
+
+/* Replies that are looked into, and so are collected; the rest may pass in pieces. */
+static bool needs_whole(enum exchange_kind kind)
+{
+    return kind == EX_INFO || kind == EX_HELLO || kind == EX_OWN_HELLO || kind == EX_EXEC_DB ||
+           kind == EX_REDIR || kind == EX_AUTH;
+}
+
+void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
+                  int32_t detail)
+{
+    struct clients *all = c->all;
+    struct exchange *x;
+
+    if (list_empty(&all->spare_exchanges)) {
+        x = must_alloc(sizeof *x);
+    } else {
+        x = CONTAINER_OF(all->spare_exchanges.next, struct exchange, node);
+        list_leave(&x->node);
+    }
+    *x = (struct exchange){.asker = {needs_whole(kind) ? &whole_ops : &piece_ops},
+                           .client = c,
+                           .kind = (uint8_t)kind,
+                           .muted = client_is_muted(c),
+                           .detail = detail};
+    list_init(&x->node);
+    link_ask(l, &x->asker, bytes, 1, true);
+    c->owed++;
+    c->asked++;
+    if (c->more != NULL)
+        c->more->wait_ms = 0;
+}
+
+void exchanges_done(struct clients *all)
+{
+    while (!list_empty(&all->spare_exchanges)) {
+        struct exchange *x = CONTAINER_OF(all->spare_exchanges.next, struct exchange, node);
+
+        list_leave(&x->node);
+        free(x);
+    }
+}
+
+static void spare(struct exchange *x)
+{
+    list_push_back(&x->client->all->spare_exchanges, &x->node);
+}
+
+/* INFO: upstream's text and a section of larder's own behind it. */
+static void put_info(struct client *c, struct slice bytes)
+{
+    struct buffer *out = &c->all->scratch, text = {0};
+    struct slice rest = bytes;
+    struct reply r;
+
+    if (!reply_read(&rest, &r) || (r.type != '$' && r.type != '=')) {
+        client_put(c, bytes);
+        return;
+    }
+    if (r.type == '=' && r.text.n >= 4)
+        r.text = slice_of(r.text.p + 4, r.text.n - 4);
+    buffer_add(&text, r.text.p, r.text.n);
+    if (r.text.n > 0)
+        buffer_add(&text, "\r\n", 2);
+    c->all->console->info(c->all->console->context, &text);
+    buffer_done(out);
+    if (r.type == '=')
+        write_text(out, 3, buffer_slice(&text));
+    else
+        write_bulk(out, buffer_slice(&text));
+    client_put(c, buffer_slice(out));
+    buffer_done(&text);
+}
+
+/* HELLO's map with larder's number for this connection. */
+static void put_hello(struct client *c, struct slice bytes)
+{
+    struct slice rest = bytes;
+    struct reply r;
+    struct buffer *out = &c->all->scratch;
+
+    buffer_done(out);
+    if (!reply_read(&rest, &r) || (r.type != '*' && r.type != '%')) {
+        client_put(c, bytes);
+        return;
+    }
+    while (rest.n > 0 && reply_read(&rest, &r)) {
+        const char *value = rest.p;
+
+        if (!reply_skip(&rest))
+            break;
+        if (slice_eq(r.text, SLICE("id")) && value[0] == ':') {
+            buffer_add(out, bytes.p, (size_t)(value - bytes.p));
+            buffer_printf(out, ":%llu\r\n", (unsigned long long)c->id);
+            buffer_add(out, rest.p, (size_t)(bytes.p + bytes.n - rest.p));
+            client_put(c, buffer_slice(out));
+            return;
+        }
+    }
+    client_put(c, bytes);
+}
+
+/* CLIENT INFO of the link, asked after an EXEC that had queued a SELECT: `... db=3 ...`. */
+static void learn_db(struct client *c, struct slice bytes)
+{
+    const char *at = memmem(bytes.p, bytes.n, " db=", 4);
+    int db = 0;
+
+    if (at == NULL || !c->open)
+        return;
+    for (at += 4; *at >= '0' && *at <= '9' && db < 100000000; at++)
+        db = db * 10 + (*at - '0');
+    c->db = db;
+    if (client_lent(c) != NULL)
+        client_lent(c)->db = db;
+}
+
+/* An id of upstream's, as CLIENT GETREDIR tells it, becomes the larder client who has that link. */
+static void put_redir(struct client *c, struct slice bytes)
+{
+    struct slice rest = bytes;
+    struct reply r;
+    struct client *other;
+
+    if (!reply_read(&rest, &r) || r.type != ':' || r.number <= 0) {
+        client_put(c, bytes);
+        return;
+    }
+    other = client_by_link_id(c->all, (uint64_t)r.number);
+    buffer_done(&c->all->scratch);
+    write_int(&c->all->scratch, other != NULL ? (int64_t)other->id : r.number);
+    client_put(c, buffer_slice(&c->all->scratch));
+}
+
+static void pass(struct client *c, struct exchange *x, struct slice bytes)
+{
+    if (!c->open || x->muted)
+        return;
+    switch ((enum exchange_kind)x->kind) {
+    case EX_DROP:
+    case EX_EXEC_DB:
+        return;
+    case EX_INFO:
+        put_info(c, bytes);
+        return;
+    case EX_HELLO:
+    case EX_OWN_HELLO:
+        put_hello(c, bytes);
+        return;
+    case EX_REDIR:
+        put_redir(c, bytes);
+        return;
+    case EX_SELECT:
+    case EX_MULTI:
+    case EX_EXEC:
+    case EX_DISCARD:
+    case EX_WATCH:
+    case EX_UNWATCH:
+    case EX_LENT:
+    case EX_AUTH:
+    case EX_OWN_TRY:
+    case EX_PASS:
+        client_put(c, bytes);
+        return;
+    }
+}
+
+/* What the reply means for the session. The client is open. */
+static void act(struct client *c, struct exchange *x, char type, struct slice bytes)
+{
+    bool ok = type != '-';
+
+    switch ((enum exchange_kind)x->kind) {
+    case EX_SELECT:
+        if (ok)
+            c->db = x->detail;
+        local_selected(c, x->detail, ok);
+        return;
+    case EX_MULTI:
+    case EX_EXEC:
+    case EX_DISCARD:
+    case EX_WATCH:
+    case EX_UNWATCH:
+        tx_replied(c, (enum exchange_kind)x->kind, type, bytes);
+        return;
+    case EX_LENT:
+        borrow_return(c, LOAN_CLEAN);
+        return;
+    case EX_OWN_TRY:
+        borrow_tried(c, ok && x->detail != 0);
+        return;
+    case EX_AUTH:
+    case EX_HELLO:
+    case EX_OWN_HELLO:
+        local_logged_in(c, (enum exchange_kind)x->kind, ok, x->detail);
+        return;
+    case EX_EXEC_DB:
+        learn_db(c, bytes);
+        tx_leave(c);
+        return;
+    case EX_INFO:
+    case EX_DROP:
+    case EX_REDIR:
+    case EX_PASS:
+        return;
+    }
+}
+
+static void finish(struct exchange *x, char type, struct slice bytes)
+{
+    struct client *c = x->client;
+
+    if (c->open)
+        act(c, x, type, bytes);
+    spare(x);
+    if (c->open && (c->waits == WAIT_REPLY || c->waits == WAIT_BLOCKED) && c->owed == 1)
+        client_wake(c);
+    client_answered(c, 1);
+}
+
+static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
+{
+    struct exchange *x = CONTAINER_OF(a, struct exchange, asker);
+
+    CHECK(n == 1);
+    pass(x->client, x, bytes);
+    finish(x, bytes.p[0], bytes);
+}
+
+static bool on_piece(struct asker *a, struct slice bytes, bool last)
+{
+    struct exchange *x = CONTAINER_OF(a, struct exchange, asker);
+    struct client *c = x->client;
+    struct link *l = client_lent(c) != NULL ? client_lent(c) : c->link;
+    bool full = false;
+
+    if (x->type == 0)
+        x->type = bytes.p[0];
+    if (c->open && !x->muted)
+        full = client_put_piece(c, bytes, l);
+    if (last)
+        finish(x, x->type, slice_of("", 0));
+    return full;
+}
+
+static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool begun)
+{
+    struct exchange *x = CONTAINER_OF(a, struct exchange, asker);
+    struct client *c = x->client;
+    bool silent = x->muted || x->kind == EX_DROP || x->kind == EX_EXEC_DB;
+
+    (void)n;
+    spare(x);
+    if (c->open && x->kind == EX_SELECT)
+        local_selected(c, -1, false);
+    if (c->open && (c->waits == WAIT_REPLY || c->waits == WAIT_BLOCKED) && c->owed == 1)
+        client_wake(c);
+    if (silent)
+        client_answered(c, 1);
+    else
+        client_failed(c, 1, why, begun);
+}
+
+static const struct asker_ops piece_ops = {on_replies, on_piece, on_failed};
+static const struct asker_ops whole_ops = {on_replies, NULL, on_failed};

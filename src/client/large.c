@@ -1,0 +1,160 @@
+/* large.c - requests too large to collect (over LARGE_REQUEST_BYTES): streamed to a lent link.
+ *
+ * A shared link takes only whole requests, for a slow sender would hold up everybody else on it. So
+ * the session gets a link to itself for the time, and passes on what has come, at the pace upstream
+ * takes it: neither side of it is ever kept in memory. What larder would answer itself, refuse or
+ * change is not streamed: it is swallowed, and refused. */
+#include "client/client.h"
+#include "net/loop.h"
+#include "resp/write.h"
+
+enum { STREAM_NONE, STREAM_PASS, STREAM_SWALLOW };
+
+static struct request_limits limits_of(const struct client *c)
+{
+    return (struct request_limits){.max_bulk = c->all->settings->max_bulk,
+                                   .max_request = c->all->settings->max_request,
+                                   .unauthenticated = !c->authenticated};
+}
+
+/* Swallows the request; the error stands in its place. */
+static void swallow(struct client *c, const char *why)
+{
+    struct session *m = c->more;
+
+    m->streaming = STREAM_SWALLOW;
+    c->all->count.commands_refused++;
+    write_error(client_answer(c), "%s", why);
+}
+
+static bool passes(const struct client *c, const struct command *cmd)
+{
+    if (c->mode == MODE_LISTEN || (c->mode == MODE_OWN && client_lent(c)->raw))
+        return false;
+    if (cmd == NULL || c->mode == MODE_OWN || (c->mode == MODE_TX && c->more->in_multi))
+        return true;
+    return cmd->route == ROUTE_SHARED || cmd->route == ROUTE_LENT || cmd->id == CMD_ECHO ||
+           cmd->id == CMD_PING || (cmd->route == ROUTE_BLOCK && c->mode == MODE_PLAIN);
+}
+
+/* The link to stream to; NULL: not now, or answered by an error (*ret_next). */
+static struct link *link_for(struct client *c, enum next *ret_next)
+{
+    struct session *m = client_session(c);
+
+    if (c->mode == MODE_PLAIN && m->loan.link == NULL) {
+        *ret_next = borrow(c, LOAN_POOL, c->db);
+        if (m->loan.link == NULL && *ret_next == NEXT)
+            m->streaming = STREAM_SWALLOW; /* refused, and the client told so */
+    } else if (buffer_len(&m->loan.link->out) > 0) {
+        *ret_next = client_wait(c, WAIT_ROOM);
+        return NULL;
+    }
+    return m->loan.link;
+}
+
+/* The first piece: p[0..n) begins a request of which scan->pos bytes are understood. */
+static size_t begin_pass(struct client *c, const char *p, const struct request_scan *scan,
+                         const struct command *cmd)
+{
+    struct session *m = c->more;
+    enum next next = NEXT;
+    struct link *l = link_for(c, &next);
+    bool plain = c->mode == MODE_PLAIN;
+
+    if (l == NULL && m->streaming != STREAM_SWALLOW)
+        return 0;
+    m->scan = *scan;
+    if (l == NULL)
+        return (size_t)scan->pos;
+    m->streaming = STREAM_PASS;
+    m->was_patient = m->loan.patient || (plain && cmd != NULL && cmd->route == ROUTE_BLOCK);
+    m->loan.patient = true;
+    c->all->count.commands_large++;
+    exchange_ask(c, l, slice_of(p, (size_t)scan->pos), plain ? EX_LENT : EX_PASS, 0);
+    return (size_t)scan->pos;
+}
+
+/* A request that needs more than LARGE_REQUEST_BYTES begins at p. Returns how much is dealt with. */
+size_t large_begin(struct client *c, const char *p, size_t n)
+{
+    struct clients *all = c->all;
+    struct session *m = client_session(c);
+    struct request_limits limits = limits_of(c);
+    struct request_scan scan = {0};
+    const struct command *cmd = NULL;
+    size_t used = 0;
+    uint64_t need;
+
+    m->scan = (struct request_scan){0};
+    if (request_scan(&scan, p, n, &limits, &all->args, &all->words, &need) != SCAN_MORE)
+        return 0;
+    if (all->args.n > 0)
+        cmd = command_find(all->args.v[0]);
+    if (cmd != NULL && (cmd->flags & CF_CONTAINER) != 0 && all->args.n > 1 &&
+        command_sub(cmd, all->args.v[1]) != NULL)
+        cmd = command_sub(cmd, all->args.v[1]);
+    if (all->args.n == 0)
+        swallow(c, "ERR unknown command: its name is longer than larder collects");
+    else if (cmd == NULL && memchr(all->args.v[0].p, 0, all->args.v[0].n) != NULL)
+        swallow(c, "ERR unknown command");
+    else if (cmd != NULL && (cmd->flags & all->refused_flags) != 0)
+        swallow(c, "NOPERM refused by larder: it administers the server (admin_commands)");
+    else if (!passes(c, cmd))
+        swallow(c, "ERR request too large for a command that larder answers or watches itself");
+    if (m->streaming == STREAM_SWALLOW) {
+        m->scan = scan;
+        used = (size_t)scan.pos;
+    } else {
+        used = begin_pass(c, p, &scan, cmd);
+    }
+    return m->streaming ? used + large_serve(c, p + used, n - used) : used;
+}
+
+static void end_of_request(struct client *c)
+{
+    struct session *m = c->more;
+    bool passed = m->streaming == STREAM_PASS;
+
+    m->streaming = STREAM_NONE;
+    m->scan = (struct request_scan){0};
+    c->all->count.commands++;
+    if (!passed)
+        return;
+    m->loan.patient = m->was_patient;
+    link_ask_done(m->loan.link);
+    /* The reply to a request may come before its end (an error): then there is nothing to wait for. */
+    if (c->mode == MODE_PLAIN && c->owed > 0)
+        (void)client_wait(c, m->was_patient ? WAIT_BLOCKED : WAIT_REPLY);
+}
+
+/* The next pieces of the request under way. Returns how much of p[0..n) belonged to it. */
+size_t large_serve(struct client *c, const char *p, size_t n)
+{
+    struct session *m = c->more;
+    struct request_limits limits = limits_of(c);
+    size_t used = 0;
+    enum scan r;
+
+    if (m->streaming == STREAM_PASS && buffer_len(&m->loan.link->out) >= LINK_STREAM_BYTES) {
+        (void)client_wait(c, WAIT_ROOM);
+        return 0;
+    }
+    r = request_stream(&m->scan, p, n, &limits, &used);
+    if (r == SCAN_BAD) {
+        char text[96];
+
+        request_error_text(&m->scan, text, sizeof text);
+        c->all->count.protocol_errors++;
+        /* Half a request is out: there is nothing to wait for, and no order left to keep. */
+        write_error(&c->out, "ERR %s", text);
+        client_flush(c);
+        client_close(c, CLOSE_PROTOCOL);
+        return n;
+    }
+    if (m->streaming == STREAM_PASS)
+        link_ask_more(m->loan.link, slice_of(p, used));
+    if (r == SCAN_OK)
+        end_of_request(c);
+    return used;
+}

@@ -1,0 +1,388 @@
+/* serve.c - the way of a request through larder.
+ *
+ *   bytes in -> whole? (resp) -> known? (command) -> allowed? -> where does it go?
+ *
+ *      ordinary, session plain:   straight to the shared link; those that follow each other in the
+ *                                 buffer leave as one run, which is what makes a pipeline cheap
+ *      anything else:             route(): answered here (local.c, client_command.c), in a
+ *                                 transaction (transaction.c), to a lent link (borrow.c), a
+ *                                 subscription (subscribe.c), too large to collect (large.c)
+ *
+ * A request that cannot be dealt with now stays in the buffer: the session notes what it waits for
+ * (LATER), reads ahead a little at most, and the request is looked at again from its start when that
+ * has come. So every handler may be entered more than once for one request and does nothing final
+ * before it says NEXT.
+ *
+ * Order (P4): the commands of a session go to one link at a time, and it changes link only when
+ * nothing of its own is unanswered (WAIT_DRAIN). */
+#include "net/loop.h"
+#include "client/client.h"
+#include "resp/write.h"
+
+#include <string.h>
+
+/* Requests that stand one behind the other in the read buffer and go to the shared link as they
+ * are. */
+struct run {
+    const char *p;
+    size_t n;
+    uint32_t count;
+};
+
+/* ---- the shared link ---- */
+
+/* How long a command may wait for an upstream that is away counts from when the first of those now
+ * waiting could not be asked, so that a pipeline does not wait once for each of its commands. */
+enum next client_no_link(struct client *c, struct lane *lane)
+{
+    struct session *m = client_session(c);
+    struct slice refusal = lane_refusal(lane);
+    const char *trouble = pool_trouble(c->all->pool);
+    uint64_t now_ms = client_now(c);
+
+    if (m->wait_ms == 0)
+        m->wait_ms = now_ms;
+    if (refusal.n > 0) {
+        c->all->count.unreached++;
+        buffer_add(client_answer(c), refusal.p, refusal.n);
+        return NEXT;
+    }
+    if (now_ms - m->wait_ms < pool_command_timeout(c->all->pool))
+        return client_wait_link(c, lane);
+    c->all->count.unreached++;
+    write_error(client_answer(c), "UPSTREAM %s not reached: %s; the command was not executed",
+                pool_address(c->all->pool), trouble[0] ? trouble : "no connection became free in time");
+    return NEXT;
+}
+
+/* The shared link the next command goes to. NULL: it cannot go now, *ret_next says how it stands
+ * with it. */
+struct link *client_link(struct client *c, enum next *ret_next)
+{
+    struct link *l = c->link;
+
+    if (LIKELY(l != NULL && l->number == c->link_number)) {
+        if (LIKELY(l->db == c->db && !link_full(l) && (c->owed > 0 || link_takes_newcomers(l))))
+            return l;
+        if (!client_drained(c)) {
+            if (link_full(l)) {
+                *ret_next = client_no_link(c, c->lane);
+                return NULL;
+            }
+            link_select(l, c->db);
+            return l;
+        }
+    }
+    l = lane_link(c->lane, c->db);
+    if (l == NULL) {
+        *ret_next = client_no_link(c, c->lane);
+        return NULL;
+    }
+    c->link = l;
+    c->link_number = l->number;
+    link_select(l, c->db);
+    return l;
+}
+
+/* A local answer is held at this point: replies before and after it must not come in one piece. */
+static bool at_held_answer(const struct client *c)
+{
+    return c->more != NULL && c->more->held_last != NULL && c->more->held_last->at == c->asked;
+}
+
+static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n)
+{
+    if (UNLIKELY(client_is_muted(c))) {
+        c->more->muted_owed += n;
+        link_ask(l, &c->more->muted, bytes, n, false);
+        return;
+    }
+    link_ask(l, &c->asker, bytes, n, at_held_answer(c));
+    c->owed += n;
+    c->asked += n;
+    if (UNLIKELY(c->more != NULL))
+        c->more->wait_ms = 0;
+}
+
+/* Asks q on the shared link, its reply to pass as it comes. */
+enum next client_ask(struct client *c, const struct request *q)
+{
+    enum next next = NEXT;
+    struct link *l = client_link(c, &next);
+
+    if (l == NULL)
+        return next;
+    ask(c, l, q->bytes, 1);
+    return NEXT;
+}
+
+/* Asks q on the lent link. */
+enum next client_ask_lent(struct client *c, const struct request *q)
+{
+    struct link *l = client_lent(c);
+
+    if (link_full(l))
+        return client_wait(c, WAIT_ROOM);
+    ask(c, l, q->bytes, 1);
+    return NEXT;
+}
+
+/* ---- where a request goes ---- */
+
+static enum next refuse(struct client *c, const struct request *q)
+{
+    c->all->count.commands_refused++;
+    write_error(client_answer(c),
+                "NOPERM '%s' is refused by larder: it administers the server. Set admin_commands = "
+                "allow to let it pass",
+                q->command->name);
+    return NEXT;
+}
+
+/* Redis closes at once, and logs: a web page may have made a browser send this. */
+static bool is_http(const struct request *q)
+{
+    return slice_is(q->argv[0], "POST") || slice_is(q->argv[0], "Host:");
+}
+
+static bool has_nul(const struct request *q, const struct command *cmd)
+{
+    bool container = cmd != NULL && (cmd->flags & CF_CONTAINER) != 0 && q->argc > 1;
+
+    return (cmd == NULL && memchr(q->argv[0].p, 0, q->argv[0].n) != NULL) ||
+           (container && memchr(q->argv[1].p, 0, q->argv[1].n) != NULL);
+}
+
+static enum next route_plain(struct client *c, const struct request *q)
+{
+    const struct command *cmd = q->command;
+
+    if (cmd == NULL)
+        return borrow_serve(c, q);
+    switch ((enum route)cmd->route) {
+    case ROUTE_SHARED:
+        return client_ask(c, q);
+    case ROUTE_LOCAL:
+        return local_serve(c, q);
+    case ROUTE_TX:
+        return tx_serve(c, q);
+    case ROUTE_SUBSCRIBE:
+        return subscribe_serve(c, q);
+    case ROUTE_BLOCK:
+    case ROUTE_WAIT:
+    case ROUTE_LENT:
+    case ROUTE_MONITOR:
+        return borrow_serve(c, q);
+    case ROUTE_OWN:
+        return borrow_own(c, q);
+    }
+    return NEXT;
+}
+
+static enum next route_by_mode(struct client *c, const struct request *q)
+{
+    switch ((enum mode)c->mode) {
+    case MODE_PLAIN:
+        return route_plain(c, q);
+    case MODE_TX:
+        return tx_serve(c, q);
+    case MODE_LISTEN:
+        return listen_serve(c, q);
+    case MODE_OWN:
+        return own_serve(c, q);
+    }
+    return NEXT;
+}
+
+static enum next route(struct client *c, const struct request *q)
+{
+    const struct command *cmd = q->command;
+    uint16_t id = cmd != NULL ? cmd->id : CMD_UNKNOWN;
+
+    if (id == CMD_QUIT || id == CMD_RESET)
+        return local_serve(c, q);
+    /* Redis looks its commands up as C strings: "CONFIG SET\0x" could pass for CONFIG SET there. */
+    if (has_nul(q, cmd)) {
+        unknown_command(client_answer(c), q);
+        return NEXT;
+    }
+    if (cmd == NULL && is_http(q)) {
+        log_warning(loop_log(c->all->loop), "client: HTTP on a RESP port, id=%llu: perhaps an attack",
+                    (unsigned long long)c->id);
+        client_close(c, CLOSE_HTTP);
+        return GONE;
+    }
+    if (!c->authenticated && (cmd == NULL || (cmd->flags & CF_NO_AUTH) == 0)) {
+        c->all->count.commands_refused++;
+        write_error(client_answer(c), "NOAUTH Authentication required.");
+        return NEXT;
+    }
+    if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
+        return refuse(c, q);
+    if (c->all->pause.until_ms != 0 && client_may_pause(c, cmd))
+        return client_wait(c, WAIT_PAUSE);
+    if (c->owed >= c->all->settings->max_pending) {
+        c->all->count.paused_pending++;
+        return client_wait(c, WAIT_PENDING);
+    }
+    return route_by_mode(c, q);
+}
+
+/* CLIENT REPLY SKIP silences exactly the command behind it. */
+static void after_command(struct client *c)
+{
+    struct session *m = c->more;
+
+    if (m == NULL || m->reply_mode == REPLY_ON || m->reply_mode == REPLY_OFF)
+        return;
+    m->reply_mode = m->reply_mode == REPLY_SKIP_NEXT ? REPLY_SKIP : REPLY_ON;
+    client_settle(c);
+}
+
+/* ---- the buffer ---- */
+
+static const struct command *look_up(const struct args *args)
+{
+    const struct command *cmd = command_find(args->v[0]), *sub;
+
+    if (cmd == NULL || (cmd->flags & CF_CONTAINER) == 0 || args->n < 2)
+        return cmd;
+    sub = command_sub(cmd, args->v[1]);
+    return sub != NULL ? sub : cmd;
+}
+
+/* Sends the run off. */
+static void end_run(struct client *c, struct run *run)
+{
+    if (run->count == 0)
+        return;
+    ask(c, c->link, slice_of(run->p, run->n), run->count);
+    c->all->count.commands += run->count;
+    run->count = 0;
+}
+
+/* May this one join the run? The first of a run has to find a link. */
+static bool joins_run(struct client *c, const struct run *run, const struct command *cmd, char first)
+{
+    struct link *l = c->link;
+
+    if (cmd == NULL || cmd->route != ROUTE_SHARED || (cmd->flags & c->all->refused_flags) != 0 ||
+        first != '*')
+        return false;
+    if (run->count > 0)
+        return c->owed + run->count < c->all->settings->max_pending &&
+               run->n < LINK_OUT_BYTES / 4;
+    return c->plain && c->all->pause.until_ms == 0 && l != NULL && l->number == c->link_number &&
+           l->db == c->db && !link_full(l) && (c->owed > 0 || link_takes_newcomers(l)) &&
+           c->owed < c->all->settings->max_pending;
+}
+
+static void protocol_error(struct client *c, const struct request_scan *scan)
+{
+    char text[96];
+
+    c->all->count.protocol_errors++;
+    request_error_text(scan, text, sizeof text);
+    write_error(client_answer(c), "ERR %s", text);
+    client_end(c, CLOSE_PROTOCOL);
+}
+
+static enum next serve_one(struct client *c, const struct command *cmd, const char *p, size_t n)
+{
+    struct clients *all = c->all;
+    struct request q = {
+        .command = cmd, .argv = all->args.v, .argc = all->args.n, .bytes = slice_of(p, n)};
+    enum next next;
+
+    if (p[0] != '*') {
+        buffer_done(&all->scratch);
+        write_request(&all->scratch, q.argv, q.argc);
+        q.bytes = buffer_slice(&all->scratch);
+    }
+    c->command = cmd != NULL ? cmd->id : CMD_UNKNOWN;
+    all->present = &q;
+    all->present_client = c;
+    next = route(c, &q);
+    all->present = NULL;
+    if (next == LATER)
+        return LATER;
+    all->count.commands++;
+    if (c->open)
+        after_command(c);
+    return next;
+}
+
+/* What is left is a request that is not whole, or one that must wait. */
+static size_t leave_off(struct client *c, const char *p, size_t n, uint64_t need,
+                        const struct request_scan *scan)
+{
+    if (c->waits == WAIT_NOTHING && need > LARGE_REQUEST_BYTES && n > 0)
+        return large_begin(c, p, n);
+    if (scan->begun || c->more != NULL)
+        client_session(c)->scan = *scan;
+    return 0;
+}
+
+/* Serves what is whole in p[0..n); returns how much of it is done with. */
+size_t client_serve(struct client *c, const char *p, size_t n)
+{
+    struct clients *all = c->all;
+    struct request_limits limits = {.max_bulk = all->settings->max_bulk,
+                                    .max_request = all->settings->max_request,
+                                    .unauthenticated = !c->authenticated};
+    struct request_scan scan = c->more != NULL ? c->more->scan : (struct request_scan){0};
+    struct run run = {0};
+    enum next next = NEXT;
+    uint64_t need = 0;
+    size_t at = 0;
+
+    if (UNLIKELY(c->more != NULL && c->more->streaming)) {
+        at = large_serve(c, p, n);
+        if (c->more->streaming)
+            return at;
+        scan = (struct request_scan){0};
+    }
+    while (at < n && next == NEXT && c->waits == WAIT_NOTHING && !c->ending) {
+        const struct command *cmd;
+        size_t length;
+        enum scan r = request_scan(&scan, p + at, n - at, &limits, &all->args, &all->words, &need);
+
+        if (r == SCAN_MORE)
+            break;
+        need = 0;
+        if (r == SCAN_BAD) {
+            end_run(c, &run);
+            protocol_error(c, &scan);
+            return n;
+        }
+        length = (size_t)scan.pos;
+        scan = (struct request_scan){0};
+        if (all->args.n == 0) { /* an empty line, `*0`: ignored, as Redis does */
+            end_run(c, &run);
+            at += length;
+            continue;
+        }
+        cmd = look_up(&all->args);
+        if (LIKELY(joins_run(c, &run, cmd, p[at]))) {
+            if (run.count++ == 0) {
+                run.p = p + at;
+                run.n = 0;
+            }
+            run.n += length;
+            at += length;
+            c->command = cmd->id;
+            continue;
+        }
+        end_run(c, &run);
+        next = serve_one(c, cmd, p + at, length);
+        if (next != LATER)
+            at += length;
+        limits.unauthenticated = !c->authenticated;
+    }
+    end_run(c, &run);
+    if (!c->open || c->ending)
+        return n;
+    if (next != NEXT || c->waits != WAIT_NOTHING)
+        scan = (struct request_scan){0};
+    return at + leave_off(c, p + at, n - at, need, &scan);
+}

@@ -1,0 +1,143 @@
+/* transaction.c - WATCH, MULTI, EXEC: a session with a link to itself while they are in force.
+ *
+ *     PLAIN --WATCH or MULTI, link lent--> TX --EXEC, DISCARD, UNWATCH answered,--> PLAIN
+ *                                          |    nothing watched, no MULTI open
+ *                                          +--- what larder does not model -------> OWN
+ *
+ * Whether MULTI or WATCH is in force is told from the replies, not from the requests: MULTI may be
+ * refused, EXEC may be. The session goes back to its shared link when nothing is unanswered and
+ * neither is in force; until then everything it says goes to the lent link, to be QUEUED or not. */
+#include "client/client.h"
+#include "net/loop.h"
+#include "resp/write.h"
+
+/* Commands that change the connection itself when EXEC runs them: what then holds cannot be told
+ * from outside, so the session keeps the link. */
+static bool changes_link(const struct command *cmd)
+{
+    return cmd != NULL && (cmd->route == ROUTE_OWN || cmd->route == ROUTE_SUBSCRIBE ||
+                           cmd->route == ROUTE_MONITOR || cmd->id == CMD_AUTH || cmd->id == CMD_HELLO ||
+                           (cmd->id >= CMD_CLIENT && cmd->id < CMD_CLUSTER));
+}
+
+static bool in_force(const struct session *m)
+{
+    return m->in_multi || m->watching;
+}
+
+/* Back to the shared link: everything is answered, nothing in force. */
+void tx_leave(struct client *c)
+{
+    struct session *m = c->more;
+
+    if (c->mode != MODE_TX || in_force(m))
+        return;
+    c->mode = MODE_PLAIN;
+    loan_end(&m->loan, LOAN_CLEAN);
+    client_settle(c);
+    if (c->waits != WAIT_NOTHING)
+        client_wake(c);
+}
+
+void tx_replied(struct client *c, enum exchange_kind kind, char type, struct slice bytes)
+{
+    struct session *m = c->more;
+    bool aborted = slice_starts(bytes, SLICE("-EXECABORT"));
+
+    if (kind == EX_MULTI && type == '+' && !m->in_multi) {
+        m->in_multi = true;
+        m->wrote_in_multi = false;
+        m->queued = 0;
+    } else if (kind == EX_MULTI) {
+        return; /* refused, or nested: as it was */
+    } else if (kind == EX_WATCH)
+        m->watching |= type == '+';
+    else if (kind == EX_UNWATCH)
+        m->watching &= m->in_multi || type != '+'; /* within MULTI it is only queued */
+    else if (type != '-' || aborted)
+        m->in_multi = m->watching = false;
+    if (in_force(m) || c->mode != MODE_TX || c->owed > 1 || m->muted_owed > 0)
+        return;
+    if (m->want_exec_db && client_lent(c) != NULL) {
+        m->want_exec_db = false;
+        buffer_done(&c->all->scratch);
+        write_command(&c->all->scratch, "CLIENT", "INFO", NULL);
+        exchange_ask(c, client_lent(c), buffer_slice(&c->all->scratch), EX_EXEC_DB, 0);
+        return;
+    }
+    tx_leave(c);
+}
+
+static enum next ask(struct client *c, const struct request *q, enum exchange_kind kind)
+{
+    if (link_full(client_lent(c)))
+        return client_wait(c, WAIT_ROOM);
+    exchange_ask(c, client_lent(c), q->bytes, kind, 0);
+    return NEXT;
+}
+
+/* Everything said may end the transaction: what follows EXEC, DISCARD or UNWATCH waits for their
+ * replies, for it may belong on the shared link. */
+static enum next ask_and_wait(struct client *c, const struct request *q, enum exchange_kind kind)
+{
+    enum next next = ask(c, q, kind);
+
+    if (next == NEXT)
+        (void)client_wait(c, WAIT_DRAIN);
+    return next;
+}
+
+static enum next begin(struct client *c, const struct request *q, enum exchange_kind kind)
+{
+    struct session *m = client_session(c);
+    enum next next;
+
+    if (m->loan.link == NULL) {
+        next = borrow(c, LOAN_POOL, c->db);
+        if (m->loan.link == NULL)
+            return next;
+    }
+    c->mode = MODE_TX;
+    m->in_multi = m->watching = m->want_exec_db = false;
+    client_settle(c);
+    return ask_and_wait(c, q, kind);
+}
+
+enum next tx_serve(struct client *c, const struct request *q)
+{
+    uint16_t id = q->command != NULL ? q->command->id : CMD_UNKNOWN;
+
+    if (c->mode == MODE_PLAIN) {
+        if (id == CMD_MULTI || id == CMD_WATCH)
+            return begin(c, q, id == CMD_MULTI ? EX_MULTI : EX_WATCH);
+        /* EXEC, DISCARD without MULTI are Redis' to refuse; UNWATCH without WATCH does nothing. */
+        return client_ask(c, q);
+    }
+    switch (id) {
+    case CMD_MULTI:
+        return ask(c, q, EX_MULTI);
+    case CMD_WATCH:
+        return ask(c, q, EX_WATCH);
+    case CMD_EXEC:
+        return ask_and_wait(c, q, EX_EXEC);
+    case CMD_DISCARD:
+        return ask_and_wait(c, q, EX_DISCARD);
+    case CMD_UNWATCH:
+        return ask_and_wait(c, q, EX_UNWATCH);
+    default:
+        break;
+    }
+    if (!c->more->in_multi && c->owed > 0)
+        return client_wait(c, WAIT_DRAIN); /* is the MULTI before it in force? */
+    if (!c->more->in_multi)
+        return watched_serve(c, q);
+    if (id == CMD_SELECT)
+        c->more->want_exec_db = true;
+    c->more->queued++;
+    c->more->wrote_in_multi |= q->command == NULL || (q->command->flags & CF_WRITE) != 0;
+    if (changes_link(q->command)) {
+        borrow_keep(c);
+        return own_serve(c, q);
+    }
+    return client_ask_lent(c, q);
+}

@@ -1,0 +1,99 @@
+/* contradictions.c - see contradictions.h. A mistake is told at the line that comes last of the
+ * two, and by default values, which have none, at the other. A value that was refused is at its
+ * default here: it has been complained about, so pairs with it are left alone. */
+#include "config/contradictions.h"
+
+#include <string.h>
+
+#include "config/address.h"
+#include "config/units.h"
+#include "config/value.h"
+
+struct side {
+    const struct section *section;
+    const char *name;
+};
+
+static const struct row *row_of(struct side side)
+{
+    bool twin;
+    const struct row *row = row_find(side.section->kind, slice_str(side.name), &twin);
+
+    CHECK(row && !twin);
+    return row;
+}
+
+static const struct slot *slot_of(struct side side)
+{
+    return &side.section->slots[row_of(side) - side.section->kind->rows];
+}
+
+static uint64_t number_of(struct side side)
+{
+    const char *values = side.section->values;
+    uint64_t v;
+
+    memcpy(&v, values + row_of(side)->offset, sizeof(v));
+    return v;
+}
+
+static void at_most(struct draft *d, struct side less, struct side more)
+{
+    struct origin at = slot_of(less)->at, other = slot_of(more)->at;
+    struct buffer a = {0}, b = {0};
+
+    if (number_of(less) <= number_of(more) || slot_of(less)->refused || slot_of(more)->refused)
+        return;
+    value_show(row_of(less), less.section->values, &a);
+    value_show(row_of(more), more.section->values, &b);
+    mistake(&d->mistakes, at.file ? at : other, "%s = %.*s%s is more than %s = %.*s%s", less.name,
+            (int)buffer_len(&a), buffer_head(&a), at.file ? "" : " (its default)", more.name,
+            (int)buffer_len(&b), buffer_head(&b), other.file ? "" : " (its default)");
+    buffer_done(&a);
+    buffer_done(&b);
+}
+
+/* Port 0 is a different one each time. */
+static bool same_address(const struct draft *d, size_t i, size_t k)
+{
+    const struct address *a = &d->settings->listeners[i].address;
+
+    return address_equal(a, &d->settings->listeners[k].address) && (a->path || a->port != 0) &&
+           !slot_of((struct side){&d->listeners[i], "address"})->refused &&
+           !slot_of((struct side){&d->listeners[k], "address"})->refused;
+}
+
+static void find_same_addresses(struct draft *d)
+{
+    for (size_t i = 0; i < d->settings->listener_count; i++) {
+        struct origin at = slot_of((struct side){&d->listeners[i], "address"})->at;
+
+        for (size_t k = 0; k < i; k++) {
+            if (same_address(d, i, k))
+                mistake(&d->mistakes, at.file ? at : d->listeners[i].opened,
+                        "[%s] has the address of [%s]", d->listeners[i].name, d->listeners[k].name);
+        }
+    }
+}
+
+static void find_wrong_modes(struct draft *d)
+{
+    for (size_t i = 0; i < d->settings->listener_count; i++) {
+        struct slice mode = slice_str(d->settings->listeners[i].mode);
+        unsigned ignored;
+
+        if (!unit_mode(mode, &ignored))
+            mistake(&d->mistakes, slot_of((struct side){&d->listeners[i], "mode"})->at,
+                    "mode: %s is not within 0..0777, octal", quoted(mode).text);
+    }
+}
+
+void contradictions_find(struct draft *d)
+{
+    at_most(d, (struct side){&d->larder, "max_bulk"}, (struct side){&d->larder, "max_request"});
+    at_most(d, (struct side){&d->upstream, "pool_size"}, (struct side){&d->upstream, "max_links"});
+    at_most(d, (struct side){&d->upstream, "backoff_min"},
+            (struct side){&d->upstream, "backoff_max"});
+    find_same_addresses(d);
+    find_wrong_modes(d);
+}

@@ -1,0 +1,64 @@
+/* rows.h - the rows of settings.h as data: what a section may hold, and where in its struct. */
+#ifndef LARDER_CONFIG_ROWS_H
+#define LARDER_CONFIG_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/check.h"
+#include "base/slice.h"
+
+enum setting_type {
+    TYPE_STRING,
+    TYPE_SECRET,
+    TYPE_BOOL,
+    TYPE_COUNT,
+    TYPE_DURATION,
+    TYPE_SIZE,
+    TYPE_ADDRESS,
+    TYPE_CHOICE,
+};
+
+struct row {
+    const char *name;
+    enum setting_type type;
+    const char *fallback; /* as in settings.h: with bounds, or all words of a choice */
+    bool reloadable;
+    const char *help;
+    size_t offset; /* of the field in the section's struct */
+    bool listens;  /* an address to listen at, not to connect to */
+};
+
+/* A kind of section. */
+struct kind {
+    const char *word;    /* in brackets */
+    bool named;          /* "[word NAME]", any number of them; else "[word]", one */
+    const char *example; /* as the reference has it, without brackets */
+    const char *help;
+    const struct row *rows;
+    size_t count;
+};
+
+extern const struct kind kind_larder, kind_listener, kind_upstream;
+
+/* All of them, in the order in which they are shown. */
+#define KIND_COUNT 3
+extern const struct kind *const kinds[KIND_COUNT];
+
+/* The row of that name, exactly; NULL when there is none. NAME_file finds the secret NAME, with
+ * *ret_twin set. */
+MUST_USE
+const struct row *row_find(const struct kind *kind, struct slice name, bool *ret_twin);
+
+/* The default alone, without bounds and further words. */
+struct slice row_default(const struct row *row);
+
+/* For COUNT, DURATION and SIZE: what stands behind the default, and the two as numbers. */
+struct slice row_bounds(const struct row *row);
+void row_range(const struct row *row, uint64_t *ret_min, uint64_t *ret_max);
+
+/* Word `index` of a CHOICE; n = 0 behind the last. */
+struct slice row_word(const struct row *row, unsigned index);
+
+#endif

@@ -1,0 +1,156 @@
+/* settings.h - what an operator may set: one row a setting, and the structs they fill.
+ *
+ * A row is X(name, TYPE, default, RELOAD|RESTART, help). From the rows derive the struct fields,
+ * the parser, --dump-config, the reference in conf/larder.ini.reference, larder.ini(5) and LARDER
+ * SETTINGS; a test compares. TYPE decides the field:
+ *     STRING    const char *     never NULL; "" when unset
+ *     SECRET    const char *     the same, masked wherever it is shown; has a twin NAME_file
+ *     BOOL      bool             yes | no
+ *     COUNT     uint64_t
+ *     DURATION  uint64_t         milliseconds; written 500ms 5s 30m 8h 1d, 0 = off
+ *     SIZE      uint64_t         bytes; written 512 64kb 64mb 1gb (powers of 1024)
+ *     ADDRESS   struct address   host:port, [v6]:port, :port, or unix:/path
+ *     CHOICE    int              one of the words of an enum, listed in the default as a|b|c, the
+ *                                first being the default
+ * DURATION, SIZE and COUNT rows give "default min..max" as bounds, checked with file and line. */
+#ifndef LARDER_CONFIG_SETTINGS_H
+#define LARDER_CONFIG_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/check.h"
+
+/* Where to listen or connect. */
+struct address {
+    const char *host; /* name or number without brackets; NULL for a Unix socket */
+    uint16_t port;
+    const char *path; /* of a Unix socket; NULL otherwise */
+};
+
+/* In the order of the words in the rows. */
+enum setting_log_level { SET_LOG_INFO, SET_LOG_DEBUG, SET_LOG_WARNING, SET_LOG_ERROR };
+enum setting_log_format { SET_FORMAT_AUTO, SET_FORMAT_TEXT, SET_FORMAT_JSON, SET_FORMAT_JOURNAL };
+enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
+
+#define LARDER_SETTINGS(X)                                                                         \
+    X(log_level, CHOICE, "info|debug|warning|error", RELOAD,                                       \
+      "the least severe messages that are logged")                                                 \
+    X(log_format, CHOICE, "auto|text|json|journal", RELOAD,                                        \
+      "auto: journal prefixes under systemd, else text")                                           \
+    X(max_clients, COUNT, "10000 1..1000000", RELOAD,                                              \
+      "client connections at once; one more is refused with an error")                             \
+    X(client_idle_timeout, DURATION, "0 0..365d", RELOAD,                                          \
+      "close clients that say nothing for so long; 0: never. Clients that wait for a blocking "    \
+      "command or a message are not idle")                                                         \
+    X(client_buffer_max, SIZE, "256mb 64kb..4000mb", RELOAD,                                       \
+      "replies kept for a client that does not read them; from a quarter of it on larder stops "   \
+      "reading its requests, at the whole it is closed")                                           \
+    X(client_stall_timeout, DURATION, "30s 100ms..1d", RELOAD,                                     \
+      "close a client that has taken none of its replies for so long while more than a quarter "   \
+      "of client_buffer_max waits for it")                                                         \
+    X(max_request, SIZE, "1gb 16kb..1024gb", RELOAD,                                               \
+      "bytes of one request, all arguments together")                                              \
+    X(max_bulk, SIZE, "512mb 1kb..1024gb", RELOAD,                                                 \
+      "bytes of one argument; at least the upstream's proto-max-bulk-len")                         \
+    X(max_pending, COUNT, "10000 1..1000000", RELOAD,                                              \
+      "requests of one client that wait for their reply; more of them wait in the socket")         \
+    X(admin_commands, CHOICE, "deny|allow", RELOAD,                                                \
+      "deny: commands that administer the server (CONFIG SET, DEBUG, SHUTDOWN, ...) are refused")  \
+    X(shutdown_timeout, DURATION, "10s 0..1h", RELOAD,                                             \
+      "after SIGTERM, how long requests in flight may take to finish")
+
+#define LISTENER_SETTINGS(X)                                                                       \
+    X(address, ADDRESS, "127.0.0.1:6380", RESTART,                                                 \
+      "where clients connect: host:port or unix:/path. A Unix socket costs half the CPU of TCP")   \
+    X(mode, STRING, "0660", RESTART, "permissions of a Unix socket, octal")                        \
+    X(backlog, COUNT, "4096 1..65535", RESTART,                                                    \
+      "connections the kernel queues until larder accepts them")                                   \
+    X(password, SECRET, "", RELOAD,                                                                \
+      "clients must log in with it (AUTH); empty: AUTH is put to the upstream")
+
+#define UPSTREAM_SETTINGS(X)                                                                       \
+    X(address, ADDRESS, "127.0.0.1:6379", RESTART, "the Redis server: host:port or unix:/path")    \
+    X(username, STRING, "", RESTART, "ACL user larder logs in as; empty: the default user")        \
+    X(password, SECRET, "", RESTART, "its password; empty: larder does not log in")                \
+    X(database, COUNT, "0 0..1000000", RESTART,                                                    \
+      "the database a client is in before it says SELECT")                                         \
+    X(pool_size, COUNT, "10 2..10000", RELOAD, "connections for shared use and for transactions")  \
+    X(max_lent, COUNT, "1000 0..100000", RELOAD,                                                   \
+      "connections lent to clients that block, subscribe, monitor or keep state of their own")     \
+    X(max_links, COUNT, "2000 2..200000", RELOAD, "connections to the upstream in all")            \
+    X(queue_timeout, DURATION, "5s 1ms..1h", RELOAD,                                               \
+      "how long a client waits for a connection to be lent")                                       \
+    X(connect_timeout, DURATION, "2s 1ms..1h", RELOAD,                                             \
+      "how long connecting and logging in may take")                                               \
+    X(command_timeout, DURATION, "10s 1ms..1d", RELOAD,                                            \
+      "how long a command may wait for its reply, and for an upstream that is away; not for "      \
+      "blocking commands")                                                                         \
+    X(link_idle_timeout, DURATION, "1m 100ms..1d", RELOAD,                                         \
+      "close lent connections that nobody has used for so long")                                   \
+    X(keepalive, DURATION, "60s 1s..1d", RELOAD, "TCP keepalive on connections to the upstream")   \
+    X(backoff_min, DURATION, "50ms 1ms..1h", RELOAD, "first pause before connecting again")        \
+    X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")
+
+#define FIELD_TYPE_STRING                                 const char *
+#define FIELD_TYPE_SECRET                                 const char *
+#define FIELD_TYPE_BOOL                                   bool
+#define FIELD_TYPE_COUNT                                  uint64_t
+#define FIELD_TYPE_DURATION                               uint64_t
+#define FIELD_TYPE_SIZE                                   uint64_t
+#define FIELD_TYPE_ADDRESS                                struct address
+#define FIELD_TYPE_CHOICE                                 int
+#define SETTING_FIELD(name, type, fallback, reload, help) FIELD_TYPE_##type name;
+
+struct larder_settings {
+    LARDER_SETTINGS(SETTING_FIELD)
+};
+struct listener_settings {
+    const char *name;
+    LISTENER_SETTINGS(SETTING_FIELD)
+};
+struct upstream_settings {
+    UPSTREAM_SETTINGS(SETTING_FIELD)
+};
+
+/* One whole configuration; read only once it is loaded. */
+struct settings {
+    struct larder_settings larder;
+    struct upstream_settings upstream;
+    struct listener_settings
+        *listeners; /* at least one: "main", with defaults, if the file has none */
+    size_t listener_count;
+};
+
+/* Reads the file and, in the order of their names (bytewise), conf.d/?*.ini beside it. path NULL:
+ * all defaults. Every mistake is appended to *errors as a line "file:line: what" (only "file: what"
+ * where it is of the whole file), all of them, not the first; behind a thousand they are counted.
+ * NULL when there was any; nothing is kept then. The caller owns the result: settings_free(). */
+MUST_USE
+struct settings *settings_load(const char *path, struct buffer *errors);
+void settings_free(struct settings *s);
+
+/* The effective configuration as an ini file that loads to the same, secrets as `********`. */
+void settings_dump(const struct settings *s, struct buffer *out);
+
+/* The commented reference with every setting at its default: conf/larder.ini.reference is this. */
+void settings_reference(struct buffer *out);
+
+/* The body of larder.ini(5)'s section SETTINGS, in mdoc(7). */
+void settings_mdoc(struct buffer *out);
+
+/* Calls `row` for each setting of s: section as in the file ("listener main"), value as
+ * settings_dump() shows it, secrets masked. For LARDER SETTINGS. */
+void settings_each(const struct settings *s, void *context,
+                   void (*row)(void *context, const char *section, const char *name,
+                               const char *value, bool reloadable, const char *help));
+
+/* What a reload from `from` to `to` would change but cannot before a restart: one line
+ * "section name" each, appended. Empty: all of it can be taken over. Listener sections are matched
+ * by name; one added, removed or moved is not reloadable. */
+void settings_diff_restart(const struct settings *from, const struct settings *to,
+                           struct buffer *out);
+
+#endif

@@ -1,0 +1,116 @@
+/* show.c - settings for people: the dump, the rows of LARDER SETTINGS, and what a reload leaves.
+ * All of it walks sections and rows the same way, in walk(). */
+#include <stdbool.h>
+#include <string.h>
+
+#include "config/rows.h"
+#include "config/settings.h"
+#include "config/value.h"
+
+/* One section of a whole configuration. */
+struct part {
+    const struct kind *kind;
+    const void *values;
+    const char *name; /* of a listener; "" */
+};
+
+static size_t part_count(const struct settings *s)
+{
+    return 2 + s->listener_count;
+}
+
+static struct part part_at(const struct settings *s, size_t i)
+{
+    if (i == 0)
+        return (struct part){&kind_larder, &s->larder, ""};
+    if (i <= s->listener_count)
+        return (struct part){&kind_listener, &s->listeners[i - 1], s->listeners[i - 1].name};
+    return (struct part){&kind_upstream, &s->upstream, ""};
+}
+
+static void add_title(struct buffer *out, struct part part)
+{
+    buffer_printf(out, "%s%s%s", part.kind->word, *part.name ? " " : "", part.name);
+}
+
+void settings_dump(const struct settings *s, struct buffer *out)
+{
+    for (size_t i = 0; i < part_count(s); i++) {
+        struct part part = part_at(s, i);
+
+        buffer_printf(out, "%s[", i > 0 ? "\n" : "");
+        add_title(out, part);
+        buffer_printf(out, "]\n");
+        for (size_t k = 0; k < part.kind->count; k++) {
+            struct buffer value = {0};
+
+            value_write(&part.kind->rows[k], part.values, &value);
+            buffer_printf(out, "%s =%s%.*s\n", part.kind->rows[k].name,
+                          buffer_len(&value) > 0 ? " " : "", (int)buffer_len(&value),
+                          buffer_head(&value));
+            buffer_done(&value);
+        }
+    }
+}
+
+void settings_each(const struct settings *s, void *context,
+                   void (*row)(void *context, const char *section, const char *name,
+                               const char *value, bool reloadable, const char *help))
+{
+    for (size_t i = 0; i < part_count(s); i++) {
+        struct part part = part_at(s, i);
+        struct buffer title = {0}, value = {0};
+
+        add_title(&title, part);
+        buffer_add(&title, "", 1);
+        for (size_t k = 0; k < part.kind->count; k++) {
+            const struct row *r = &part.kind->rows[k];
+
+            value_show(r, part.values, &value);
+            buffer_add(&value, "", 1);
+            row(context, buffer_head(&title), r->name, buffer_head(&value), r->reloadable, r->help);
+            buffer_done(&value);
+        }
+        buffer_done(&title);
+    }
+}
+
+/* The same section of another configuration; kind NULL when it has none. */
+static struct part part_like(const struct settings *s, struct part like)
+{
+    for (size_t i = 0; i < part_count(s); i++) {
+        struct part part = part_at(s, i);
+
+        if (part.kind == like.kind && strcmp(part.name, like.name) == 0)
+            return part;
+    }
+    return (struct part){0};
+}
+
+void settings_diff_restart(const struct settings *from, const struct settings *to,
+                           struct buffer *out)
+{
+    for (size_t i = 0; i < part_count(from); i++) {
+        struct part old = part_at(from, i), new = part_like(to, old);
+
+        if (new.kind == NULL) {
+            add_title(out, old);
+            buffer_printf(out, "\n");
+            continue;
+        }
+        for (size_t k = 0; k < old.kind->count; k++) {
+            const struct row *r = &old.kind->rows[k];
+
+            if (r->reloadable || value_equal(r, old.values, new.values))
+                continue;
+            add_title(out, old);
+            buffer_printf(out, " %s\n", r->name);
+        }
+    }
+    for (size_t i = 0; i < part_count(to); i++) {
+        if (part_like(from, part_at(to, i)).kind == NULL) {
+            add_title(out, part_at(to, i));
+            buffer_printf(out, "\n");
+        }
+    }
+}

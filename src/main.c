@@ -1,0 +1,470 @@
+/* main.c - the door: read settings, build the rooms, wire them, run, tear down.
+ *
+ * Everything hangs off one object on the stack of main(). Teardown is set-up read backwards. */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "base/log.h"
+#include "client/clients.h"
+#include "config/settings.h"
+#include "net/address.h"
+#include "net/digest.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "net/service.h"
+#include "upstream/pool.h"
+
+#ifndef LARDER_VERSION
+#define LARDER_VERSION "unknown"
+#endif
+
+struct larder {
+    const char *path; /* of the settings; NULL: all defaults */
+    struct settings *settings;
+    struct log log;
+    struct loop *loop;
+    struct resolver *resolver;
+    struct pool *pool;
+    struct lane *lane; /* keeps a connection open from the start */
+    struct admin *admin;
+    struct console console;
+    struct clients *clients;
+    struct listener **listeners;
+    size_t listener_count;
+    struct timer *watchdog, *deadline;
+    bool draining;
+};
+
+/* ---- command line ---- */
+
+enum action { RUN, CHECK_CONFIG, DUMP_CONFIG, HEALTHCHECK };
+
+static const char usage[] =
+    "usage: larder [-c FILE] [--check-config | --dump-config | --healthcheck]\n"
+    "       larder --version | --help\n"
+    "\n"
+    "  -c, --config FILE   settings; without it every setting has its default\n"
+    "      --check-config  report every mistake in the settings as file:line, exit 78 if any\n"
+    "      --dump-config   print the settings in force, secrets masked\n"
+    "      --healthcheck   ask the first listener PING; exit 0 if it answers\n"
+    "      --version       version, and the libraries compiled with and running\n"
+    "      --help          this text\n"
+    "\n"
+    "SIGTERM drains and exits, a second one exits at once; SIGHUP reloads the settings;\n"
+    "SIGUSR2 writes the state to the log. See larder(8), larder.ini(5).\n";
+
+static int print_version(void)
+{
+    printf("larder %s\n", LARDER_VERSION);
+    printf("libevent compiled %s, running %s\n", loop_library_version(false),
+           loop_library_version(true));
+    printf("openssl compiled %s, running %s\n", digest_library_version(false),
+           digest_library_version(true));
+    printf("compiler %s\n", __VERSION__);
+    return 0;
+}
+
+/* Exits for what is answered at once. */
+static enum action parse_options(int argc, char **argv, const char **ret_path)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},  {"check-config", no_argument, NULL, 'k'},
+        {"dump-config", no_argument, NULL, 'd'},   {"healthcheck", no_argument, NULL, 'p'},
+        {"version", no_argument, NULL, 'v'},       {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    enum action action = RUN;
+    int o;
+
+    while ((o = getopt_long(argc, argv, "c:tTVh", options, NULL)) != -1) {
+        switch (o) {
+        case 'c':
+            *ret_path = optarg;
+            break;
+        case 'k':
+        case 't':
+            action = CHECK_CONFIG;
+            break;
+        case 'd':
+        case 'T':
+            action = DUMP_CONFIG;
+            break;
+        case 'p':
+            action = HEALTHCHECK;
+            break;
+        case 'v':
+        case 'V':
+            exit(print_version());
+        case 'h':
+            (void)fputs(usage, stdout);
+            exit(0);
+        default:
+            (void)fputs(usage, stderr);
+            exit(EX_USAGE);
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "larder: unexpected argument '%s'\n%s", argv[optind], usage);
+        exit(EX_USAGE);
+    }
+    return action;
+}
+
+static struct settings *load_or_exit(const char *path)
+{
+    struct buffer errors = {0};
+    struct settings *s = settings_load(path, &errors);
+
+    if (s == NULL) {
+        fprintf(stderr, "%.*s", (int)buffer_len(&errors), buffer_head(&errors));
+        exit(EX_CONFIG);
+    }
+    buffer_done(&errors);
+    return s;
+}
+
+static int dump(const struct settings *s)
+{
+    struct buffer out = {0};
+
+    settings_dump(s, &out);
+    printf("%.*s", (int)buffer_len(&out), buffer_head(&out));
+    buffer_done(&out);
+    return 0;
+}
+
+/* ---- health ---- */
+
+/* Waits up to a second for the descriptor. */
+static bool ready(int fd, short events)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+
+    return poll(&p, 1, 1000) == 1 && (p.revents & (POLLERR | POLLNVAL)) == 0;
+}
+
+/* A listener on every address is asked on loopback. */
+static struct address reachable(const struct address *a)
+{
+    struct address to = *a;
+
+    if (to.path == NULL && (to.host == NULL || to.host[0] == 0 || strcmp(to.host, "*") == 0 ||
+                            strcmp(to.host, "0.0.0.0") == 0))
+        to.host = "127.0.0.1";
+    if (to.host != NULL && strcmp(to.host, "::") == 0)
+        to.host = "::1";
+    return to;
+}
+
+/* Any answer will do: one that wants a password is well. */
+static int healthcheck(const struct settings *s)
+{
+    struct address to = reachable(&s->listeners[0].address);
+    struct sock_address a;
+    char reply[64];
+    int fd = -1, rc = 1;
+
+    if (address_numeric(&to, &a))
+        fd = socket(a.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&a.storage, a.len) == 0 &&
+        write(fd, "PING\r\n", 6) == 6 && ready(fd, POLLIN)) {
+        ssize_t n = read(fd, reply, sizeof reply);
+
+        rc = n > 5 && (memcmp(reply, "+PONG", 5) == 0 || memcmp(reply, "-NOAUTH", 5) == 0) ? 0 : 1;
+    }
+    if (rc != 0)
+        fprintf(stderr, "larder: no answer on the listener '%s'\n", s->listeners[0].name);
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
+/* ---- signals ---- */
+
+static void finish(void *context)
+{
+    struct larder *l = context;
+
+    loop_stop(l->loop);
+}
+
+static void close_listeners(struct larder *l)
+{
+    for (size_t i = 0; i < l->listener_count; i++)
+        listener_close(l->listeners[i]);
+    free(l->listeners);
+    l->listeners = NULL;
+    l->listener_count = 0;
+}
+
+/* First: stop accepting, finish what is in flight. Second: now. */
+static void on_terminate(void *context)
+{
+    struct larder *l = context;
+
+    if (l->draining) {
+        log_warning(&l->log, "larder: told twice, exits at once");
+        finish(l);
+        return;
+    }
+    l->draining = true;
+    log_info(&l->log, "larder: drains");
+    service_notify("STOPPING=1\nSTATUS=draining");
+    timer_start(l->deadline, l->settings->larder.shutdown_timeout);
+    clients_drain(l->clients, finish, l);
+}
+
+static enum log_level level_of(const struct settings *s)
+{
+    static const enum log_level levels[] = {
+        [SET_LOG_INFO] = LOG_LEVEL_INFO,
+        [SET_LOG_DEBUG] = LOG_LEVEL_DEBUG,
+        [SET_LOG_WARNING] = LOG_LEVEL_WARNING,
+        [SET_LOG_ERROR] = LOG_LEVEL_ERROR,
+    };
+
+    return levels[s->larder.log_level];
+}
+
+static enum log_format format_of(const struct settings *s)
+{
+    static const enum log_format formats[] = {
+        [SET_FORMAT_AUTO] = LOG_FORMAT_AUTO,
+        [SET_FORMAT_TEXT] = LOG_FORMAT_TEXT,
+        [SET_FORMAT_JSON] = LOG_FORMAT_JSON,
+        [SET_FORMAT_JOURNAL] = LOG_FORMAT_JOURNAL,
+    };
+
+    return formats[s->larder.log_format];
+}
+
+/* The lines of text, one log line each. */
+static void log_lines(struct larder *l, const struct buffer *text, const char *head)
+{
+    const char *p = buffer_head(text), *end = p + buffer_len(text);
+
+    while (p < end) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p));
+        size_t n = (size_t)((nl ? nl : end) - p);
+
+        log_info(&l->log, "%s: %.*s", head, (int)n, p);
+        p += n + 1;
+    }
+}
+
+/* All or nothing: a mistake, or a change that needs a restart, leaves everything as it was. */
+static struct settings *load_changed(struct larder *l)
+{
+    struct buffer errors = {0};
+    struct settings *fresh = settings_load(l->path, &errors);
+
+    if (fresh == NULL) {
+        log_error(&l->log, "larder: settings not reloaded, the old ones stay in force:");
+        log_lines(l, &errors, "reload");
+    } else {
+        settings_diff_restart(l->settings, fresh, &errors);
+        if (buffer_len(&errors) > 0) {
+            log_error(&l->log, "larder: settings not reloaded, these need a restart:");
+            log_lines(l, &errors, "reload");
+            settings_free(fresh);
+            fresh = NULL;
+        }
+    }
+    buffer_done(&errors);
+    return fresh;
+}
+
+static const struct listener_settings *listener_named(const struct settings *s, const char *name)
+{
+    for (size_t i = 0; i < s->listener_count; i++) {
+        if (strcmp(s->listeners[i].name, name) == 0)
+            return &s->listeners[i];
+    }
+    return NULL;
+}
+
+static void on_reload(void *context)
+{
+    struct larder *l = context;
+    struct settings *fresh;
+
+    service_notify_reloading();
+    fresh = load_changed(l);
+    if (fresh != NULL) {
+        l->log.level = level_of(fresh);
+        if (fresh->larder.log_format != l->settings->larder.log_format)
+            log_open(&l->log, STDERR_FILENO, level_of(fresh), format_of(fresh));
+        for (size_t i = 0; i < l->listener_count; i++)
+            listener_resettle(l->listeners[i],
+                              listener_named(fresh, listener_settings(l->listeners[i])->name));
+        pool_resettle(l->pool, &fresh->upstream);
+        clients_resettle(l->clients, &fresh->larder);
+        admin_resettle(l->admin, fresh);
+        settings_free(l->settings);
+        l->settings = fresh;
+        log_info(&l->log, "larder: settings reloaded");
+    }
+    service_notify("READY=1\nSTATUS=%s", fresh ? "serving" : "serving; the last reload failed");
+}
+
+static void on_dump(void *context)
+{
+    struct larder *l = context;
+    struct buffer text = {0};
+
+    admin_dump(l->admin, &text);
+    log_lines(l, &text, "state");
+    buffer_done(&text);
+}
+
+/* The service manager restarts a loop that no longer turns. */
+static void on_watchdog(void *context)
+{
+    struct larder *l = context;
+
+    service_notify("WATCHDOG=1");
+    timer_start(l->watchdog, service_watchdog_ms());
+}
+
+/* ---- set-up ---- */
+
+static void on_accepted(void *context, struct listener *from, int fd, bool is_unix)
+{
+    struct larder *l = context;
+
+    clients_accept(l->clients, from, fd, is_unix);
+}
+
+static void on_exhausted(void *context)
+{
+    struct larder *l = context;
+
+    clients_exhausted(l->clients);
+}
+
+static bool open_listeners(struct larder *l)
+{
+    static const struct listener_events events = {on_accepted, on_exhausted};
+    struct settings *s = l->settings;
+    size_t passed = service_listen_fds();
+    struct buffer error = {0};
+    char where[ADDRESS_TEXT];
+
+    if (passed > s->listener_count)
+        log_warning(&l->log, "larder: %zu sockets passed in, %zu listeners set: the rest is unused",
+                    passed, s->listener_count);
+    l->listeners = must_calloc(s->listener_count, sizeof *l->listeners);
+    for (size_t i = 0; i < s->listener_count; i++) {
+        /* Sockets passed in are the listeners in the order of the file. */
+        struct listener *one = listener_open(l->loop, &s->listeners[i], i < passed ? 3 + (int)i : -1,
+                                             &events, l, &error);
+
+        if (buffer_len(&error) > 0)
+            log_error(&l->log, "larder: %.*s", (int)buffer_len(&error), buffer_head(&error));
+        buffer_done(&error);
+        if (one == NULL)
+            return false;
+        l->listeners[l->listener_count++] = one;
+        listener_text(one, where, sizeof where);
+        log_info(&l->log, "larder: listens, listener=%s address=%s", s->listeners[i].name, where);
+    }
+    return true;
+}
+
+/* As many descriptors as the system allows: each client is one. */
+static void raise_limits(struct larder *l)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return;
+    r.rlim_cur = r.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &r);
+    if (r.rlim_cur < l->settings->larder.max_clients + l->settings->upstream.max_links)
+        log_warning(&l->log,
+                    "larder: %llu descriptors are allowed, fewer than max_clients and max_links "
+                    "together",
+                    (unsigned long long)r.rlim_cur);
+}
+
+static bool set_up(struct larder *l)
+{
+    log_open(&l->log, STDERR_FILENO, level_of(l->settings), format_of(l->settings));
+    log_info(&l->log, "larder: version=%s pid=%d", LARDER_VERSION, (int)getpid());
+    raise_limits(l);
+    (void)signal(SIGPIPE, SIG_IGN);
+    l->loop = loop_new(&l->log);
+    if (l->loop == NULL)
+        return false;
+    l->resolver = resolver_new(l->loop);
+    l->pool = pool_new(l->loop, l->resolver, &l->settings->upstream);
+    l->admin = admin_new(l->loop, l->pool, l->settings);
+    l->console = admin_console(l->admin);
+    l->clients = clients_new(l->loop, l->pool, &l->settings->larder, &l->console);
+    admin_watch(l->admin, l->clients);
+    /* Clients first: what they ask in a turn leaves in the same turn. */
+    loop_add_beat(l->loop, clients_beat, l->clients);
+    loop_add_beat(l->loop, pool_beat, l->pool);
+    l->watchdog = timer_new(l->loop, on_watchdog, l);
+    l->deadline = timer_new(l->loop, finish, l);
+    loop_on_signal(l->loop, SIGTERM, on_terminate, l);
+    loop_on_signal(l->loop, SIGINT, on_terminate, l);
+    loop_on_signal(l->loop, SIGHUP, on_reload, l);
+    loop_on_signal(l->loop, SIGUSR2, on_dump, l);
+    if (!open_listeners(l))
+        return false;
+    l->lane = lane_hold_default(l->pool, 2);
+    pool_warm(l->pool);
+    if (service_watchdog_ms() > 0)
+        timer_start(l->watchdog, service_watchdog_ms());
+    return true;
+}
+
+static void tear_down(struct larder *l)
+{
+    if (l->deadline != NULL)
+        timer_free(l->deadline);
+    if (l->watchdog != NULL)
+        timer_free(l->watchdog);
+    close_listeners(l);
+    clients_free(l->clients);
+    admin_free(l->admin);
+    pool_free(l->pool);
+    resolver_free(l->resolver);
+    loop_free(l->loop);
+    settings_free(l->settings);
+}
+
+int main(int argc, char **argv)
+{
+    struct larder l = {0};
+    enum action action = parse_options(argc, argv, &l.path);
+    bool up;
+
+    l.settings = load_or_exit(l.path);
+    if (action != RUN) {
+        int rc = action == DUMP_CONFIG ? dump(l.settings) : 0;
+
+        rc = action == HEALTHCHECK ? healthcheck(l.settings) : rc;
+        settings_free(l.settings);
+        return rc;
+    }
+    up = set_up(&l);
+    if (up) {
+        service_notify("READY=1\nSTATUS=serving");
+        loop_run(l.loop);
+        log_info(&l.log, "larder: exits");
+    }
+    tear_down(&l);
+    return up ? 0 : 1;
+}

@@ -1,0 +1,179 @@
+/* stream.c - plain sockets, see stream.h. */
+#include "net/stream.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/loop.h"
+
+/* Bytes arrived for somebody who wants none now, or the connection ended. */
+static bool hung_up(struct stream *s, short what)
+{
+    socklen_t len = sizeof s->error;
+
+    if ((what & EV_CLOSED) != 0)
+        return true;
+    return getsockopt(stream_fd(s), SOL_SOCKET, SO_ERROR, &s->error, &len) != 0 || s->error != 0;
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct stream *s = arg;
+
+    (void)fd;
+    /* Each callback may close the stream, and a closed one must not be called again. */
+    if ((what & EV_WRITE) != 0 && s->open && (s->wants & WANT_WRITE) != 0)
+        s->ops->writable(s);
+    if ((what & EV_READ) != 0 && s->open && (s->wants & WANT_READ) != 0)
+        s->ops->readable(s);
+    else if (s->open && (s->wants & WANT_HANGUP) != 0 && hung_up(s, what))
+        s->ops->hangup(s);
+}
+
+void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops)
+{
+    s->ops = ops;
+    s->error = 0;
+    s->wants = 0;
+    s->open = true;
+    CHECK(event_assign(&s->event, loop_base(loop), fd, EV_PERSIST, on_event, s) == 0);
+}
+
+bool stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *addr,
+                    socklen_t addr_len, const struct stream_ops *ops)
+{
+    int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        s->error = errno;
+        return false;
+    }
+    if (connect(fd, addr, addr_len) != 0 && errno != EINPROGRESS) {
+        s->error = errno;
+        (void)close(fd);
+        return false;
+    }
+    stream_open(s, loop, fd, ops);
+    stream_want(s, WANT_WRITE);
+    return true;
+}
+
+bool stream_connected(struct stream *s)
+{
+    socklen_t len = sizeof s->error;
+
+    if (getsockopt(stream_fd(s), SOL_SOCKET, SO_ERROR, &s->error, &len) != 0)
+        s->error = errno;
+    return s->error == 0;
+}
+
+static enum io failed(struct stream *s)
+{
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+        return IO_AGAIN;
+    s->error = errno;
+    return IO_ERROR;
+}
+
+enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n)
+{
+    ssize_t r = recv(stream_fd(s), room, n, 0);
+
+    if (LIKELY(r > 0)) {
+        *ret_n = (size_t)r;
+        return IO_OK;
+    }
+    return r == 0 ? IO_EOF : failed(s);
+}
+
+enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
+{
+    ssize_t r = send(stream_fd(s), bytes, n, MSG_NOSIGNAL);
+
+    if (UNLIKELY(r < 0))
+        return failed(s);
+    *ret_n = (size_t)r;
+    return IO_OK;
+}
+
+enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t *ret_n)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)count};
+    ssize_t r = sendmsg(stream_fd(s), &m, MSG_NOSIGNAL);
+
+    if (UNLIKELY(r < 0))
+        return failed(s);
+    *ret_n = (size_t)r;
+    return IO_OK;
+}
+
+void stream_want(struct stream *s, unsigned wants)
+{
+    int events = EV_PERSIST;
+
+    if (s->wants == wants)
+        return;
+    if (s->wants != 0)
+        (void)event_del(&s->event);
+    s->wants = (uint8_t)wants;
+    if (wants == 0)
+        return;
+    if ((wants & WANT_READ) != 0)
+        events |= EV_READ;
+    if ((wants & WANT_WRITE) != 0)
+        events |= EV_WRITE;
+    /* libevent reports a reset as readable and never as closed: an event for EV_CLOSED alone would
+     * be passed over and epoll report it again for ever. So EV_READ goes with it, edge-triggered,
+     * for bytes that nobody reads now must not be reported again and again. */
+    if ((wants & WANT_HANGUP) != 0)
+        events |= (wants & WANT_READ) != 0 ? EV_CLOSED : EV_CLOSED | EV_READ | EV_ET;
+    CHECK(event_assign(&s->event, event_get_base(&s->event), stream_fd(s), (short)events, on_event,
+                       s) == 0);
+    CHECK(event_add(&s->event, NULL) == 0);
+}
+
+void stream_close(struct stream *s)
+{
+    if (!s->open)
+        return;
+    stream_want(s, 0);
+    s->open = false;
+    (void)close(stream_fd(s));
+}
+
+int stream_fd(const struct stream *s)
+{
+    return (int)event_get_fd(&s->event);
+}
+
+const char *stream_error_text(const struct stream *s)
+{
+    return s->error == 0 ? "closed by the peer" : strerror(s->error);
+}
+
+void stream_no_delay(struct stream *s)
+{
+    int on = 1;
+
+    (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+void stream_keepalive(struct stream *s, uint64_t idle_ms)
+{
+    int on = 1, idle = (int)(idle_ms / 1000), interval = idle / 3, probes = 3;
+    unsigned user_timeout = (unsigned)idle_ms * 2;
+
+    if (idle < 1)
+        idle = 1;
+    if (interval < 1)
+        interval = 1;
+    (void)setsockopt(stream_fd(s), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout);
+}

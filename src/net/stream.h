@@ -1,0 +1,76 @@
+/* stream.h - a connection that carries bytes, whatever is beneath: read, write, want, close.
+ *
+ * The owner embeds a struct stream and is told of events through its ops. A stream never frees its
+ * owner and never closes itself: on IO_EOF and IO_ERROR the owner decides. */
+#ifndef LARDER_NET_STREAM_H
+#define LARDER_NET_STREAM_H
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/check.h"
+
+struct loop;
+struct stream;
+
+enum io {
+    IO_OK,
+    IO_AGAIN, /* nothing now */
+    IO_EOF,   /* the peer has said all it will say */
+    IO_ERROR, /* the connection is gone: stream_error_text() */
+};
+
+enum stream_want {
+    WANT_READ   = 1 << 0,
+    WANT_WRITE  = 1 << 1,
+    WANT_HANGUP = 1 << 2, /* hear of the peer's closing without reading */
+};
+
+struct stream_ops {
+    void (*readable)(struct stream *s);
+    void (*writable)(struct stream *s);
+    void (*hangup)(struct stream *s);
+};
+
+struct stream {
+    struct event event;
+    const struct stream_ops *ops;
+    int error; /* errno of the last IO_ERROR */
+    uint8_t wants;
+    bool open;
+};
+
+/* Takes over fd (close-on-exec and non-blocking). Nothing is wanted yet. */
+void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops);
+
+/* Begins connecting to addr; WANT_WRITE is set, and writable() tells of the end of it: ask
+ * stream_connected() there. False when it failed at once: stream_error_text(). */
+MUST_USE bool stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *addr,
+                             socklen_t addr_len, const struct stream_ops *ops);
+MUST_USE bool stream_connected(struct stream *s);
+
+/* One system call each; *ret_n is set with IO_OK only. */
+MUST_USE enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n);
+MUST_USE enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n);
+MUST_USE enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t *ret_n);
+
+/* Sets what to be told of, a mask of enum stream_want; a no-op when nothing changes. */
+void stream_want(struct stream *s, unsigned wants);
+
+/* Closes; fine on a stream that is not open. With `abort` a TCP peer sees a reset. */
+void stream_close(struct stream *s);
+
+MUST_USE int stream_fd(const struct stream *s);
+const char *stream_error_text(const struct stream *s);
+
+/* TCP_NODELAY; harmless on a Unix socket. */
+void stream_no_delay(struct stream *s);
+/* Keepalive with the first probe after idle_ms and the peer given up after about twice that; unsent
+ * data likewise (TCP_USER_TIMEOUT). */
+void stream_keepalive(struct stream *s, uint64_t idle_ms);
+
+#endif

@@ -1,0 +1,111 @@
+/* dial.c - bringing a link up: resolve, connect, and pause between attempts that fail.
+ *
+ * Attempts are paced for the endpoint, not for the link: after a failure nothing connects for a
+ * random time up to backoff_min doubled with each failure (full jitter, AWS architecture blog,
+ * "Exponential Backoff And Jitter"), at most backoff_max. So an upstream that is down, or just up
+ * again, is never stormed, however many clients wait. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "upstream/pool.h"
+#include "upstream/pool_inside.h"
+
+static uint64_t random_below(uint64_t n)
+{
+    uint64_t r = 0;
+
+    if (getrandom(&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r)
+        return n / 2;
+    return n ? r % n : 0;
+}
+
+void dial_failed(struct pool *pool, const char *why)
+{
+    const struct upstream_settings *set = pool->settings;
+    uint64_t most = set->backoff_min << (pool->failures < 20 ? pool->failures : 20);
+
+    pool->count.connect_failures++;
+    if (most > set->backoff_max)
+        most = set->backoff_max;
+    pool->retry_ms = loop_now_ms(pool->loop) + 1 + random_below(most);
+    /* Once per row of failures: what follows says the same. */
+    if (pool->failures++ == 0 || strncmp(pool->trouble, why, sizeof pool->trouble - 1) != 0)
+        log_warning(loop_log(pool->loop), "upstream: %s: %s", pool->address, why);
+    (void)snprintf(pool->trouble, sizeof pool->trouble, "%s", why);
+    pool_tick_soon(pool);
+}
+
+static void connect_to(struct link *l, const struct sock_address *a)
+{
+    struct pool *pool = l->pool;
+
+    if (!stream_connect(&l->stream, pool->loop, (const struct sockaddr *)&a->storage, a->len,
+                        &link_stream_ops)) {
+        link_fail(l, LINK_UNREACHED);
+        return;
+    }
+    stream_no_delay(&l->stream);
+    stream_keepalive(&l->stream, pool->settings->keepalive);
+}
+
+static void on_resolved(void *context, const struct sock_address *addresses, size_t count,
+                        const char *why)
+{
+    struct link *l = context;
+
+    l->query = NULL;
+    if (count == 0) {
+        l->trouble = why;
+        link_fail(l, LINK_UNREACHED);
+        return;
+    }
+    /* Another address each time: one that does not answer must not keep us from the next. */
+    connect_to(l, &addresses[l->pool->failures % count]);
+}
+
+void dial_forget(struct link *l)
+{
+    resolver_forget(l->pool->resolver, l->query);
+    l->query = NULL;
+}
+
+static struct link *link_from_stock(struct pool *pool)
+{
+    struct link *l;
+
+    if (list_empty(&pool->stock)) {
+        l = must_calloc(1, sizeof *l);
+    } else {
+        l = CONTAINER_OF(pool->stock.next, struct link, node);
+        list_leave(&l->node);
+        *l = (struct link){0};
+    }
+    list_init(&l->node);
+    list_init(&l->dirty);
+    l->pool = pool;
+    l->own.ops = &greeting_asker_ops;
+    l->number = ++pool->link_numbers;
+    return l;
+}
+
+void link_dial(struct lane *lane)
+{
+    struct pool *pool = lane->pool;
+    struct link *l = link_from_stock(pool);
+    const struct address *to = &pool->settings->address;
+    struct sock_address a;
+
+    l->lane = lane;
+    l->db = lane->next_db;
+    pool->count.connects++;
+    pool->count.links++;
+    link_become(l, LINK_CONNECTING);
+    if (address_numeric(to, &a))
+        connect_to(l, &a);
+    else
+        l->query = resolver_ask(pool->resolver, to->host, to->port, on_resolved, l);
+    pool_tick_soon(pool);
+}

@@ -1,0 +1,251 @@
+/* greeting.c - the first words on a link, and the words that make a used one clean again.
+ *
+ *   greeting:  HELLO 2|3 [AUTH user password] SETNAME larder   -> lane's hello, the connection's id
+ *              AUTH [user] password                            only where HELLO is not known
+ *              SELECT db                                       when the first user is not in db 0
+ *   cleaning:  DISCARD (which also forgets WATCH), then UNWATCH if it was not in MULTI
+ *
+ * A server that refuses HELLO is served all the same where that can be: without credentials of
+ * larder's own the client's AUTH may come later (-NOAUTH), and an old or restricted server may not
+ * know or allow HELLO 2. Only RESP3 cannot be had then; the client is given the refusal. */
+#include <stdio.h>
+#include <string.h>
+
+#include "net/loop.h"
+#include "resp/reply.h"
+#include "resp/write.h"
+#include "upstream/pool.h"
+#include "upstream/pool_inside.h"
+
+enum step {
+    STEP_HELLO,
+    STEP_AUTH,
+    STEP_SELECT,
+    STEP_DISCARD,
+    STEP_UNWATCH,
+    STEP_PREPARE,       /* SELECT on an idle link, for a loan that waits for it */
+    STEP_INLINE_SELECT, /* SELECT on a link in use */
+};
+
+static void say_db(struct link *l, int db, enum step step)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%d", db);
+    l->step = (uint8_t)step;
+    l->db = db;
+    link_say(l, &l->own, "SELECT", text, NULL);
+}
+
+static void say_first_db(struct link *l)
+{
+    if (l->db == 0)
+        pool_link_free(l);
+    else
+        say_db(l, l->db, STEP_SELECT);
+}
+
+void greeting_begin(struct link *l)
+{
+    const struct lane *lane = l->lane;
+    const char *proto = lane->proto == 3 ? "3" : "2";
+    const char *user = lane->user[0] ? lane->user : "default";
+
+    link_become(l, LINK_GREETING);
+    stream_want(&l->stream, WANT_READ);
+    l->step = STEP_HELLO;
+    if (lane->password[0])
+        link_say(l, &l->own, "HELLO", proto, "AUTH", user, lane->password, "SETNAME", "larder", NULL);
+    else
+        link_say(l, &l->own, "HELLO", proto, "SETNAME", "larder", NULL);
+}
+
+void cleaning_begin(struct link *l)
+{
+    link_become(l, LINK_CLEANING);
+    l->step = STEP_DISCARD;
+    link_say(l, &l->own, "DISCARD", NULL);
+}
+
+/* Major * 10000 + minor * 100 + patch. */
+static unsigned version_number(struct slice text)
+{
+    unsigned part[3] = {0, 0, 0};
+    size_t k = 0;
+
+    for (size_t i = 0; i < text.n && k < 3; i++) {
+        if (text.p[i] == '.')
+            k++;
+        else if (text.p[i] < '0' || text.p[i] > '9' || part[k] > 99)
+            break;
+        else
+            part[k] = part[k] * 10 + (unsigned)(text.p[i] - '0');
+    }
+    return part[0] * 10000 + part[1] * 100 + part[2];
+}
+
+/* Keeps the reply to HELLO for clients that say HELLO to larder, and what it tells. */
+static void learn_hello(struct link *l, struct slice bytes)
+{
+    struct lane *lane = l->lane;
+    struct slice rest = bytes;
+    struct reply r, value;
+
+    if (!reply_read(&rest, &r) || (r.type != '*' && r.type != '%'))
+        return;
+    lane->id_at = lane->id_len = 0;
+    while (rest.n > 0 && reply_read(&rest, &r)) {
+        struct slice at = rest;
+        const char *from = rest.p;
+
+        if (!reply_skip(&rest) || !reply_read(&at, &value))
+            break;
+        if (slice_eq(r.text, SLICE("id")) && value.type == ':') {
+            /* `:17\r\n`: the digits are what a client is shown its own number in place of. */
+            lane->id_at = (size_t)(from + 1 - bytes.p);
+            lane->id_len = (size_t)(at.p - 2 - (from + 1));
+            l->id = (uint64_t)value.number;
+        } else if (slice_eq(r.text, SLICE("version"))) {
+            l->pool->version = version_number(value.text);
+        }
+    }
+    buffer_done(&lane->hello);
+    buffer_add(&lane->hello, bytes.p, bytes.n);
+    buffer_done(&lane->hello_error);
+}
+
+static void keep(struct buffer *b, struct slice error)
+{
+    struct buffer copy = {0}; /* error may be a slice of b */
+
+    buffer_add(&copy, error.p, error.n);
+    buffer_done(b);
+    *b = copy;
+}
+
+/* The link cannot serve: tell those who wait what upstream said. */
+static void refused(struct link *l, struct slice error)
+{
+    char why[160];
+
+    keep(&l->lane->refusal, error);
+    (void)snprintf(why, sizeof why, "%.*s", (int)(error.n > 3 ? error.n - 3 : 0), error.p + 1);
+    l->refusal = true;
+    dial_failed(l->pool, why);
+    loans_refuse(l->lane, buffer_slice(&l->lane->refusal));
+    link_fail(l, LINK_UNREACHED);
+}
+
+static void on_hello(struct link *l, struct slice bytes)
+{
+    struct lane *lane = l->lane;
+
+    if (bytes.p[0] != '-') {
+        learn_hello(l, bytes);
+        say_first_db(l);
+        return;
+    }
+    keep(&lane->hello_error, bytes);
+    if (slice_starts(bytes, SLICE("-WRONGPASS"))) {
+        refused(l, bytes);
+        return;
+    }
+    if (lane->password[0]) {
+        l->step = STEP_AUTH;
+        if (lane->user[0])
+            link_say(l, &l->own, "AUTH", lane->user, lane->password, NULL);
+        else
+            link_say(l, &l->own, "AUTH", lane->password, NULL);
+        return;
+    }
+    /* -NOAUTH, or a server without HELLO: serve what can be served. In RESP3 nothing can. */
+    if (lane->proto == 3)
+        refused(l, bytes);
+    else
+        say_first_db(l);
+}
+
+static void on_step(struct link *l, struct slice bytes)
+{
+    bool error = bytes.p[0] == '-';
+
+    switch ((enum step)l->step) {
+    case STEP_HELLO:
+        on_hello(l, bytes);
+        return;
+    case STEP_AUTH:
+        if (error || l->lane->proto == 3)
+            refused(l, error ? bytes : buffer_slice(&l->lane->hello_error));
+        else
+            say_first_db(l);
+        return;
+    case STEP_SELECT:
+        /* Before login every command is refused; then the client's own are, too, and the database
+         * is chosen with its AUTH. */
+        if (error && !slice_starts(bytes, SLICE("-NOAUTH"))) {
+            refused(l, bytes);
+            return;
+        }
+        if (error)
+            l->db = 0;
+        pool_link_free(l);
+        return;
+    case STEP_DISCARD:
+        l->step = STEP_UNWATCH;
+        if (error)
+            link_say(l, &l->own, "UNWATCH", NULL);
+        else
+            pool_link_free(l);
+        return;
+    case STEP_UNWATCH:
+        if (error)
+            link_fail(l, LINK_CLOSED);
+        else
+            pool_link_free(l);
+        return;
+    case STEP_PREPARE:
+        if (error) {
+            loans_refuse(l->lane, bytes);
+            link_fail(l, LINK_CLOSED);
+        } else {
+            pool_link_free(l);
+        }
+        return;
+    case STEP_INLINE_SELECT:
+        /* What was queued behind has run in another database than its session is in. It cannot be
+         * called back; but nothing further may run here. */
+        if (error)
+            link_fail(l, LINK_WRONG_DB);
+        return;
+    }
+}
+
+static void own_replies(struct asker *a, struct slice bytes, uint32_t n)
+{
+    struct link *l = CONTAINER_OF(a, struct link, own);
+
+    (void)n;
+    on_step(l, bytes);
+}
+
+static void own_failed(struct asker *a, uint32_t n, enum link_failure why, bool begun)
+{
+    (void)a; /* link_tick() fails a link whose own words have no answer */
+    (void)n;
+    (void)why;
+    (void)begun;
+}
+
+const struct asker_ops greeting_asker_ops = {own_replies, NULL, own_failed};
+
+void link_select(struct link *l, int db)
+{
+    if (l->db != db)
+        say_db(l, db, STEP_INLINE_SELECT);
+}
+
+void prepare_begin(struct link *l, int db)
+{
+    link_become(l, LINK_CLEANING);
+    say_db(l, db, STEP_PREPARE);
+}

@@ -1,0 +1,203 @@
+/* lane.c - the links that agree on user and protocol, and which of the shared ones a session asks.
+ *
+ * One shared link carries a lane as long as it can: joined requests make fewer system calls. More are
+ * opened, up to half of pool_size, when those there are have stopped taking newcomers (a large reply
+ * under way, or a head that has waited long: a script, KEYS) and for sessions in another database. */
+#include <string.h>
+
+#include "net/loop.h"
+#include "upstream/pool.h"
+#include "upstream/pool_inside.h"
+
+static struct lane *lane_new(struct pool *pool, struct slice user, struct slice password, int proto)
+{
+    struct lane *lane = must_calloc(1, sizeof *lane);
+
+    lane->pool = pool;
+    lane->proto = proto;
+    lane->user = must_alloc(user.n + 1);
+    memcpy(lane->user, user.p, user.n);
+    lane->user[user.n] = 0;
+    lane->password = must_alloc(password.n + 1);
+    memcpy(lane->password, password.p, password.n);
+    lane->password[password.n] = 0;
+    for (size_t i = 0; i < LINK_STATE_COUNT; i++)
+        list_init(&lane->links[i]);
+    list_init(&lane->waiters);
+    list_init(&lane->loans[LOAN_POOL]);
+    list_init(&lane->loans[LOAN_LONG]);
+    list_push_back(&pool->lanes, &lane->node);
+    return lane;
+}
+
+struct lane *lane_hold(struct pool *pool, struct slice user, struct slice password, int proto)
+{
+    struct lane *found = NULL;
+
+    for (list_each(node, &pool->lanes)) {
+        struct lane *lane = CONTAINER_OF(node, struct lane, node);
+
+        if (lane->proto == proto && slice_eq(slice_str(lane->user), user) &&
+            slice_eq(slice_str(lane->password), password))
+            found = lane;
+    }
+    if (found == NULL)
+        found = lane_new(pool, user, password, proto);
+    found->holders++;
+    return found;
+}
+
+struct lane *lane_hold_default(struct pool *pool, int proto)
+{
+    return lane_hold(pool, slice_str(pool->settings->username), slice_str(pool->settings->password),
+                     proto);
+}
+
+struct lane *lane_hold_sibling(struct lane *lane, int proto)
+{
+    return lane_hold(lane->pool, slice_str(lane->user), slice_str(lane->password), proto);
+}
+
+/* Its links go when they have been idle long enough, and it with the last: pool_tick(). */
+void lane_release(struct lane *lane)
+{
+    CHECK(lane->holders > 0);
+    if (--lane->holders == 0)
+        pool_tick_soon(lane->pool);
+}
+
+int lane_proto(const struct lane *lane)
+{
+    return lane->proto;
+}
+
+const char *lane_user(const struct lane *lane)
+{
+    return lane->user[0] ? lane->user : "default";
+}
+
+bool lane_hello(struct lane *lane, uint64_t id, struct buffer *out, struct slice *ret_refusal)
+{
+    struct slice hello = buffer_slice(&lane->hello);
+
+    *ret_refusal = buffer_slice(&lane->hello_error);
+    if (ret_refusal->n > 0)
+        return true;
+    if (hello.n == 0)
+        return false;
+    buffer_add(out, hello.p, lane->id_at);
+    if (lane->id_at > 0)
+        buffer_printf(out, "%llu", (unsigned long long)id);
+    buffer_add(out, hello.p + lane->id_at + lane->id_len, hello.n - lane->id_at - lane->id_len);
+    return true;
+}
+
+struct slice lane_refusal(const struct lane *lane)
+{
+    return buffer_slice(&lane->refusal);
+}
+
+void lane_wait(struct lane *lane, struct lane_waiter *w)
+{
+    list_push_back(&lane->waiters, &w->node);
+    pool_tick_soon(lane->pool);
+}
+
+void lane_wake(struct lane *lane)
+{
+    struct list woken;
+
+    list_init(&woken);
+    list_move_all(&lane->waiters, &woken);
+    while (!list_empty(&woken)) {
+        struct lane_waiter *w = CONTAINER_OF(woken.next, struct lane_waiter, node);
+
+        list_leave(&w->node);
+        w->wake(w);
+    }
+}
+
+uint32_t lane_coming(const struct lane *lane)
+{
+    return lane->count[LINK_CONNECTING] + lane->count[LINK_GREETING] + lane->count[LINK_CLEANING];
+}
+
+/* The less loaded of two links, either NULL. */
+static struct link *lighter(struct link *a, struct link *b)
+{
+    if (a == NULL || b == NULL)
+        return a ? a : b;
+    return b->slots.len < a->slots.len ? b : a;
+}
+
+/* Of a lane's shared links: the best for a session in db, and the best of those that will do. */
+static struct link *best_shared(const struct lane *lane, int db, struct link **ret_second)
+{
+    struct link *best = NULL, *second = NULL;
+
+    for (list_each(node, &lane->links[LINK_SHARED])) {
+        struct link *l = CONTAINER_OF(node, struct link, node);
+
+        if (link_full(l))
+            continue;
+        if (link_takes_newcomers(l) && l->db == db)
+            best = lighter(best, l);
+        else if (second == NULL || second->db != db || l->db == db)
+            second = second != NULL && second->db == l->db ? lighter(second, l) : l;
+    }
+    *ret_second = second;
+    return best;
+}
+
+static struct link *idle_in_db(const struct lane *lane, int db)
+{
+    for (list_each(node, &lane->links[LINK_IDLE])) {
+        struct link *l = CONTAINER_OF(node, struct link, node);
+
+        if (l->db == db)
+            return l;
+    }
+    return NULL;
+}
+
+static bool may_share_more(const struct lane *lane)
+{
+    const struct pool *pool = lane->pool;
+    const struct upstream_counters *c = &pool->count;
+
+    if (lane->count[LINK_SHARED] == 0)
+        return c->links_shared < pool->settings->pool_size;
+    return lane->count[LINK_SHARED] < (pool->settings->pool_size + 1) / 2 &&
+           c->links_shared + c->links_lent_pool < pool->settings->pool_size;
+}
+
+struct link *lane_link(struct lane *lane, int db)
+{
+    struct link *second, *best = best_shared(lane, db, &second), *idle;
+
+    if (best != NULL)
+        return best;
+    if (may_share_more(lane)) {
+        idle = idle_in_db(lane, db);
+        if (idle != NULL) {
+            link_become(idle, LINK_SHARED);
+            return idle;
+        }
+        if (lane_coming(lane) > lane->loans_waiting)
+            return NULL;
+        if (lane->pool->count.links < lane->pool->settings->max_links &&
+            pool_may_open(lane->pool)) {
+            lane->next_db = db;
+            link_dial(lane);
+            return NULL;
+        }
+    }
+    return second;
+}
+
+struct link *lane_link_in(struct lane *lane, int db)
+{
+    struct link *second, *best = best_shared(lane, db, &second);
+
+    return best;
+}

@@ -1,0 +1,374 @@
+/* pool.c - the links of one upstream: their states, their counting, the beat and the tick. */
+#include "upstream/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/loop.h"
+#include "upstream/pool_inside.h"
+
+#define TICK_MS 50u
+
+static void on_tick(void *context);
+
+struct pool *pool_new(struct loop *loop, struct resolver *resolver,
+                      const struct upstream_settings *settings)
+{
+    struct pool *pool = must_calloc(1, sizeof *pool);
+
+    pool->loop = loop;
+    pool->resolver = resolver;
+    list_init(&pool->lanes);
+    list_init(&pool->dirty);
+    list_init(&pool->buried);
+    list_init(&pool->stock);
+    pool->tick = timer_new(loop, on_tick, pool);
+    pool_resettle(pool, settings);
+    return pool;
+}
+
+void pool_resettle(struct pool *pool, const struct upstream_settings *settings)
+{
+    pool->settings = settings;
+    address_setting_text(&settings->address, pool->address, sizeof pool->address);
+}
+
+static void free_links(struct list *l)
+{
+    while (!list_empty(l)) {
+        struct link *link = CONTAINER_OF(l->next, struct link, node);
+
+        list_leave(&link->node);
+        free(link);
+    }
+}
+
+static void lane_free(struct lane *lane)
+{
+    list_leave(&lane->node);
+    buffer_done(&lane->hello);
+    buffer_done(&lane->hello_error);
+    buffer_done(&lane->refusal);
+    free(lane->user);
+    free(lane->password);
+    free(lane);
+}
+
+void pool_free(struct pool *pool)
+{
+    if (pool == NULL)
+        return;
+    for (list_each(node, &pool->lanes)) {
+        struct lane *lane = CONTAINER_OF(node, struct lane, node);
+
+        for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
+            while (!list_empty(&lane->links[state]))
+                link_fail(CONTAINER_OF(lane->links[state].next, struct link, node), LINK_CLOSED);
+        }
+    }
+    while (!list_empty(&pool->lanes))
+        lane_free(CONTAINER_OF(pool->lanes.next, struct lane, node));
+    free_links(&pool->buried);
+    free_links(&pool->stock);
+    timer_free(pool->tick);
+    free(pool);
+}
+
+bool pool_beat(void *context)
+{
+    struct pool *pool = context;
+
+    while (!list_empty(&pool->dirty))
+        link_flush(CONTAINER_OF(pool->dirty.next, struct link, dirty));
+    list_move_all(&pool->buried, &pool->stock);
+    return false;
+}
+
+/* ---- states ---- */
+
+void link_become(struct link *l, enum link_state state)
+{
+    struct lane *lane = l->lane;
+
+    if (l->state != LINK_STOCK) {
+        list_leave(&l->node);
+        lane->count[l->state]--;
+        l->pool->count.links_shared -= l->state == LINK_SHARED;
+    }
+    l->state = (uint8_t)state;
+    l->since_ms = loop_now_ms(l->pool->loop);
+    if (state == LINK_STOCK) {
+        list_push_back(&l->pool->buried, &l->node);
+        return;
+    }
+    /* Idle links are taken from the front: the one used last first. */
+    if (state == LINK_IDLE)
+        list_push_front(&lane->links[state], &l->node);
+    else
+        list_push_back(&lane->links[state], &l->node);
+    lane->count[state]++;
+    l->pool->count.links_shared += state == LINK_SHARED;
+}
+
+static void link_is_up(struct link *l)
+{
+    struct pool *pool = l->pool;
+
+    pool->count.links_opened++;
+    buffer_done(&l->lane->refusal);
+    if (pool->failures > 0)
+        log_info(loop_log(pool->loop), "upstream: %s: reached again", pool->address);
+    pool->failures = 0;
+    pool->retry_ms = 0;
+    pool->trouble[0] = 0;
+    l->read_ms = loop_now_ms(pool->loop);
+    log_debug(loop_log(pool->loop), "upstream: link=%llu up, user=%s resp=%d",
+              (unsigned long long)l->number, lane_user(l->lane), l->lane->proto);
+}
+
+void pool_link_free(struct link *l)
+{
+    struct lane *lane = l->lane;
+
+    if (l->state == LINK_GREETING)
+        link_is_up(l);
+    link_become(l, LINK_IDLE);
+    /* Shared use first: without it nobody in the lane is served at all. */
+    lane_wake(lane);
+    loans_serve(lane->pool);
+}
+
+static void count_down(struct pool *pool, const struct link *l, enum link_failure why)
+{
+    pool->count.links--;
+    if (l->state <= LINK_GREETING)
+        return;
+    pool->count.links_closed++;
+    pool->count.links_lost += why == LINK_LOST;
+    pool->count.links_garbled += why == LINK_GARBLED || why == LINK_STRAY;
+    pool->count.links_timed_out += why == LINK_TIMEOUT;
+}
+
+void pool_link_down(struct link *l, enum link_failure why)
+{
+    struct pool *pool = l->pool;
+    bool was_up = l->state > LINK_GREETING;
+
+    count_down(pool, l, why);
+    if (l->loan != NULL) {
+        if (l->loan->kind == LOAN_LONG)
+            pool->count.links_lent_long--;
+        else
+            pool->count.links_lent_pool--;
+        l->loan = NULL;
+    }
+    if (was_up && why != LINK_CLOSED)
+        log_info(loop_log(pool->loop), "upstream: link=%llu ended, reason=%s, %s",
+                 (unsigned long long)l->number, link_failure_word(why), stream_error_text(&l->stream));
+    else if (!was_up && why == LINK_UNREACHED && !l->refusal)
+        dial_failed(pool, l->trouble != NULL ? l->trouble : stream_error_text(&l->stream));
+    dial_forget(l);
+    stream_close(&l->stream);
+    list_leave(&l->dirty);
+    buffer_done(&l->in);
+    buffer_done(&l->out);
+    l->scan = (struct reply_scan){0};
+    l->scanned = 0;
+    l->number = 0;
+    link_become(l, LINK_STOCK);
+    pool_tick_soon(pool);
+    lane_wake(l->lane);
+}
+
+bool pool_may_open(const struct pool *pool)
+{
+    return loop_now_ms(pool->loop) >= pool->retry_ms;
+}
+
+/* ---- the tick ---- */
+
+void pool_tick_soon(struct pool *pool)
+{
+    if (pool->ticking)
+        return;
+    pool->ticking = true;
+    timer_start(pool->tick, TICK_MS);
+}
+
+/* Idle links, and shared ones of a lane that nobody is in, do not stay for ever. */
+static void close_old(struct lane *lane, enum link_state state, uint64_t now_ms)
+{
+    uint64_t most = lane->pool->settings->link_idle_timeout;
+
+    while (!list_empty(&lane->links[state])) {
+        struct link *oldest = CONTAINER_OF(lane->links[state].prev, struct link, node);
+
+        if (now_ms - oldest->since_ms < most || oldest->slots.len > 0)
+            return;
+        link_fail(oldest, LINK_CLOSED);
+    }
+}
+
+static bool tick_links(struct lane *lane, enum link_state state, uint64_t now_ms)
+{
+    struct list *links = &lane->links[state], *node = links->next;
+    bool busy = false;
+
+    while (node != links) {
+        struct link *l = CONTAINER_OF(node, struct link, node);
+
+        busy |= l->slots.len > 0 || state != LINK_SHARED;
+        link_tick(l, now_ms);
+        /* One that failed may have taken its neighbours with it: begin again. */
+        node = l->state == state ? node->next : links->next;
+    }
+    return busy;
+}
+
+/* Returns whether the lane needs another tick. */
+static bool tick_lane(struct lane *lane, uint64_t now_ms)
+{
+    static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_SHARED, LINK_LENT,
+                                              LINK_CLEANING};
+    bool busy = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(watched); i++)
+        busy |= tick_links(lane, watched[i], now_ms);
+    close_old(lane, LINK_IDLE, now_ms);
+    if (lane->holders == 0)
+        close_old(lane, LINK_SHARED, now_ms);
+    if (pool_may_open(lane->pool)) {
+        if (lane->holders > 0 && lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0 &&
+            lane_coming(lane) == 0 && lane->pool->count.links < lane->pool->settings->max_links)
+            link_dial(lane);
+    }
+    /* Those who wait look at their deadlines. */
+    lane_wake(lane);
+    return busy || !list_empty(&lane->waiters) || lane->loans_waiting > 0 ||
+           !list_empty(&lane->links[LINK_IDLE]) ||
+           (lane->holders > 0 ? lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0
+                              : lane->count[LINK_SHARED] > 0);
+}
+
+static void on_tick(void *context)
+{
+    struct pool *pool = context;
+    uint64_t now_ms = loop_now_ms(pool->loop);
+    bool busy = false;
+
+    pool->ticking = false;
+    loans_expire(pool, now_ms);
+    for (list_each_safe(node, next, &pool->lanes)) {
+        struct lane *lane = CONTAINER_OF(node, struct lane, node);
+        uint32_t links = 0;
+
+        busy |= tick_lane(lane, now_ms);
+        for (size_t i = 0; i < LINK_STATE_COUNT; i++)
+            links += lane->count[i];
+        if (lane->holders == 0 && links == 0 && lane->loans_waiting == 0 &&
+            list_empty(&lane->waiters))
+            lane_free(lane);
+    }
+    loans_serve(pool);
+    if (busy)
+        pool_tick_soon(pool);
+}
+
+/* ---- what the console shows ---- */
+
+struct counter_set pool_counters(const struct pool *pool)
+{
+    static const struct counter_row rows[] = {
+#define ROW(name, kind, help) {#name, kind, offsetof(struct upstream_counters, name), help},
+        UPSTREAM_COUNTERS(ROW)
+#undef ROW
+    };
+
+    return (struct counter_set){"upstream", rows, ARRAY_LEN(rows), &pool->count};
+}
+
+const char *pool_trouble(const struct pool *pool)
+{
+    return pool->trouble;
+}
+
+const char *pool_address(const struct pool *pool)
+{
+    return pool->address;
+}
+
+uint64_t pool_command_timeout(const struct pool *pool)
+{
+    return pool->settings->command_timeout;
+}
+
+int pool_database(const struct pool *pool)
+{
+    return (int)pool->settings->database;
+}
+
+unsigned pool_server_version(const struct pool *pool)
+{
+    return pool->version;
+}
+
+void pool_each_link(const struct pool *pool, void *context,
+                    void (*row)(void *context, const struct link_view *view))
+{
+    uint64_t now_ms = loop_now_ms(pool->loop);
+
+    for (list_each(lane_node, &pool->lanes)) {
+        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
+
+        for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
+            for (list_each(node, &lane->links[state])) {
+                const struct link *l = CONTAINER_OF(node, struct link, node);
+                struct link_view view = {.number = l->number,
+                                         .id = l->id,
+                                         .age_ms = now_ms - l->since_ms,
+                                         .idle_ms = now_ms - (l->read_ms ? l->read_ms : now_ms),
+                                         .state = link_state_word((enum link_state)state),
+                                         .user = lane_user(lane),
+                                         .proto = lane->proto,
+                                         .db = l->db,
+                                         .unsent = buffer_len(&l->out),
+                                         .stalled = l->stalled,
+                                         .streaming = l->streaming};
+
+                for (uint32_t i = 0; i < l->slots.len; i++)
+                    view.waiting += slots_at(&l->slots, i)->count;
+                row(context, &view);
+            }
+        }
+    }
+}
+
+size_t pool_count_links(const struct pool *pool, enum link_state state)
+{
+    size_t n = 0;
+
+    for (list_each(node, &pool->lanes))
+        n += CONTAINER_OF(node, struct lane, node)->count[state];
+    return n;
+}
+
+bool pool_quiet(const struct pool *pool)
+{
+    for (list_each(lane_node, &pool->lanes)) {
+        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
+
+        for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
+            for (list_each(node, &lane->links[state])) {
+                if (CONTAINER_OF(node, struct link, node)->slots.len > 0)
+                    return false;
+            }
+        }
+    }
+    return true;
+}
+
+void pool_warm(struct pool *pool)
+{
+    pool_tick_soon(pool);
+}

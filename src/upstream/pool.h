@@ -1,0 +1,184 @@
+/* pool.h - the connections to one upstream, and who may use which.
+ *
+ * A *lane* is what connections must agree on: upstream user and protocol. A session belongs to one
+ * lane and asks over one of its shared links, or over a link that is lent to it alone (a *loan*)
+ * while connection state lives there. Everything is bounded: shared links and loans for transactions
+ * by pool_size, other loans by max_lent, all together by max_links. */
+#ifndef LARDER_UPSTREAM_POOL_H
+#define LARDER_UPSTREAM_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/counters.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "config/settings.h"
+#include "upstream/link.h"
+
+struct loop;
+struct resolver;
+struct pool;
+struct lane;
+
+#define UPSTREAM_COUNTERS(X)                                                                       \
+    X(links_opened, TOTAL, "connections to the upstream that came up")                             \
+    X(links_closed, TOTAL, "connections to the upstream that ended, for any reason")               \
+    X(links_lost, TOTAL, "of these, ended by the upstream or the network")                         \
+    X(links_garbled, TOTAL, "of these, ended because the upstream sent what is not RESP, or what nobody asked") \
+    X(links_timed_out, TOTAL, "of these, ended for silence")                                       \
+    X(connects, TOTAL, "attempts to connect")                                                      \
+    X(connect_failures, TOTAL, "attempts to connect or log in that failed")                        \
+    X(links, LEVEL, "connections to the upstream, all states")                                     \
+    X(links_shared, LEVEL, "of these, shared by many sessions")                                    \
+    X(links_lent_pool, LEVEL, "of these, lent for transactions and single commands")               \
+    X(links_lent_long, LEVEL, "of these, lent to blocking, subscribed, monitoring or stateful sessions") \
+    X(loans, TOTAL, "times a link was lent")                                                       \
+    X(loans_waiting, LEVEL, "sessions waiting for a link to be lent")                              \
+    X(loans_refused, TOTAL, "sessions that waited in vain for a link")                             \
+    X(replies, TOTAL, "replies from the upstream")                                                 \
+    X(timeouts, TOTAL, "commands that had no reply within command_timeout")                        \
+    X(pushes_dropped, TOTAL, "push frames on shared links, which nobody asked for")                \
+    X(bytes_in, TOTAL, "bytes from the upstream")                                                  \
+    X(bytes_out, TOTAL, "bytes to the upstream")
+
+struct upstream_counters {
+    UPSTREAM_COUNTERS(COUNTER_FIELD)
+};
+
+/* The settings are borrowed; pool_resettle() after a reload. */
+MUST_USE struct pool *pool_new(struct loop *loop, struct resolver *resolver,
+                               const struct upstream_settings *settings);
+void pool_free(struct pool *pool);
+void pool_resettle(struct pool *pool, const struct upstream_settings *settings);
+
+/* Opens a first connection for the lanes that are held. */
+void pool_warm(struct pool *pool);
+
+/* The beat that sends what was asked in this turn; true when work is left. */
+bool pool_beat(void *pool);
+
+struct counter_set pool_counters(const struct pool *pool);
+
+/* "127.0.0.1:6379: Connection refused": what last kept a link from coming up; "" when all is well. */
+const char *pool_trouble(const struct pool *pool);
+/* Where the upstream is, as text. */
+const char *pool_address(const struct pool *pool);
+
+/* ---- lanes ---- */
+
+/* The lane of an upstream user (user "" with password "": whoever larder logs in as) and protocol 2
+ * or 3. The caller holds it: lane_release(). */
+MUST_USE struct lane *lane_hold(struct pool *pool, struct slice user, struct slice password,
+                                int proto);
+MUST_USE struct lane *lane_hold_default(struct pool *pool, int proto);
+/* The same user's lane of the other protocol. */
+MUST_USE struct lane *lane_hold_sibling(struct lane *lane, int proto);
+void lane_release(struct lane *lane);
+MUST_USE int lane_proto(const struct lane *lane);
+/* The upstream user's name; "default" when none was given. */
+const char *lane_user(const struct lane *lane);
+
+/* What the upstream said to HELLO on this lane, whole, with larder's number for the connection in
+ * place of its own: false while no link has come up. If HELLO was refused, *ret_refusal is that
+ * error line (with CR LF) and nothing is written. */
+MUST_USE bool lane_hello(struct lane *lane, uint64_t id, struct buffer *out,
+                         struct slice *ret_refusal);
+
+/* command_timeout, in ms. */
+MUST_USE uint64_t pool_command_timeout(const struct pool *pool);
+/* The database a session begins in. */
+MUST_USE int pool_database(const struct pool *pool);
+
+/* The upstream's version as major * 10000 + minor * 100 + patch; 0 while unknown. */
+MUST_USE unsigned pool_server_version(const struct pool *pool);
+
+/* A waiter is woken once (and then waits no more) whenever a link may have become usable. */
+struct lane_waiter {
+    struct list node;
+    void (*wake)(struct lane_waiter *w);
+};
+
+/* A shared link whose next command runs in `db` (if not, the link's db is changed first, in line).
+ * NULL: there is none now; one is being opened if that is allowed. then either wait, or see
+ * lane_refusal(). */
+MUST_USE struct link *lane_link(struct lane *lane, int db);
+/* One that is in `db` already, or NULL; none is opened or moved. */
+MUST_USE struct link *lane_link_in(struct lane *lane, int db);
+void lane_wait(struct lane *lane, struct lane_waiter *w);
+void lane_wake(struct lane *lane);
+/* An upstream that answers but refuses (-NOAUTH, -WRONGPASS, -LOADING, -BUSY ..): its error line with CR
+ * LF, to be given to clients at once; empty otherwise. */
+MUST_USE struct slice lane_refusal(const struct lane *lane);
+
+/* Brings a shared link to `db` before the next command of a session that is in it. */
+void link_select(struct link *l, int db);
+
+/* ---- loans ---- */
+
+enum loan_kind {
+    LOAN_POOL, /* bounded by pool_size: transactions, single commands */
+    LOAN_LONG, /* bounded by max_lent: blocking, subscribed, monitoring, stateful sessions */
+};
+
+enum loan_end {
+    LOAN_CLEAN,   /* the link is as it was: nothing unanswered, no state */
+    LOAN_DISCARD, /* WATCH or MULTI may be in force: clean it */
+    LOAN_CLOSE,   /* anything may be: close it */
+};
+
+struct loan;
+
+struct loan_ops {
+    void (*lent)(struct loan *loan);  /* loan->link is set: from pool or tick, never from loan_ask() */
+    /* Not lent, and no longer waiting. error: the upstream's own error line with CR LF, or empty:
+     * queue_timeout passed. */
+    void (*refused)(struct loan *loan, struct slice error);
+    /* Bytes that answer no request of the session: see link.h's `listening`, `raw`, and pushes. */
+    void (*frame)(struct loan *loan, struct slice bytes, bool first, bool last);
+    void (*room)(struct loan *loan);  /* the link can take more requests */
+    void (*lost)(struct loan *loan, enum link_failure why); /* loan->link is NULL now */
+};
+
+struct loan {
+    struct list node;    /* among those waiting for a link */
+    const struct loan_ops *ops;
+    struct lane *lane;
+    struct link *link;   /* NULL: waiting, or not in use */
+    uint64_t since_ms;
+    int db;              /* wanted; -1: any */
+    uint8_t kind;
+    bool waiting;
+    bool patient;        /* no deadline for its commands: they block */
+    bool for_life;       /* frames nobody asked for are the session's */
+};
+
+/* Asks for a link of the lane. True: loan->link is set. False: it waits; ops->lent or ops->refused
+ * will be called. loan_end() ends either. `loan` is all zero but for ops. */
+MUST_USE bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db);
+void loan_end(struct loan *loan, enum loan_end how);
+/* A loan for a moment becomes one for long (a session that keeps its link). */
+void loan_keep(struct loan *loan);
+/* The link (which has just been logged in anew, or changed its protocol) belongs to `lane` from now
+ * on; the loan holds it there. */
+void loan_move(struct loan *loan, struct lane *lane);
+
+/* ---- for the console ---- */
+
+struct link_view {
+    uint64_t number, id, age_ms, idle_ms;
+    const char *state, *user;
+    int proto, db;
+    uint32_t waiting; /* replies due */
+    size_t unsent;
+    bool stalled, streaming;
+};
+void pool_each_link(const struct pool *pool, void *context,
+                    void (*row)(void *context, const struct link_view *view));
+/* Upstream connections lent for long, shared, idle ..: how many are in `state`. */
+MUST_USE size_t pool_count_links(const struct pool *pool, enum link_state state);
+/* Nothing is unanswered on any link. */
+MUST_USE bool pool_quiet(const struct pool *pool);
+
+#endif

@@ -1,0 +1,78 @@
+/* pool_inside.h - what the files of this room share: the pool's and the lane's bodies. */
+#ifndef LARDER_UPSTREAM_POOL_INSIDE_H
+#define LARDER_UPSTREAM_POOL_INSIDE_H
+
+#include "base/limits.h"
+#include "net/address.h"
+#include "upstream/pool.h"
+
+struct resolver_query;
+struct timer;
+
+struct lane {
+    struct list node;
+    struct pool *pool;
+    uint32_t holders; /* sessions */
+    int proto;
+    char *user, *password;
+    struct list links[LINK_STATE_COUNT]; /* by state; STOCK stays empty */
+    uint32_t count[LINK_STATE_COUNT];
+    struct list waiters; /* struct lane_waiter */
+    struct list loans[2]; /* by kind: waiting for a link, first come first served */
+    uint32_t loans_waiting;
+    struct buffer hello; /* the reply to HELLO, whole */
+    size_t id_at, id_len; /* where in it the connection's number stands; 0: nowhere */
+    struct buffer hello_error; /* or the error line that answered it */
+    struct buffer refusal; /* error line that ended the last greeting; empty after one that went well */
+    int next_db;         /* of the next link that is opened */
+};
+
+struct pool {
+    struct loop *loop;
+    struct resolver *resolver;
+    const struct upstream_settings *settings;
+    struct list lanes;
+    struct list dirty;  /* links with unsent requests */
+    struct list buried; /* links that ended in this turn */
+    struct list stock;  /* link structs for reuse */
+    struct timer *tick;
+    bool ticking;
+    uint64_t link_numbers;
+    uint64_t retry_ms;  /* no attempt to connect before this */
+    uint32_t failures;  /* in a row */
+    unsigned version;
+    char address[ADDRESS_TEXT];
+    char trouble[256];
+    struct upstream_counters count;
+};
+
+/* pool.c */
+void pool_tick_soon(struct pool *pool);
+void link_become(struct link *l, enum link_state state);
+/* Closes and buries; the failed askers are link_fail()'s. */
+void pool_link_down(struct link *l, enum link_failure why);
+/* A link has come up or become free: give it to whoever waits. */
+void pool_link_free(struct link *l);
+/* Links that will be idle soon: connecting, greeting, cleaning. */
+MUST_USE uint32_t lane_coming(const struct lane *lane);
+MUST_USE bool pool_may_open(const struct pool *pool);
+
+/* dial.c: a link of the lane starts to connect. */
+void link_dial(struct lane *lane);
+void dial_failed(struct pool *pool, const char *why);
+void dial_forget(struct link *l);
+
+/* greeting.c */
+void greeting_begin(struct link *l);
+/* DISCARD or UNWATCH and back to idle. */
+void cleaning_begin(struct link *l);
+/* SELECT and back to idle. */
+void prepare_begin(struct link *l, int db);
+extern const struct asker_ops greeting_asker_ops;
+
+/* loan.c */
+void loans_serve(struct pool *pool);
+void loans_expire(struct pool *pool, uint64_t now_ms);
+void loans_refuse(struct lane *lane, struct slice error);
+
+#endif

@@ -1,0 +1,244 @@
+"""The servers under test: a private redis-server, and larder before it.
+
+Suites may ask for a restart in the middle of a test. They do so over a small control port: one line per
+connection, such as "restart larder", answered with "ok" once the server answers PING again, or "error ...".
+Every process is stopped by its own id.
+"""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from wire import Wire
+
+READY_SECONDS = 20
+STOP_SECONDS = 15
+PASSWORD = "between the walls"
+DATABASES = 5  # the suites use no others
+USERS = tuple("larder-clients-" + name for name in ("app", "reader", "net", "cli", "node", "io"))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, seconds, what):
+    """Waits for a condition; the pause only spares the processor."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not after {seconds} s")
+        time.sleep(0.005)
+
+
+class Server:
+    """One process that answers PING on a port."""
+
+    def __init__(self, name, command, port, log):
+        self.name, self.command, self.port, self.log = name, command, port, log
+        self.process = None
+        self.running = False  # as far as anybody wants it to
+
+    def launch(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, start_new_session=True)
+        self.running = True
+
+    def start(self):
+        self.launch()
+        until(self.answers, READY_SECONDS, f"{self.name} answers on port {self.port}")
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended with status {self.process.returncode}")
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as probe:
+                probe.sendall(b"PING\r\n")
+                return probe.recv(64) == b"+PONG\r\n"
+        except OSError:
+            return False
+
+    def end(self, how):
+        """Sends the signal, waits, returns the exit status."""
+        self.running = False
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return None
+
+    def dead(self):
+        return self.process is None or self.process.poll() is not None
+
+
+class Servers:
+    """Starts, restarts and stops what the suites talk to."""
+
+    def __init__(self, directory, larder, at):
+        self.directory, self.at = directory, at
+        self.larder_path = larder
+        self.direct = at == "redis"
+        self.upstream = self.larder = None
+        self.trouble = []
+        self.lock = threading.Lock()
+        self.stopping = threading.Event()
+        self.control = None
+        self.locked_port = self.socket_path = None
+
+    def start(self):
+        if self.at and not self.direct:
+            return
+        self.upstream = self.make_upstream()
+        self.upstream.start()
+        if self.direct:
+            self.larder = self.upstream
+            self.socket_path = os.path.join(self.directory, "redis.sock")
+        else:
+            self.larder = self.make_larder()
+            self.larder.start()
+        self.listen()
+
+    def make_upstream(self):
+        port = free_port()
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+                   "--appendonly", "no", "--dir", self.directory,
+                   "--unixsocket", os.path.join(self.directory, "redis.sock")]
+        return Server("redis-server", command, port, os.path.join(self.directory, "redis.log"))
+
+    def make_larder(self):
+        if not os.access(self.larder_path, os.X_OK):
+            sys.exit(f"{self.larder_path} is not there: build larder first, or set LARDER")
+        port, self.locked_port = free_port(), free_port()
+        self.socket_path = os.path.join(self.directory, "larder.sock")
+        settings = os.path.join(self.directory, "larder.ini")
+        with open(settings, "w", encoding="ascii") as out:
+            out.write("[larder]\nshutdown_timeout = 3s\n"
+                      f"[listener main]\naddress = 127.0.0.1:{port}\n"
+                      f"[listener socket]\naddress = unix:{self.socket_path}\n"
+                      f"[listener locked]\naddress = 127.0.0.1:{self.locked_port}\n"
+                      f"password = {PASSWORD}\n"
+                      f"[upstream]\naddress = 127.0.0.1:{self.upstream.port}\nbackoff_max = 250ms\n")
+        return Server("larder", [self.larder_path, "-c", settings], port,
+                      os.path.join(self.directory, "larder.log"))
+
+    def environment(self):
+        """What the suites need to know."""
+        if self.at and not self.direct:
+            host, _, port = self.at.rpartition(":")
+            return {"LARDER_HOST": host, "LARDER_PORT": port,
+                    "UPSTREAM_HOST": host, "UPSTREAM_PORT": port}
+        known = {"LARDER_HOST": "127.0.0.1", "LARDER_PORT": str(self.larder.port),
+                 "UPSTREAM_HOST": "127.0.0.1", "UPSTREAM_PORT": str(self.upstream.port),
+                 "LARDER_SOCKET": self.socket_path,
+                 "CONTROL_PORT": str(self.control.getsockname()[1])}
+        if self.locked_port:
+            known.update(LOCKED_PORT=str(self.locked_port), LOCKED_PASSWORD=PASSWORD)
+        return known
+
+    def listen(self):
+        self.control = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.serve, daemon=True).start()
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                asked, _ = self.control.accept()
+            except OSError:
+                return
+            with asked:
+                try:
+                    line = asked.makefile("r").readline().split()
+                    self.obey(*line)
+                    asked.sendall(b"ok\n")
+                except Exception as error:  # the suite shall read it, whatever it is
+                    self.tell(asked, f"error {error}\n")
+
+    @staticmethod
+    def tell(asked, text):
+        try:
+            asked.sendall(text.encode())
+        except OSError:
+            pass
+
+    def obey(self, verb, name):
+        server = {"larder": self.larder, "upstream": self.upstream}[name]
+        how = {"restart": signal.SIGTERM, "crash": signal.SIGKILL,
+               "stop": signal.SIGTERM, "start": None}[verb]
+        with self.lock:
+            if how:
+                status = server.end(how)
+                if how == signal.SIGTERM and status != 0:
+                    self.trouble.append(f"{server.name} ended with status {status} on SIGTERM")
+            if verb != "stop":
+                server.start()
+
+    def watch(self):
+        """Starts again what ended by itself, so that the tests that follow still say something."""
+        while not self.stopping.wait(0.02):
+            with self.lock:
+                for server in {self.upstream, self.larder}:
+                    if server.running and server.dead():
+                        self.trouble.append(f"{server.name} ended by itself, status {server.process.returncode}")
+                        server.launch()
+
+    def troubles(self):
+        """What went wrong with the servers since the last call."""
+        with self.lock:
+            trouble, self.trouble = self.trouble, []
+        return trouble
+
+    def finish(self):
+        """The last test: larder ends well. Somebody else's server is only cleaned."""
+        if self.larder is None:
+            self.clean()
+            return []
+        if self.direct:
+            return []
+        with self.lock:
+            status = self.larder.end(signal.SIGTERM)
+        if status == 0:
+            return ["ok larder: ends with status 0 when asked to"]
+        self.show_logs(40)
+        return [f"FAIL larder: ended with status {status} on SIGTERM"]
+
+    def clean(self):
+        """Removes what the suites left in a server that lives on: keys by their prefix, users by name."""
+        host, _, port = self.at.rpartition(":")
+        with Wire(host, int(port)) as wire:
+            for db in range(DATABASES):
+                cursor = "0" if wire.ask("SELECT", db).kind == "+" else None
+                while cursor is not None:
+                    frame = wire.ask("SCAN", cursor, "MATCH", "larder-clients:*", "COUNT", 1000)
+                    cursor = frame.value[0].value
+                    for name in frame.value[1].value:
+                        wire.ask("UNLINK", name.value.encode("latin-1"))
+                    cursor = None if cursor == "0" else cursor
+            for name in USERS:
+                wire.ask("ACL", "DELUSER", name)
+
+    def stop(self):
+        self.stopping.set()
+        if self.control:
+            self.control.close()
+        for server in (self.larder, self.upstream):
+            if server:
+                server.end(signal.SIGTERM)
+
+    def show_logs(self, lines):
+        for server in {self.larder, self.upstream} - {None}:
+            with open(server.log, encoding="utf-8", errors="replace") as log:
+                tail = log.readlines()[-(lines if server is not self.upstream else 5):]
+            print(f"--- the last lines of {os.path.basename(server.log)}")
+            print("".join(tail), end="", flush=True)

@@ -1,0 +1,702 @@
+"""command_table.py - commands with a fixed answer, for the comparison of larder with Redis.
+
+GROUPS: name -> lines as redis-cli takes them; each group begins on an empty keyspace, on one
+connection. Together with ELSEWHERE they name every command of Redis 7.0 (a test counts them).
+"""
+
+GROUPS = {
+    "strings": r'''
+SET k v
+GET k
+GET missing
+get k
+gEt k
+SET k v2 NX
+SET k v3 XX GET
+SET k "with \x00\xff\r\n bytes"
+GET k
+SET empty ""
+GET empty
+SET k v EX 1000 KEEPTTL
+SET k v EX 0
+SET k v EX abc
+SET k v PXAT 99999999999999
+PEXPIRETIME k
+GETEX k PERSIST
+TTL k
+GETEX k EX 5000
+GETDEL k
+GETDEL k
+GETSET g one
+GETSET g two
+SETNX g three
+SETEX g 1000 four
+PSETEX g 1000000 five
+TTL g
+APPEND g -more
+STRLEN g
+GETRANGE g 1 3
+SUBSTR g 0 -1
+SETRANGE g 2 XY
+GET g
+INCR n
+INCRBY n 41
+DECR n
+DECRBY n 2
+INCRBYFLOAT f 3.25
+INCRBYFLOAT f -1e2
+INCR g
+INCRBY n 9223372036854775807
+MSET a 1 b 2 c 3
+MGET a b missing c
+MSETNX a 9 z 9
+MSETNX y 1 z 2
+MSET odd
+MSET a 1 b
+MGET
+LCS a b
+LCS g k IDX
+LCS g g IDX MINMATCHLEN 2 WITHMATCHLEN
+LPUSH list x
+GET list
+EXISTS a b missing a
+TYPE a
+TOUCH a b missing
+UNLINK a missing
+DEL b c
+''',
+    "bits": r'''
+SETBIT b 7 1
+SETBIT b 8 1
+GETBIT b 7
+GETBIT b 100
+BITCOUNT b
+BITCOUNT b 0 0 BYTE
+BITCOUNT b 1 9 BIT
+BITPOS b 1
+BITPOS b 0 0 -1 BIT
+BITOP NOT d b
+BITOP AND d b d
+BITOP XOR d
+BITFIELD b SET u8 0 255 GET u4 4 INCRBY i5 100 1
+BITFIELD b OVERFLOW FAIL INCRBY u2 0 9
+BITFIELD_RO b GET u8 0
+BITFIELD_RO b SET u8 0 1
+SETBIT b 4294967296 1
+SETBIT b 1 2
+''',
+    "keys": r'''
+SET k v
+COPY k k2
+COPY k k2
+COPY k k2 REPLACE DB 0
+RENAME k k3
+RENAME k k3
+RENAMENX k3 k2
+RENAMENX k3 k4
+EXPIRE k4 1000
+EXPIRE k4 2000 GT
+EXPIRE k4 10 XX NX
+EXPIREAT k4 99999999999
+EXPIRETIME k4
+PEXPIRE k4 99999999
+PEXPIREAT k4 99999999999999
+PEXPIRETIME k4
+PERSIST k4
+PERSIST k4
+TTL k4
+PTTL missing
+TTL missing
+KEYS k4
+OBJECT ENCODING k4
+OBJECT REFCOUNT k4
+OBJECT IDLETIME k4
+OBJECT FREQ k4
+OBJECT ENCODING missing
+OBJECT HELP
+OBJECT FOO k4
+MOVE k4 9
+MOVE k4 9
+MOVE k4 99
+SELECT 9
+DBSIZE
+RANDOMKEY
+SCAN 0
+SCAN 0 MATCH k* COUNT 100 TYPE string
+SCAN abc
+DUMP k4
+RESTORE r 0 "\x00\x01v\n\x00\x0f\xc5\x88\xa6\xc3\x98\x1a\x95\xac"
+RESTORE k4 0 abc
+DEL k4 r
+SELECT 0
+FLUSHDB
+FLUSHDB ASYNC
+FLUSHALL SYNC
+FLUSHALL NOW
+DBSIZE
+RANDOMKEY
+SORT_RO missing
+WAIT 0 1
+LASTSAVE x
+''',
+    "hashes": r'''
+HSET h a 1 b 2
+HSET h a
+HGET h a
+HGET h z
+HGET missing z
+HGETALL h
+HGETALL missing
+HMSET h c 3 d 4
+HMGET h a z d
+HSETNX h a 9
+HSETNX h e 5
+HINCRBY h a 10
+HINCRBYFLOAT h a 0.5
+HINCRBY h a 1
+HKEYS h
+HVALS h
+HLEN h
+HEXISTS h a
+HSTRLEN h a
+HDEL h a b z
+HSCAN h 0
+HSET one f v
+HRANDFIELD one
+HRANDFIELD one 5 WITHVALUES
+HRANDFIELD one -3
+HRANDFIELD missing 2
+HRANDFIELD missing
+HGETALL h x
+HINCRBYFLOAT h f abc
+''',
+    "lists": r'''
+RPUSH l a b c d e
+LPUSH l z
+LPUSHX l y
+RPUSHX missing x
+LRANGE l 0 -1
+LRANGE missing 0 -1
+LLEN l
+LINDEX l 1
+LINDEX l 99
+LINSERT l BEFORE a A
+LINSERT l BEFORE nope A
+LSET l 0 Y
+LSET l 99 Y
+LSET missing 0 Y
+LREM l 1 b
+LTRIM l 1 5
+LPOS l c
+LPOS l nope
+LPOS l c COUNT 0 RANK -1
+LPOP l
+LPOP l 2
+LPOP missing
+LPOP missing 2
+RPOP l 1
+LMOVE l m LEFT RIGHT
+LMOVE missing m LEFT RIGHT
+RPOPLPUSH m l
+RPUSH l p q r
+LMPOP 2 missing l LEFT COUNT 2
+LMPOP 1 missing LEFT
+LMPOP 0 l LEFT
+BLPOP l 0
+BRPOP missing l 1
+RPUSH l 1 2 3 4 5
+BLMOVE l m LEFT LEFT 1
+BRPOPLPUSH l m 1
+BLMPOP 1 2 missing l LEFT COUNT 2
+BLPOP l abc
+BLPOP l -1
+BLMPOP 1 0 l LEFT
+BLPOP gone 0.01
+BLMPOP 0.01 1 gone LEFT
+BLMOVE gone m LEFT LEFT 0.01
+BRPOPLPUSH gone m 0.01
+SET s v
+BLPOP s 1
+SORT l DESC
+SORT l ALPHA LIMIT 0 1 GET #
+SORT l BY nosort STORE sorted
+SORT_RO m ALPHA
+SORT l BY
+''',
+    "sets": r'''
+SADD s 1 2 3
+SADD t 2 3 4
+SMEMBERS s
+SISMEMBER s 1
+SMISMEMBER s 1 9
+SCARD s
+SINTER s t
+SUNION s t
+SDIFF s t
+SINTERCARD 2 s t LIMIT 1
+SINTERCARD 1 s LIMIT -1
+SINTERSTORE d s t
+SUNIONSTORE d s t
+SDIFFSTORE d s t
+SMOVE s t 1
+SREM s 2 9
+SSCAN t 0
+SADD one x
+SRANDMEMBER one
+SRANDMEMBER one 3
+SRANDMEMBER one -2
+SPOP one
+SPOP one
+SPOP missing 2
+SADD one y
+SPOP one 5
+SMEMBERS missing
+SADD s
+GET s
+''',
+    "sorted sets": r'''
+ZADD z 1 a 2 b 3 c 4 d 5 e
+ZADD z NX 9 a
+ZADD z XX CH GT 9 a
+ZADD z INCR 1.5 b
+ZADD z NX XX 1 a
+ZADD z inf top -inf bottom
+ZSCORE z a
+ZSCORE z top
+ZSCORE z nope
+ZMSCORE z a nope b
+ZINCRBY z 2.25 c
+ZCARD z
+ZCOUNT z (1 5
+ZRANK z c
+ZREVRANK z c
+ZRANK z nope
+ZRANGE z 0 -1
+ZRANGE z 0 -1 WITHSCORES
+ZRANGE z 5 1 BYSCORE REV LIMIT 0 2 WITHSCORES
+ZRANGE z [a [c BYLEX
+ZRANGEBYSCORE z -inf +inf WITHSCORES LIMIT 1 2
+ZREVRANGEBYSCORE z 9 1
+ZREVRANGE z 0 2 WITHSCORES
+ZADD lex 0 a 0 b 0 c 0 d
+ZRANGEBYLEX lex - +
+ZREVRANGEBYLEX lex + [b
+ZLEXCOUNT lex [a (c
+ZREMRANGEBYLEX lex [a [b
+ZRANGESTORE dst z 0 1
+ZADD y 1 a 7 x
+ZUNION 2 z y WITHSCORES
+ZINTER 2 z y WEIGHTS 2 3 AGGREGATE MAX WITHSCORES
+ZDIFF 2 z y
+ZINTERCARD 2 z y LIMIT 1
+ZUNIONSTORE dst 2 z y
+ZINTERSTORE dst 2 z y
+ZDIFFSTORE dst 2 z y
+ZUNION 0 z
+ZUNION abc z
+ZREM z a nope
+ZREMRANGEBYRANK z 0 0
+ZREMRANGEBYSCORE z 100 200
+ZPOPMIN z
+ZPOPMAX z 2
+ZPOPMIN missing
+ZPOPMIN missing 3
+ZMPOP 2 missing z MIN COUNT 2
+ZMPOP 1 missing MAX
+BZPOPMIN missing y 1
+BZPOPMAX y 0
+ZADD y 1 a 2 b 3 c
+BZMPOP 1 2 missing y MAX COUNT 2
+BZPOPMIN gone 0.01
+BZPOPMAX gone 0.01
+BZMPOP 0.01 1 gone MIN
+ZADD one 1.5 m
+ZRANDMEMBER one
+ZRANDMEMBER one 2 WITHSCORES
+ZRANDMEMBER one -2
+ZRANDMEMBER missing
+ZSCAN y 0
+ZADD z abc m
+ZADD z 1
+''',
+    "geo": r'''
+GEOADD Sicily 13.361389 38.115556 Palermo 15.087269 37.502669 Catania
+GEOADD Sicily 200 100 nowhere
+GEODIST Sicily Palermo Catania km
+GEODIST Sicily Palermo nope
+GEOHASH Sicily Palermo nope
+GEOPOS Sicily Palermo nope
+GEORADIUS Sicily 15 37 200 km WITHDIST WITHCOORD WITHHASH ASC
+GEORADIUS_RO Sicily 15 37 200 km
+GEORADIUSBYMEMBER Sicily Palermo 200 km
+GEORADIUSBYMEMBER_RO Sicily Palermo 200 km COUNT 1
+GEORADIUS Sicily 15 37 200 km STORE found
+GEOSEARCH Sicily FROMLONLAT 15 37 BYBOX 400 400 km ASC WITHDIST
+GEOSEARCHSTORE near Sicily FROMMEMBER Palermo BYRADIUS 10 km
+ZRANGE near 0 -1
+''',
+    "hyperloglog": r'''
+PFADD h a b c
+PFADD h a
+PFCOUNT h
+PFADD h2 c d
+PFMERGE m h h2
+PFCOUNT h h2
+PFDEBUG ENCODING h
+SET s v
+PFADD s x
+''',
+    "streams": r'''
+XADD s 1-1 a 1
+XADD s 1-2 b 2 c 3
+XADD s 1-1 a 1
+XADD s MAXLEN 10 2-1 d 4
+XADD s NOMKSTREAM 3-1 e 5
+XADD missing NOMKSTREAM 3-1 e 5
+XADD s * odd
+XLEN s
+XRANGE s - +
+XRANGE s (1-1 + COUNT 1
+XREVRANGE s + -
+XREAD COUNT 2 STREAMS s 0
+XREAD STREAMS s missing 2-1 0
+XREAD STREAMS s missing 99 0
+XREAD BLOCK 5 STREAMS s $
+XREAD BLOCK 0 STREAMS s 0
+XREAD STREAMS s
+XREAD BLOCK abc STREAMS s 0
+XGROUP CREATE s g 0
+XGROUP CREATE s g 0
+XGROUP CREATE new g $ MKSTREAM
+XGROUP CREATECONSUMER s g c1
+XREADGROUP GROUP g c1 COUNT 1 STREAMS s >
+XREADGROUP GROUP g c1 STREAMS s 0
+XREADGROUP GROUP g c2 BLOCK 10 STREAMS s >
+XREADGROUP GROUP g c2 BLOCK 10 STREAMS s >
+XREADGROUP GROUP nope c2 STREAMS s >
+XPENDING s g
+XACK s g 1-1 9-9
+XCLAIM s g c3 0 1-2 JUSTID
+XAUTOCLAIM s g c3 0 0 COUNT 10 JUSTID
+XPENDING new g
+XINFO STREAM s
+XINFO GROUPS s
+XINFO STREAM missing
+XINFO CONSUMERS s nope
+XINFO HELP
+XGROUP SETID s g 0
+XGROUP DELCONSUMER s g c2
+XGROUP DESTROY s g
+XGROUP DESTROY s g
+XGROUP HELP
+XSETID s 99-1
+XDEL s 1-1
+XTRIM s MAXLEN 1
+XTRIM s MINID ~ 5
+XLEN s
+''',
+    "scripts": r'''
+EVAL "return 1" 0
+EVAL "return {1,2,{3,'four',false,{}}}" 0
+EVAL "return redis.call('SET',KEYS[1],ARGV[1])" 1 k v
+EVAL "return redis.call('GET',KEYS[1])" 1 k
+EVAL_RO "return redis.call('GET',KEYS[1])" 1 k
+EVAL_RO "return redis.call('SET',KEYS[1],'x')" 1 k
+EVAL "return redis.error_reply('MY error')" 0
+EVAL "return redis.error_reply('two\r\nlines')" 0
+EVAL "return redis.status_reply('FINE')" 0
+EVAL "return redis.status_reply('two\r\nlines')" 0
+EVAL "redis.setresp(3); return redis.call('HGETALL',KEYS[1])" 1 nothing
+EVAL "redis.setresp(3); return {double=3.5}" 0
+EVAL "return {map={a=1}}" 0
+EVAL "return {set={a=true}}" 0
+EVAL "return {big_number='12345678901234567890'}" 0
+EVAL "return {verbatim_string={string='x\ny',format='txt'}}" 0
+EVAL "redis.setresp(3); return true" 0
+EVAL "return nil" 0
+EVAL "return redis.call('NOPE')" 0
+EVAL "return redis.pcall('INCR',KEYS[1])" 1 k
+EVAL "syntax error here" 0
+EVAL "return 1" abc
+EVAL "return 1" 5 k
+EVAL "return 1" -1
+EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0
+EVALSHA ffffffffffffffffffffffffffffffffffffffff 0
+EVALSHA_RO ffffffffffffffffffffffffffffffffffffffff 0
+EVALSHA short 0
+SCRIPT LOAD "return KEYS[1]"
+SCRIPT EXISTS 4a2267357833227dd98abdedb8cf24b15a986445 ffff
+EVALSHA 4a2267357833227dd98abdedb8cf24b15a986445 1 key
+SCRIPT FLUSH
+SCRIPT FLUSH ASYNC
+SCRIPT FLUSH NOW
+SCRIPT KILL
+SCRIPT HELP
+SCRIPT NOPE
+FUNCTION LOAD "#!lua name=mylib\nredis.register_function('hello', function(k,a) return 'hi '..a[1] end)\nredis.register_function{function_name='ro', callback=function(k,a) return redis.call('GET',k[1]) end, flags={'no-writes'}}"
+FUNCTION LOAD "#!lua name=mylib\nredis.register_function('hello', function() return 1 end)"
+FUNCTION LOAD "nonsense"
+FUNCTION LIST LIBRARYNAME my*
+FCALL hello 0 world
+FCALL nope 0
+FCALL ro 1 k
+FCALL_RO ro 1 k
+FCALL_RO hello 0 x
+FUNCTION STATS
+FUNCTION DUMP
+FUNCTION DELETE mylib
+FUNCTION DELETE mylib
+FUNCTION RESTORE garbage
+FUNCTION KILL
+FUNCTION FLUSH
+FUNCTION HELP
+''',
+    "server": r'''
+COMMAND COUNT
+COMMAND INFO get nope set
+COMMAND DOCS get
+COMMAND GETKEYS MSET a 1 b 2
+COMMAND GETKEYS GET
+COMMAND GETKEYSANDFLAGS SET a b
+COMMAND LIST FILTERBY PATTERN xgroup*
+COMMAND HELP
+COMMAND NOPE
+CONFIG GET databases
+CONFIG GET maxmemory*
+CONFIG GET nope
+CONFIG HELP
+CLUSTER INFO
+CLUSTER NODES
+CLUSTER SLOTS
+CLUSTER SHARDS
+CLUSTER MYID
+CLUSTER KEYSLOT foo
+ACL WHOAMI
+ACL CAT
+ACL CAT string
+ACL CAT nope
+ACL GENPASS abc
+MEMORY USAGE missing
+MEMORY DOCTOR extra
+MEMORY STATS x
+MEMORY HELP
+LATENCY HELP
+LATENCY LATEST
+LATENCY HISTORY nope
+SLOWLOG HELP
+SLOWLOG LEN x
+MODULE LIST
+PUBSUB CHANNELS
+PUBSUB NUMSUB a b
+PUBSUB NUMPAT
+PUBSUB SHARDCHANNELS
+PUBSUB SHARDNUMSUB a
+PUBSUB HELP
+PUBLISH nobody hello
+SPUBLISH nobody hello
+ROLE
+LOLWUT VERSION 5 1 1 1
+READONLY
+READWRITE
+DBSIZE x
+''',
+    "errors": r'''
+NOPE
+nope a "b c" d
+FOO "a\r\nb" "\xff\x00"
+GET
+GET a b
+SET a
+SET a b c
+PING a b
+ECHO
+SUBSCRIBE
+PUBLISH a
+XADD
+EXEC
+DISCARD
+UNWATCH
+UNWATCH x
+WATCH
+MULTI x
+CLIENT
+OBJECT
+SELECT
+SELECT a b
+"" a
+"GET " k
+HELLO a b c
+''',
+    "connection": r'''
+PING
+PING hello
+ping "\x00\xff\r\n"
+ECHO hello
+ECHO ""
+SELECT 1
+SELECT 0
+SELECT 16
+SELECT -1
+SELECT abc
+SELECT 99999999999999999999
+CLIENT GETNAME
+CLIENT SETNAME me
+CLIENT GETNAME
+CLIENT SETNAME "has space"
+CLIENT SETNAME ""
+CLIENT GETNAME
+CLIENT NO-EVICT on
+CLIENT NO-EVICT maybe
+CLIENT NO-TOUCH on
+CLIENT SETINFO LIB-NAME x
+CLIENT SETINFO LIB-VER 1
+CLIENT MAINT_NOTIFICATIONS ON moving-endpoint-type none
+CLIENT NOPE
+CLIENT HELP
+CLIENT ID x
+CLIENT GETREDIR
+CLIENT REPLY on
+CLIENT REPLY maybe
+CLIENT REPLY
+CLIENT KILL
+CLIENT KILL nope
+CLIENT KILL 1.2.3.4:5
+CLIENT KILL ID abc
+CLIENT KILL ID 99999999
+CLIENT KILL TYPE nope
+CLIENT KILL ADDR 1.2.3.4:5
+CLIENT KILL LADDR 1.2.3.4:5
+CLIENT KILL USER nobody
+CLIENT KILL SKIPME maybe
+CLIENT KILL ID 99999999 SKIPME
+CLIENT KILL ID 99999999 NOPE x
+CLIENT LIST TYPE nope
+CLIENT LIST ID abc
+CLIENT LIST NOPE
+CLIENT LIST TYPE replica
+CLIENT UNBLOCK abc
+CLIENT UNBLOCK 99999999
+CLIENT UNBLOCK 99999999 NOPE
+CLIENT PAUSE abc
+CLIENT PAUSE -1
+CLIENT PAUSE 10 NOPE
+CLIENT PAUSE
+CLIENT UNPAUSE
+CLIENT UNPAUSE x
+CLIENT CACHING yes
+CLIENT CACHING maybe
+CLIENT TRACKING
+AUTH
+AUTH wrong
+AUTH nobody wrong
+AUTH a b c
+HELLO 1
+HELLO 4
+HELLO abc
+HELLO 2 NOPE
+HELLO 2 AUTH x
+HELLO 2 AUTH nobody wrong
+HELLO 2 SETNAME "has space"
+HELLO 2 SETNAME me AUTH nobody wrong
+CLIENT GETNAME
+HELLO 2 SETNAME other
+CLIENT GETNAME
+HELLO
+HELLO 3 SETNAME three
+HELLO
+CLIENT GETNAME
+HELLO 2
+RESET x
+RESET
+CLIENT GETNAME
+QUIT x y
+''',
+}
+
+# with admin_commands = allow
+ADMIN_GROUPS = {
+    "types": r'''
+DEBUG PROTOCOL string
+DEBUG PROTOCOL integer
+DEBUG PROTOCOL double
+DEBUG PROTOCOL null
+DEBUG PROTOCOL array
+DEBUG PROTOCOL set
+DEBUG PROTOCOL map
+DEBUG PROTOCOL attrib
+DEBUG PROTOCOL push
+DEBUG PROTOCOL verbatim
+DEBUG PROTOCOL true
+DEBUG PROTOCOL false
+DEBUG PROTOCOL bignum
+DEBUG PROTOCOL nope
+PING
+''',
+    "administration": r'''
+CONFIG SET maxmemory-samples 5
+CONFIG SET nope 1
+CONFIG NOPE
+CONFIG
+CONFIG RESETSTAT
+CONFIG REWRITE
+ACL LIST
+ACL USERS
+ACL GETUSER default
+ACL GETUSER nobody
+ACL SETUSER someone on >pw ~* +@all
+ACL SETUSER someone +nope
+ACL DRYRUN someone GET k
+ACL DELUSER someone nobody
+ACL LOAD
+ACL SAVE
+ACL LOG RESET
+ACL LOG
+ACL HELP
+DEBUG HELP
+DEBUG SLEEP 0
+DEBUG JMAP
+DEBUG OBJECT missing
+SLOWLOG RESET
+SLOWLOG GET x
+LATENCY RESET
+LATENCY DOCTOR x
+LATENCY GRAPH nope
+LATENCY HISTOGRAM nope
+MEMORY PURGE
+MEMORY MALLOC-STATS x
+SWAPDB 1 2
+SWAPDB 1 99
+REPLICAOF NO ONE
+SLAVEOF NO ONE
+REPLCONF nope
+FAILOVER ABORT
+CLUSTER RESET
+CLUSTER MEET a b
+ASKING
+MIGRATE 127.0.0.1 1 missing 0 10
+MODULE LOAD /nonexistent
+MODULE LOADEX /nonexistent
+MODULE UNLOAD nope
+MODULE HELP
+BGSAVE NOPE
+BGREWRITEAOF x
+SAVE x
+SHUTDOWN ABORT
+SHUTDOWN NOPE
+RESTORE-ASKING k 0 garbage
+PFSELFTEST x
+''',
+}
+
+# Commands that another test names, with the test: blocking, many connections, or not the same twice.
+ELSEWHERE = """
+    multi exec discard watch unwatch: transactions
+    subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe monitor: pubsub
+    client|tracking client|trackinginfo client|list client|info client|id client|kill: session, tracking
+    info time lastsave role: session
+    reset quit hello auth select: session
+    psync sync: hostile
+    command: transparency
+    script|debug: scripts
+    cluster|: every subcommand passes or is refused alike
+"""

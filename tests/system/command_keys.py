@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""command_keys.py - the command table against a real redis-server, which it starts for itself.
+
+    tests/system/command_keys.py    wants build/print_keys (PRINT_KEYS: elsewhere), redis-server
+
+1. generate: ids.h and rows.inc are what src/command/generate makes of the tables.
+2. facts: src/command/redis-7.0.15.tsv is what the server says of itself (when it is a 7.0.15).
+3. keys: for every row, requests of many shapes: command_keys() names the keys that COMMAND GETKEYS
+   names. Where they differ the reason is one of those in judge(), or the test fails.
+
+Prints a line for each failure, and last `N passed, N failed`."""
+
+import filecmp
+import itertools
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+COMMAND = os.path.join(ROOT, "src", "command")
+PRINT_KEYS = os.environ.get("PRINT_KEYS") or os.path.join(ROOT, "build", "print_keys")
+FACTS = os.path.join(COMMAND, "redis-7.0.15.tsv")
+SECONDS = 10
+
+
+class Failed(Exception):
+    pass
+
+
+class Redis:
+    """A private redis-server on a Unix socket and a free port, and one connection to it."""
+
+    def __init__(self, directory):
+        path = os.path.join(directory, "redis.sock")
+        for _ in range(5):  # somebody may take the port meanwhile
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", 0))
+                self.port = s.getsockname()[1]
+            if self.start(["--port", str(self.port), "--unixsocket", path, "--dir", directory]):
+                break
+        else:
+            raise Failed("redis-server does not start")
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(SECONDS)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rb")
+
+    def start(self, options):
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--save", "",
+             *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        for line in self.process.stdout:
+            if "accept connections at" in line:  # said after the TCP port and then the Unix socket
+                return True
+        self.process.communicate()
+        return False
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+        self.process.terminate()
+        self.process.communicate()
+
+    def ask(self, requests):
+        """The replies to a few requests in one go."""
+        out = b"".join(b"*%d\r\n" % len(r) + b"".join(b"$%d\r\n%s\r\n" % (len(a), a) for a in r)
+                       for r in requests)
+        self.socket.sendall(out)
+        return [self.read() for _ in requests]
+
+    def read(self):
+        line = self.file.readline()
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"*":
+            return None if rest == b"-1" else [self.read() for _ in range(int(rest))]
+        if kind == b"$":
+            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
+        if kind == b":":
+            return int(rest)
+        if kind == b"-":
+            return Exception(rest.decode())
+        return rest
+
+
+def table():
+    """The rows of the facts and their words, without the containers, which are no commands."""
+    with open(FACTS, encoding="ascii") as f:
+        head, *rows = [line.rstrip("\n").split("\t") for line in f]
+    rows = [dict(zip(head, row)) for row in rows]
+    containers = {row["name"].partition("|")[0] for row in rows if "|" in row["name"]}
+    for row in rows:
+        if row["name"] not in containers:
+            yield [w.encode() for w in row["name"].upper().split("|")], row
+
+
+# ------------------------------------------------------------------------------------- shapes
+
+COUNTS = [b"0", b"1", b"2", b"3", b"5", b"-1", b"x", b"", b"1x", b"01", b"+1", b" 1", b"1\0",
+          b"4294967297", b"9223372036854775807", b"99999999999999999999"]
+
+
+STREAMS = [b"stream0", b"stream1", b"stream2", b"stream3"]
+GROUPS = [b"g", b"STREAMS"]
+
+
+def prepare(redis):
+    """What XREADGROUP wants, so that it is refused for its arguments only."""
+    redis.ask([[b"XGROUP", b"CREATE", s, g, b"$", b"MKSTREAM"] for s in STREAMS for g in GROUPS])
+
+
+def key(n):
+    """Distinct words, so that a key is known by its name."""
+    return b"arg%d" % n
+
+
+def plain(words, least):
+    """Just as many arguments as there must be, and some more."""
+    for argc in range(max(len(words), least - 2), least + 7):
+        yield words + [key(i) for i in range(len(words), argc)]
+
+
+def counted(words, at):
+    """A count at argument `at`, right and wrong, before few and many arguments."""
+    for count, more in itertools.product(COUNTS, range(0, 7)):
+        request = words + [key(i) for i in range(len(words), at)] + [count]
+        if words[0] in (b"EVAL", b"EVAL_RO") and at > 1:
+            request[1] = b"return 1"
+        yield request + [key(i) for i in range(at + 1, at + 1 + more)]
+
+
+def mixed(words, fixed, options, seed):
+    """The arguments that must be, and then options, in any order and number, the last one cut."""
+    rng = random.Random(seed)
+    for _ in range(1500):
+        request = words + fixed
+        for _ in range(rng.randrange(6)):
+            option = list(rng.choice(options))
+            if rng.random() < 0.3:
+                option[0] = option[0].lower()
+            request += option
+        if rng.random() < 0.1:
+            request.pop()
+        # no word may stand for two arguments, but for the options themselves
+        yield [b"%s%d" % (a, i) if a.islower() and a.endswith(b"_") else a
+               for i, a in enumerate(request)]
+
+
+def streams(words, group):
+    rng = random.Random(7)
+    options = [[b"COUNT", b"1"], [b"BLOCK", b"1"], [b"NOACK"], [b"COUNT", b"STREAMS"]]
+    if group:
+        options += [[b"GROUP", b"g", b"c"]]
+    for _ in range(1500):
+        request = list(words)
+        if group and rng.random() < 0.8:
+            request += [b"GROUP", rng.choice(GROUPS), rng.choice([b"c", b"streams"])]
+        for _ in range(rng.randrange(3)):
+            request += rng.choice(options)
+        if rng.random() < 0.95:
+            request.append(rng.choice([b"STREAMS", b"streams"]))
+        count = rng.randrange(len(STREAMS) + 1)
+        request += STREAMS[:count] + [b">" if group else b"%d" % i for i in range(count)]
+        if rng.random() < 0.1:
+            request.append(b"odd")
+        yield request
+
+
+OPTIONS = {
+    b"SORT": (
+        [key(1)],
+        [[b"BY", b"by_"], [b"BY", b"STORE"], [b"LIMIT", b"0", b"9"], [b"GET", b"get_"],
+         [b"GET", b"STORE"], [b"ASC"], [b"ALPHA"], [b"STORE", b"d_"], [b"STORE\0x", b"d_"]]),
+    b"SORT_RO": (
+        [key(1)],
+        [[b"BY", b"by_"], [b"LIMIT", b"0", b"9"], [b"GET", b"get_"], [b"DESC"]]),
+    b"GEORADIUS": (
+        [key(1), b"1", b"2", b"3", b"m"],
+        [[b"COUNT", b"3", b"ANY"], [b"ASC"], [b"STORE", b"d_"], [b"STOREDIST", b"e_"]]),
+    b"GEORADIUSBYMEMBER": (
+        [key(1), key(2), b"3", b"m"],
+        [[b"COUNT", b"3"], [b"DESC"], [b"STORE", b"d_"], [b"STOREDIST", b"e_"]]),
+    b"MIGRATE": (
+        [key(i) for i in range(1, 6)],  # a port that is none: it must not try to connect
+        [[b"COPY"], [b"REPLACE"], [b"AUTH", b"pass_"], [b"AUTH2", b"u_", b"p_"],
+         [b"AUTH", b"KEYS"], [b"KEYS", b"a_"], [b"KEYS", b"b_", b"c_"]]),
+}
+
+
+def shapes(words, row):
+    """Requests for one row, those with too few arguments included."""
+    name = words[0]
+    yield from plain(words, abs(int(row["arity"])))
+    if "movablekeys" not in row["flags"]:
+        return
+    if name in OPTIONS:
+        fixed, options = OPTIONS[name]
+        for request in mixed(words, fixed, options, 3):
+            yield request
+            if name == b"MIGRATE":
+                yield request[:3] + [b""] + request[4:]
+    elif name in (b"XREAD", b"XREADGROUP"):
+        yield from streams(words, name == b"XREADGROUP")
+    else:
+        for at in (1, 2):
+            yield from counted(words, at)
+
+
+# ------------------------------------------------------------------------------------- judging
+
+def ours(requests):
+    """What command_keys() says: the row's name, and a list of indexes or None for -1."""
+    text = "\n".join(" ".join("-" + a.hex() for a in r) for r in requests) + "\n"
+    done = subprocess.run([PRINT_KEYS], input=text, stdout=subprocess.PIPE, text=True,
+                          timeout=60, check=True)
+    for line in done.stdout.splitlines():
+        name, *indexes = line.split()
+        yield name, None if indexes == ["-1"] else [int(i) for i in indexes]
+
+
+def refuses(redis, request):
+    """Does Redis refuse the command itself? Then it does not matter what its keys are."""
+    return isinstance(redis.ask([request])[0], Exception)
+
+
+def judge(redis, request, keys, theirs):
+    """Why the two answers do not fit, or None."""
+    name = request[0]
+    if isinstance(theirs, Exception):
+        text = str(theirs)
+        if "no key arguments" in text:
+            return None if not keys else "Redis knows no keys"
+        if "Invalid number of arguments" in text:
+            return None if keys is None else "arity"
+        # numkeys = 0: GETKEYS calls it invalid, to us it is no keys. MIGRATE .. KEYS and nothing
+        # behind likewise.
+        if "Invalid arguments" in text:
+            # PFMERGE of nothing: it has no sources, but does write its target.
+            if not keys or name == b"PFMERGE" or refuses(redis, request):
+                return None
+            return "Redis finds no keys"
+        return "GETKEYS says " + text
+    if keys is None:
+        # Redis reads "1x" as 1 to name keys, and then refuses to run the command.
+        if theirs == [] or refuses(redis, request):
+            return None
+        return "Redis finds keys, and runs it"
+    said = [request[i] for i in keys]
+    if sorted(said) == sorted(theirs):
+        return None
+    if refuses(redis, request):
+        return None
+    if name in (b"SORT", b"GEORADIUS", b"GEORADIUSBYMEMBER"):
+        # STORE twice: the command takes the last, GETKEYS the first or the last, larder names all.
+        stores = [request[i + 1] for i in range(2, len(request) - 1)
+                  if request[i].split(b"\0")[0].upper() in (b"STORE", b"STOREDIST")]
+        if len(stores) > 1 and set(theirs) <= set(said) <= set(theirs) | set(stores):
+            return None
+    return "Redis finds others"
+
+
+def check_keys(redis):
+    failures = []
+    count = 0
+    prepare(redis)
+    for words, row in table():
+        # COMMAND GETKEYS wants two words
+        requests = [r for r in shapes(words, row) if len(r) > 1]
+        answers = list(ours(requests))
+        theirs = []
+        for i in range(0, len(requests), 500):
+            theirs += redis.ask([[b"COMMAND", b"GETKEYS"] + r for r in requests[i:i + 500]])
+        for request, (name, keys), other in zip(requests, answers, theirs):
+            count += 1
+            if name != row["name"]:
+                failures.append("%s is found as %s" % (row["name"], name))
+                break
+            why = judge(redis, request, keys, other)
+            if why:
+                failures.append("%s: %r: larder %r, Redis %r" % (why, request, keys, other))
+    if count < 10000:
+        failures.append("only %d requests were tried" % count)
+    return failures
+
+
+def check_facts(redis):
+    version = [line for line in redis.ask([[b"INFO", b"server"]])[0].decode().splitlines()
+               if line.startswith("redis_version:")]
+    if version != ["redis_version:7.0.15"]:
+        print("# facts: the server is not 7.0.15 but %s" % version)
+        return []
+    said = subprocess.run([os.path.join(COMMAND, "facts"), "127.0.0.1", str(redis.port)],
+                          stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+    with open(FACTS, encoding="ascii") as f:
+        kept = f.read()
+    return [] if said == kept else ["%s is not what the server says" % FACTS]
+
+
+def check_generate(directory):
+    subprocess.run([os.path.join(COMMAND, "generate"), "--to", directory], timeout=60, check=True)
+    return ["%s is out of date: run src/command/generate" % name for name in ("ids.h", "rows.inc")
+            if not filecmp.cmp(os.path.join(COMMAND, name), os.path.join(directory, name), False)]
+
+
+def main():
+    directory = tempfile.mkdtemp(prefix="larder-test-command-")
+    redis = None
+    failed = 0
+    try:
+        redis = Redis(directory)
+        checks = ((check_generate, directory), (check_facts, redis), (check_keys, redis))
+        for check, argument in checks:
+            failures = check(argument)
+            print(("FAIL " if failures else "ok ") + check.__name__)
+            print("".join("  %s\n" % f for f in failures[:20]), end="")
+            failed += bool(failures)
+    finally:
+        if redis:
+            redis.close()
+        shutil.rmtree(directory)
+    print("%d passed, %d failed" % (3 - failed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

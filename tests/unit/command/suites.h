@@ -1,0 +1,11 @@
+/* suites.h - the suites of the command room. */
+#ifndef LARDER_TESTS_COMMAND_SUITES_H
+#define LARDER_TESTS_COMMAND_SUITES_H
+
+#include <check.h>
+
+Suite *table_suite(void);     /* check_table.c: words and rows */
+Suite *judgement_suite(void); /* check_judgement.c: routes, flags, arity */
+Suite *keys_suite(void);      /* check_keys.c */
+
+#endif
