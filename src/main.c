@@ -220,6 +220,8 @@ static void on_terminate(void *context)
     l->draining = true;
     log_info(&l->log, "larder: drains");
     service_notify("STOPPING=1\nSTATUS=draining");
+    for (size_t i = 0; i < l->listener_count; i++)
+        listener_stop(l->listeners[i]);
     timer_start(l->deadline, l->settings->larder.shutdown_timeout);
     clients_drain(l->clients, finish, l);
 }
@@ -436,8 +438,8 @@ static void tear_down(struct larder *l)
         timer_free(l->deadline);
     if (l->watchdog != NULL)
         timer_free(l->watchdog);
-    close_listeners(l);
     clients_free(l->clients);
+    close_listeners(l);
     admin_free(l->admin);
     pool_free(l->pool);
     resolver_free(l->resolver);

@@ -92,6 +92,15 @@ static void resume_link(struct session *m)
     m->resting = NULL;
 }
 
+/* From now on the client must take something now and then. */
+static void begin_stall(struct client *c)
+{
+    if (client_session(c)->stall_ms > 0)
+        return;
+    c->more->stall_ms = client_now(c);
+    clients_sweep_soon(c->all);
+}
+
 /* The client does not read. From a quarter of what it may leave lying on, its requests are not read
  * either; at the whole it is closed. */
 static void check_output(struct client *c)
@@ -104,10 +113,7 @@ static void check_output(struct client *c)
         client_close(c, CLOSE_OUTPUT);
         return;
     }
-    if (client_session(c)->stall_ms == 0) {
-        c->more->stall_ms = client_now(c);
-        timer_start(c->all->sweep, 1000);
-    }
+    begin_stall(c);
 }
 
 static void output_taken(struct client *c, size_t sent)
@@ -118,10 +124,12 @@ static void output_taken(struct client *c, size_t sent)
     c->all->count.bytes_out += sent;
     if (m == NULL)
         return;
-    if (m->stall_ms > 0)
-        m->stall_ms = left > c->all->settings->client_buffer_max / 4 ? client_now(c) : 0;
     if (m->resting != NULL && left <= CLIENT_OUT_PAUSE_BYTES / 4)
         resume_link(m);
+    if (m->stall_ms > 0)
+        m->stall_ms = m->resting != NULL || left > c->all->settings->client_buffer_max / 4
+                          ? client_now(c)
+                          : 0;
     if (c->waits == WAIT_OUTPUT && left <= c->all->settings->client_buffer_max / 8)
         client_wake(c);
 }
@@ -148,7 +156,7 @@ void client_flush(struct client *c)
         if (!c->open)
             return;
     }
-    if (c->ending && client_drained(c) && buffer_len(&c->out) == 0) {
+    if (c->ending && client_quiet(c) && buffer_len(&c->out) == 0) {
         client_close(c, (enum close_reason)c->end_reason);
         return;
     }
@@ -193,6 +201,7 @@ bool client_put_piece(struct client *c, struct slice bytes, struct link *from)
         return false;
     client_session(c)->resting = from;
     c->more->resting_number = from->number;
+    begin_stall(c);
     return true;
 }
 

@@ -293,7 +293,7 @@ static enum next own_by_id(struct client *c, const struct request *q)
     case CMD_MULTI:
         return own_exchange(c, q, EX_MULTI);
     case CMD_EXEC:
-        return own_exchange(c, q, EX_EXEC);
+        return tx_exec(c, q);
     case CMD_DISCARD:
         return own_exchange(c, q, EX_DISCARD);
     case CMD_SELECT:
@@ -322,6 +322,7 @@ enum next own_serve(struct client *c, const struct request *q)
         return NEXT;
     }
     if (cmd == NULL || c->more->in_multi) {
+        c->more->name_upstream |= cmd != NULL && cmd->id == CMD_CLIENT_SETNAME;
         if (cmd != NULL && (cmd->id == CMD_EXEC || cmd->id == CMD_DISCARD))
             return own_by_id(c, q);
         return client_ask_lent(c, q);

@@ -47,12 +47,28 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
     return all;
 }
 
+/* A second, or a quarter of what has to be noticed where that is less. */
+static uint64_t sweep_ms(const struct clients *all)
+{
+    uint64_t least = all->settings->client_stall_timeout, idle = all->settings->client_idle_timeout;
+
+    if (idle > 0 && idle < least)
+        least = idle;
+    return least / 4 < SWEEP_MS ? least / 4 + 1 : SWEEP_MS;
+}
+
+void clients_sweep_soon(struct clients *all)
+{
+    if (!timer_running(all->sweep))
+        timer_start(all->sweep, sweep_ms(all));
+}
+
 void clients_resettle(struct clients *all, const struct larder_settings *settings)
 {
     all->settings = settings;
     all->refused_flags = settings->admin_commands == SET_ADMIN_ALLOW ? 0 : CF_ADMIN;
     if (settings->client_idle_timeout > 0)
-        timer_start(all->sweep, SWEEP_MS);
+        clients_sweep_soon(all);
 }
 
 uint64_t client_now(const struct client *c)
@@ -60,9 +76,9 @@ uint64_t client_now(const struct client *c)
     return loop_now_ms(c->all->loop);
 }
 
-static bool keeps_state(const struct client *c)
+static bool is_listening(const struct client *c)
 {
-    return c->mode != MODE_PLAIN || (c->more != NULL && c->more->sub.link != NULL);
+    return c->mode == MODE_LISTEN || (c->more != NULL && c->more->sub.link != NULL);
 }
 
 /* ---- sessions ---- */
@@ -102,6 +118,7 @@ static void session_free(struct session *m)
     subscriptions_done(&m->subs);
     buffer_done(&m->loan_error);
     free(m->name);
+    free(m->next_name);
     free(m->lib_name);
     free(m->lib_ver);
     free(m);
@@ -146,7 +163,8 @@ void clients_accept(struct clients *all, struct listener *l, int fd, bool is_uni
     c->db = (int32_t)pool_database(all->pool);
     c->authenticated = listener_settings(l)->password[0] == 0;
     c->lane = lane_hold_default(all->pool, 2);
-    c->born_s = c->active_s = (uint32_t)(client_now(c) / 1000);
+    c->active_ms = client_now(c);
+    c->born_s = (uint32_t)(c->active_ms / 1000);
     c->open = true;
     list_init(&c->work);
     list_push_back(&all->open, &c->node);
@@ -195,7 +213,7 @@ static void read_on(struct client *c)
     if (c->waits != WAIT_NOTHING)
         return;
     used = client_serve(c, buffer_head(&c->in), buffer_len(&c->in));
-    if (c->open)
+    if (c->open && !c->ending)
         buffer_take(&c->in, used);
 }
 
@@ -218,7 +236,7 @@ static void read_fresh(struct client *c)
     }
     c->all->count.bytes_in += got;
     used = c->waits == WAIT_NOTHING ? client_serve(c, scratch, got) : 0;
-    if (c->open && used < got)
+    if (c->open && !c->ending && used < got)
         buffer_add(&c->in, scratch + used, got - used);
 }
 
@@ -226,8 +244,7 @@ static void read_fresh(struct client *c)
  * only waits is gone, and a blocked one must not take an element to the grave. */
 static void after_eof(struct client *c)
 {
-    if (c->waits == WAIT_BLOCKED || c->mode == MODE_LISTEN || keeps_state(c) ||
-        (c->more != NULL && c->more->streaming))
+    if (c->waits == WAIT_BLOCKED || (c->more != NULL && c->more->streaming))
         client_close(c, CLOSE_GONE);
     else if (c->waits == WAIT_NOTHING)
         client_end(c, CLOSE_GONE);
@@ -239,7 +256,7 @@ static void on_readable(struct stream *s)
 {
     struct client *c = CONTAINER_OF(s, struct client, stream);
 
-    c->active_s = (uint32_t)(client_now(c) / 1000);
+    c->active_ms = client_now(c);
     if (LIKELY(buffer_len(&c->in) == 0))
         read_fresh(c);
     else
@@ -289,6 +306,11 @@ void client_adjust_wants(struct client *c)
 bool client_drained(const struct client *c)
 {
     return c->owed == 0 && (c->more == NULL || c->more->muted_owed == 0);
+}
+
+bool client_quiet(const struct client *c)
+{
+    return client_drained(c) && (c->more == NULL || subscriptions_quiet(&c->more->subs));
 }
 
 enum next client_wait(struct client *c, enum wait why)
@@ -348,7 +370,7 @@ void client_serve_input(struct client *c)
     if (buffer_len(&c->in) > 0) {
         size_t used = client_serve(c, buffer_head(&c->in), buffer_len(&c->in));
 
-        if (!c->open)
+        if (!c->open || c->ending)
             return;
         buffer_take(&c->in, used);
     }
@@ -367,7 +389,7 @@ void client_end(struct client *c, enum close_reason why)
     c->ending = true;
     buffer_done(&c->in);
     client_settle(c);
-    if (client_drained(c) && buffer_len(&c->out) == 0) {
+    if (client_quiet(c) && buffer_len(&c->out) == 0) {
         client_close(c, why);
         return;
     }
@@ -424,7 +446,7 @@ void client_close(struct client *c, enum close_reason why)
     log_info(loop_log(all->loop), "client: closed, id=%llu reason=%s", (unsigned long long)c->id,
              words[why]);
     stop_waiting(c);
-    if (c->mode == MODE_LISTEN || (c->more != NULL && c->more->sub.link != NULL))
+    if (is_listening(c))
         all->count.clients_listening--;
     c->open = false;
     all->count.clients--;
@@ -496,15 +518,23 @@ void clients_free(struct clients *all)
 static void sweep_client(struct client *c, uint64_t now_ms)
 {
     const struct larder_settings *set = c->all->settings;
-    uint64_t silent_ms = now_ms - (uint64_t)c->active_s * 1000;
+    uint64_t silent_ms = now_ms - c->active_ms;
 
-    if (c->more != NULL && c->more->stall_ms > 0 &&
-        now_ms - c->more->stall_ms >= set->client_stall_timeout) {
-        client_close(c, CLOSE_STALLED);
-        return;
+    if (c->more != NULL && c->more->stall_ms > 0) {
+        size_t unsent = stream_unsent(&c->stream);
+
+        /* A slow reader takes from what the kernel keeps long before there is room for more. */
+        if (unsent < c->more->stall_unsent)
+            c->more->stall_ms = now_ms;
+        c->more->stall_unsent = unsent;
+        if (now_ms - c->more->stall_ms >= set->client_stall_timeout) {
+            client_close(c, CLOSE_STALLED);
+            return;
+        }
     }
     if (set->client_idle_timeout > 0 && silent_ms >= set->client_idle_timeout &&
-        c->waits == WAIT_NOTHING && client_drained(c) && !keeps_state(c))
+        c->waits == WAIT_NOTHING && !is_listening(c) &&
+        (client_drained(c) || (c->more != NULL && c->more->streaming)))
         client_close(c, CLOSE_IDLE);
 }
 
@@ -525,7 +555,7 @@ static void on_sweep(void *context)
         return;
     }
     if (again)
-        timer_start(all->sweep, SWEEP_MS);
+        timer_start(all->sweep, sweep_ms(all));
 }
 
 /* ---- pause, drain ---- */

@@ -58,7 +58,8 @@ struct client {
     uint64_t id;
     uint32_t owed;      /* replies due */
     uint32_t asked;     /* requests asked in all, wraps: a clock for `held` */
-    uint32_t born_s, active_s;
+    uint64_t active_ms; /* when it last said something */
+    uint32_t born_s;
     int32_t db;
     uint16_t command;   /* enum command_id of the last one */
     uint8_t proto;      /* 2 or 3 */
@@ -95,7 +96,9 @@ struct session {
     struct held *held_first, *held_last;
     struct request_scan scan; /* of the request that is not whole yet */
     char *name, *lib_name, *lib_ver;
+    char *next_name;         /* of the HELLO under way */
     uint64_t wait_ms;        /* since when nothing could be asked (WAIT_LINK) */
+    size_t stall_unsent;     /* what the kernel kept for it when it was looked at last */
     uint64_t stall_ms;       /* since when the client has taken nothing of too much */
     struct lane *next_lane;  /* AUTH or HELLO under way: to be joined if it succeeds */
     struct link *resting;    /* a link that waits for this client to read, see link_resume() */
@@ -105,6 +108,8 @@ struct session {
     bool in_multi, watching; /* as far as the replies seen so far tell */
     bool wrote_in_multi;     /* a write has been queued since MULTI */
     uint32_t queued;         /* commands queued since MULTI */
+    bool name_upstream;      /* CLIENT SETNAME was queued: only the link knows the name */
+    bool spoilt;             /* larder has refused a command since MULTI: EXEC must fail */
     bool want_exec_db;       /* SELECT was queued: after EXEC the db must be asked for */
     bool loan_refused;       /* the loan waited for was refused; .. */
     struct buffer loan_error; /* .. upstream's error line, or empty */
@@ -170,7 +175,9 @@ void client_settle(struct client *c); /* recomputes `plain` */
 void client_adjust_wants(struct client *c);
 void client_shade_check(struct client *c);
 MUST_USE bool client_drained(const struct client *c);
+MUST_USE bool client_quiet(const struct client *c); /* .. and no confirmation of pub/sub due */
 uint64_t client_now(const struct client *c);
+void clients_sweep_soon(struct clients *all);
 void clients_pause(struct clients *all, uint64_t until_ms, bool everything);
 
 /* answers.c: replies and local answers, in order */
@@ -198,6 +205,7 @@ enum exchange_kind {
     EX_MULTI,
     EX_EXEC,
     EX_DISCARD,
+    EX_ABORT,    /* DISCARD in place of EXEC */
     EX_WATCH,
     EX_UNWATCH,
     EX_LENT,     /* the loan ends with the reply */
@@ -242,6 +250,7 @@ enum next own_serve(struct client *c, const struct request *q);
 
 /* transaction.c */
 enum next tx_serve(struct client *c, const struct request *q);
+enum next tx_exec(struct client *c, const struct request *q);
 void tx_leave(struct client *c);
 void tx_replied(struct client *c, enum exchange_kind kind, char type, struct slice bytes);
 

@@ -154,6 +154,7 @@ static enum next set_name(struct client *c, const struct request *q)
         return NEXT;
     }
     client_set_text(&client_session(c)->name, q->argv[2]);
+    c->more->name_upstream = false;
     write_status(client_answer(c), "OK");
     return NEXT;
 }
@@ -330,7 +331,7 @@ static enum next reply_mode(struct client *c, const struct request *q)
     } else if (option_is(q->argv[2], "OFF")) {
         m->reply_mode = REPLY_OFF;
     } else if (option_is(q->argv[2], "SKIP")) {
-        if (m->reply_mode == REPLY_ON)
+        if (m->reply_mode != REPLY_OFF)
             m->reply_mode = REPLY_SKIP_NEXT;
     } else {
         write_error(client_answer(c), "ERR syntax error");
@@ -396,7 +397,7 @@ enum next client_command_serve(struct client *c, const struct request *q)
     case CMD_CLIENT_KILL:
         return kill_clients(c, q);
     case CMD_CLIENT_GETNAME:
-        return get_name(c);
+        return c->mode == MODE_OWN && c->more->name_upstream ? client_ask_lent(c, q) : get_name(c);
     case CMD_CLIENT_SETNAME:
         return set_name(c, q);
     case CMD_CLIENT_SETINFO:

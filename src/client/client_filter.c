@@ -27,9 +27,10 @@ bool client_filter_type(struct client_filter *f, struct slice word, struct buffe
     return true;
 }
 
-static bool parse_option(struct client_filter *f, struct slice word, struct slice value,
+static bool parse_option(struct client_filter *f, const struct client *c, const struct slice *words,
                          struct buffer *error)
 {
+    struct slice word = words[0], value = words[1];
     int64_t id;
 
     if (option_is(word, "ID")) {
@@ -45,6 +46,11 @@ static bool parse_option(struct client_filter *f, struct slice word, struct slic
     } else if (option_is(word, "LADDR")) {
         f->laddr = value;
     } else if (option_is(word, "USER")) {
+        if (!lane_user_known(c->all->pool, value)) {
+            write_error(error, "ERR No such user '%.*s'", (int)(value.n < 128 ? value.n : 128),
+                        value.p);
+            return false;
+        }
         f->user = value;
     } else if (option_is(word, "SKIPME") && (option_is(value, "yes") || option_is(value, "no"))) {
         f->skip_me = option_is(value, "yes");
@@ -58,7 +64,6 @@ static bool parse_option(struct client_filter *f, struct slice word, struct slic
 bool client_filter_parse(struct client_filter *f, struct client *c, const struct request *q,
                          struct buffer *error)
 {
-    (void)c;
     *f = (struct client_filter){.skip_me = q->argc > 3};
     if (q->argc == 3) {
         f->old_form = true;
@@ -70,7 +75,7 @@ bool client_filter_parse(struct client_filter *f, struct client *c, const struct
             write_error(error, "ERR syntax error");
             return false;
         }
-        if (!parse_option(f, q->argv[i], q->argv[i + 1], error))
+        if (!parse_option(f, c, &q->argv[i], error))
             return false;
     }
     return true;
@@ -150,7 +155,7 @@ void client_describe(struct client *c, struct buffer *out)
     const struct session *m = c->more != NULL ? c->more : &none;
     const struct command *cmd = c->command != CMD_UNKNOWN ? command_row(c->command) : NULL;
     char addr[ADDRESS_TEXT], laddr[ADDRESS_TEXT], flags[16];
-    uint32_t now_s = (uint32_t)(client_now(c) / 1000);
+    uint64_t now_ms = client_now(c);
     size_t unread = buffer_len(&c->out);
 
     address_of_peer(stream_fd(&c->stream), addr, sizeof addr);
@@ -158,7 +163,8 @@ void client_describe(struct client *c, struct buffer *out)
     put_flags(c, flags);
     buffer_printf(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%u idle=%u flags=%s db=%d ",
                   (unsigned long long)c->id, addr, laddr, stream_fd(&c->stream),
-                  m->name ? m->name : "", now_s - c->born_s, now_s - c->active_s, flags, c->db);
+                  m->name ? m->name : "", (unsigned)(now_ms / 1000) - c->born_s,
+                  (unsigned)((now_ms - c->active_ms) / 1000), flags, c->db);
     buffer_printf(out, "sub=%lld psub=%lld ssub=%lld multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu ",
                   (long long)m->subs.count[SUB_CHANNEL], (long long)m->subs.count[SUB_PATTERN],
                   (long long)m->subs.count[SUB_SHARD], m->in_multi ? (int)m->queued : -1,

@@ -175,6 +175,9 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
     case EX_REDIR:
         put_redir(c, bytes);
         return;
+    case EX_ABORT:
+        client_put(c, SLICE("-EXECABORT Transaction discarded because of previous errors.\r\n"));
+        return;
     case EX_SELECT:
     case EX_MULTI:
     case EX_EXEC:
@@ -204,6 +207,7 @@ static void act(struct client *c, struct exchange *x, char type, struct slice by
     case EX_MULTI:
     case EX_EXEC:
     case EX_DISCARD:
+    case EX_ABORT:
     case EX_WATCH:
     case EX_UNWATCH:
         tx_replied(c, (enum exchange_kind)x->kind, type, bytes);

@@ -34,7 +34,8 @@ static bool passes(const struct client *c, const struct command *cmd)
     if (cmd == NULL || c->mode == MODE_OWN || (c->mode == MODE_TX && c->more->in_multi))
         return true;
     return cmd->route == ROUTE_SHARED || cmd->route == ROUTE_LENT || cmd->id == CMD_ECHO ||
-           cmd->id == CMD_PING || (cmd->route == ROUTE_BLOCK && c->mode == MODE_PLAIN);
+           cmd->id == CMD_PING || cmd->id == CMD_SELECT || /* so long a number is an error */
+           (cmd->route == ROUTE_BLOCK && c->mode == MODE_PLAIN);
 }
 
 /* The link to stream to; NULL: not now, or answered by an error (*ret_next). */

@@ -73,6 +73,8 @@ static enum next ping(struct client *c, const struct request *q)
 
 static enum next quit(struct client *c)
 {
+    if (c->more != NULL && !subscriptions_quiet(&c->more->subs))
+        return client_wait(c, WAIT_DRAIN);
     write_status(client_answer(c), "OK");
     client_end(c, CLOSE_QUIT);
     return GONE;
@@ -198,6 +200,9 @@ void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t
 
     if (ok && proto != 0)
         c->proto = (uint8_t)proto;
+    if (ok && m->next_name != NULL)
+        client_set_text(&m->name, slice_str(m->next_name));
+    client_set_text(&m->next_name, slice_of("", 0));
     if (kind == EX_OWN_HELLO || m->next_lane == NULL)
         return;
     if (ok) {
@@ -232,7 +237,7 @@ static enum next auth(struct client *c, const struct request *q)
 
 struct hello {
     int32_t proto; /* 0: none said */
-    bool auth, named;
+    bool auth, named, name_later;
     struct slice user, password, name;
 };
 
@@ -260,6 +265,8 @@ static bool parse_hello(struct client *c, const struct request *q, struct hello 
         } else if (option_is(q->argv[i], "SETNAME") && i + 1 < q->argc) {
             h->named = true;
             h->name = q->argv[++i];
+            /* Redis takes the options one by one: a name before AUTH holds even if that fails. */
+            h->name_later = h->auth;
         } else {
             write_error(client_answer(c), "ERR Syntax error in HELLO option '%.*s'",
                         (int)(q->argv[i].n < 128 ? q->argv[i].n : 128), q->argv[i].p);
@@ -270,26 +277,21 @@ static bool parse_hello(struct client *c, const struct request *q, struct hello 
                         "ERR Client names cannot contain spaces, newlines or special characters.");
             return false;
         }
+        if (h->named && !h->name_later)
+            client_set_text(&client_session(c)->name, h->name);
     }
     return true;
 }
 
 static enum next hello_login(struct client *c, const struct hello *h)
 {
-    struct buffer *words = &c->all->scratch;
     struct slice argv[] = {SLICE("HELLO"), h->proto == 3 ? SLICE("3") : SLICE("2"), SLICE("AUTH"),
                            h->user, h->password};
     struct buffer copy = {0};
     enum next next;
 
-    (void)words;
     write_request(&copy, argv, ARRAY_LEN(argv));
-    if (c->mode == MODE_OWN) {
-        exchange_ask(c, client_lent(c), buffer_slice(&copy), EX_OWN_HELLO, h->proto);
-        next = client_wait(c, WAIT_REPLY) == LATER ? NEXT : NEXT;
-    } else {
-        next = login_upstream(c, h->user, h->password, buffer_slice(&copy), h->proto);
-    }
+    next = login_upstream(c, h->user, h->password, buffer_slice(&copy), h->proto);
     buffer_done(&copy);
     return next;
 }
@@ -350,8 +352,8 @@ static enum next hello(struct client *c, const struct request *q)
     if (!c->authenticated) {
         write_error(client_answer(c),
                     "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
-                    "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client "
-                    "and select the RESP protocol version at the same time");
+                    "HELLO AUTH <user> <pass> option can be used to authenticate the client and "
+                    "select the RESP protocol version at the same time");
         return NEXT;
     }
     if (c->mode == MODE_OWN) {
@@ -361,8 +363,10 @@ static enum next hello(struct client *c, const struct request *q)
     } else {
         next = h.auth && !here ? hello_login(c, &h) : hello_switch(c, &h);
     }
-    if (next == NEXT && h.named)
+    if (next == NEXT && h.name_later && c->waits == WAIT_NOTHING)
         client_set_text(&client_session(c)->name, h.name);
+    else if (next == NEXT && h.name_later) /* if and when Redis says yes */
+        client_set_text(&c->more->next_name, h.name);
     return next;
 }
 

@@ -19,6 +19,7 @@
 #include "client/client.h"
 #include "resp/write.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /* Requests that stand one behind the other in the read buffer and go to the shared link as they
@@ -129,14 +130,38 @@ enum next client_ask_lent(struct client *c, const struct request *q)
 
 /* ---- where a request goes ---- */
 
+/* Within MULTI a refusal spoils the transaction, as Redis' own would. */
 static enum next refuse(struct client *c, const struct request *q)
 {
+    if (c->more != NULL && c->more->in_multi)
+        c->more->spoilt = true;
     c->all->count.commands_refused++;
     write_error(client_answer(c),
                 "NOPERM '%s' is refused by larder: it administers the server. Set admin_commands = "
                 "allow to let it pass",
                 q->command->name);
     return NEXT;
+}
+
+/* Redis looks for what is wrong with the command before it asks for a login. */
+static void refuse_stranger(struct client *c, const struct request *q)
+{
+    const struct command *cmd = q->command;
+    char container[16];
+
+    c->all->count.commands_refused++;
+    if (cmd == NULL) {
+        unknown_command(client_answer(c), q);
+    } else if ((cmd->flags & CF_CONTAINER) != 0 && q->argc > 1) {
+        for (size_t i = 0; i < sizeof container; i++)
+            container[i] = (char)toupper((unsigned char)cmd->name[i < strlen(cmd->name) ? i : strlen(cmd->name)]);
+        container[sizeof container - 1] = 0;
+        unknown_subcommand(client_answer(c), container, q->argv[1]);
+    } else if (!command_arity_ok(cmd, q->argc)) {
+        wrong_arity(client_answer(c), cmd->name);
+    } else {
+        write_error(client_answer(c), "NOAUTH Authentication required.");
+    }
 }
 
 /* Redis closes at once, and logs: a web page may have made a browser send this. */
@@ -213,8 +238,7 @@ static enum next route(struct client *c, const struct request *q)
         return GONE;
     }
     if (!c->authenticated && (cmd == NULL || (cmd->flags & CF_NO_AUTH) == 0)) {
-        c->all->count.commands_refused++;
-        write_error(client_answer(c), "NOAUTH Authentication required.");
+        refuse_stranger(c, q);
         return NEXT;
     }
     if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
@@ -352,6 +376,10 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         need = 0;
         if (r == SCAN_BAD) {
             end_run(c, &run);
+            if (c->more != NULL && !subscriptions_quiet(&c->more->subs)) {
+                next = client_wait(c, WAIT_DRAIN); /* the error stands behind the confirmations */
+                break;
+            }
             protocol_error(c, &scan);
             return n;
         }

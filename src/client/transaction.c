@@ -46,7 +46,7 @@ void tx_replied(struct client *c, enum exchange_kind kind, char type, struct sli
 
     if (kind == EX_MULTI && type == '+' && !m->in_multi) {
         m->in_multi = true;
-        m->wrote_in_multi = false;
+        m->wrote_in_multi = m->spoilt = false;
         m->queued = 0;
     } else if (kind == EX_MULTI) {
         return; /* refused, or nested: as it was */
@@ -103,6 +103,18 @@ static enum next begin(struct client *c, const struct request *q, enum exchange_
     return ask_and_wait(c, q, kind);
 }
 
+/* A transaction that larder has spoilt is discarded in Redis, and the client told as Redis would. */
+enum next tx_exec(struct client *c, const struct request *q)
+{
+    static const struct slice discard = {"*1\r\n$7\r\nDISCARD\r\n", 17};
+    struct request instead = *q;
+
+    if (!c->more->spoilt || !c->more->in_multi)
+        return ask_and_wait(c, q, EX_EXEC);
+    instead.bytes = discard;
+    return ask_and_wait(c, &instead, EX_ABORT);
+}
+
 enum next tx_serve(struct client *c, const struct request *q)
 {
     uint16_t id = q->command != NULL ? q->command->id : CMD_UNKNOWN;
@@ -119,7 +131,7 @@ enum next tx_serve(struct client *c, const struct request *q)
     case CMD_WATCH:
         return ask(c, q, EX_WATCH);
     case CMD_EXEC:
-        return ask_and_wait(c, q, EX_EXEC);
+        return tx_exec(c, q);
     case CMD_DISCARD:
         return ask_and_wait(c, q, EX_DISCARD);
     case CMD_UNWATCH:
@@ -136,6 +148,7 @@ enum next tx_serve(struct client *c, const struct request *q)
     c->more->queued++;
     c->more->wrote_in_multi |= q->command == NULL || (q->command->flags & CF_WRITE) != 0;
     if (changes_link(q->command)) {
+        c->more->name_upstream |= id == CMD_CLIENT_SETNAME;
         borrow_keep(c);
         return own_serve(c, q);
     }

@@ -129,15 +129,24 @@ struct listener *listener_open(struct loop *loop, const struct listener_settings
     return l;
 }
 
+void listener_stop(struct listener *l)
+{
+    if (l->fd < 0)
+        return;
+    loop_unwatch(l->watch);
+    timer_stop(l->pause);
+    if (l->is_unix && !l->passed_in)
+        (void)unlink(l->settings->address.path);
+    (void)close(l->fd);
+    l->fd = -1;
+}
+
 void listener_close(struct listener *l)
 {
     if (l == NULL)
         return;
-    loop_unwatch(l->watch);
+    listener_stop(l);
     timer_free(l->pause);
-    if (l->is_unix && !l->passed_in)
-        (void)unlink(l->settings->address.path);
-    (void)close(l->fd);
     free(l);
 }
 

@@ -25,7 +25,10 @@ MUST_USE struct listener *listener_open(struct loop *loop, const struct listener
                                         int fd, const struct listener_events *events,
                                         void *context, struct buffer *error);
 
-/* Stops accepting; a Unix socket's file is removed, unless it was passed in. */
+/* Stops listening; what the settings say of it can still be asked. */
+void listener_stop(struct listener *l);
+
+/* Stops listening and frees; a Unix socket's file is removed, unless it was passed in. */
 void listener_close(struct listener *l);
 
 const struct listener_settings *listener_settings(const struct listener *l);

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "net/loop.h"
@@ -143,6 +145,13 @@ void stream_close(struct stream *s)
     stream_want(s, 0);
     s->open = false;
     (void)close(stream_fd(s));
+}
+
+size_t stream_unsent(const struct stream *s)
+{
+    int n = 0;
+
+    return ioctl(stream_fd(s), SIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
 int stream_fd(const struct stream *s)

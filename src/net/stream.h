@@ -64,6 +64,9 @@ void stream_want(struct stream *s, unsigned wants);
 /* Closes; fine on a stream that is not open. With `abort` a TCP peer sees a reset. */
 void stream_close(struct stream *s);
 
+/* Bytes that the kernel keeps for a peer that has not taken them. */
+MUST_USE size_t stream_unsent(const struct stream *s);
+
 MUST_USE int stream_fd(const struct stream *s);
 const char *stream_error_text(const struct stream *s);
 

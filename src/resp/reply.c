@@ -350,8 +350,6 @@ bool reply_read(struct slice *p, struct reply *ret_reply)
         return false;
     reply.type = p->p[0];
     kind = kind_of(reply.type);
-    if (kind == KIND_NONE)
-        return false;
     size = kind == KIND_LINE ? read_line(*p, &reply) : read_other(*p, kind, &reply);
     if (size == 0)
         return false;

@@ -257,13 +257,12 @@ static enum scan scan_inline(struct request_scan *s, struct slice in,
         return scan;
     s->pos = len + 1;
     s->line_seen = 0;
-    if (len > 0 && in.p[len - 1] == '\r')
-        len--;
+    /* A CR before the LF needs no care: it is a blank, which ends a word. */
     return inline_split(slice_of(in.p, len), args, text) ? SCAN_OK : bad(s, REQUEST_UNBALANCED);
 }
 
-/* Seven parameters, as many things have nothing to do with each other: what is known, the bytes, the
- * rules, two places for words and the hint. NOLINTNEXTLINE(readability-function-size) */
+/* Seven parameters: what is known, the bytes, the rules, two places for words and the hint have
+ * nothing in common that would make a struct. NOLINTNEXTLINE(readability-function-size) */
 enum scan request_scan(struct request_scan *s, const char *p, size_t n,
                        const struct request_limits *limits, struct args *args,
                        struct buffer *inline_text, uint64_t *ret_need)

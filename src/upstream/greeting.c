@@ -1,6 +1,6 @@
 /* greeting.c - the first words on a link, and the words that make a used one clean again.
  *
- *   greeting:  HELLO 2|3 [AUTH user password] SETNAME larder   -> lane's hello, the connection's id
+ *   greeting:  HELLO 2|3 [AUTH user password]   -> lane's hello, the connection's id
  *              AUTH [user] password                            only where HELLO is not known
  *              SELECT db                                       when the first user is not in db 0
  *   cleaning:  DISCARD (which also forgets WATCH), then UNWATCH if it was not in MULTI
@@ -55,9 +55,9 @@ void greeting_begin(struct link *l)
     stream_want(&l->stream, WANT_READ);
     l->step = STEP_HELLO;
     if (lane->password[0])
-        link_say(l, &l->own, "HELLO", proto, "AUTH", user, lane->password, "SETNAME", "larder", NULL);
+        link_say(l, &l->own, "HELLO", proto, "AUTH", user, lane->password, NULL);
     else
-        link_say(l, &l->own, "HELLO", proto, "SETNAME", "larder", NULL);
+        link_say(l, &l->own, "HELLO", proto, NULL);
 }
 
 void cleaning_begin(struct link *l)

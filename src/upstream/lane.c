@@ -160,15 +160,32 @@ static struct link *idle_in_db(const struct lane *lane, int db)
     return NULL;
 }
 
-static bool may_share_more(const struct lane *lane)
+static bool fits_first(const struct pool *pool)
+{
+    return pool->count.links < pool->settings->max_links &&
+           pool->count.links_shared < pool->settings->pool_size;
+}
+
+static bool fits_another(const struct pool *pool)
+{
+    const struct upstream_counters *c = &pool->count;
+
+    return c->links < pool->settings->max_links &&
+           c->links_shared + c->links_lent_pool + pool_spare(pool) < pool->settings->pool_size;
+}
+
+/* One more shared link beside those the lane has? `idle`: one that is there already. */
+static bool may_share_more(struct lane *lane, bool idle)
 {
     const struct pool *pool = lane->pool;
     const struct upstream_counters *c = &pool->count;
 
     if (lane->count[LINK_SHARED] == 0)
-        return c->links_shared < pool->settings->pool_size;
-    return lane->count[LINK_SHARED] < (pool->settings->pool_size + 1) / 2 &&
-           c->links_shared + c->links_lent_pool < pool->settings->pool_size;
+        return lane_make_room(lane, fits_first);
+    if (lane->count[LINK_SHARED] >= (pool->settings->pool_size + 1) / 2)
+        return false;
+    return idle ? c->links_shared + c->links_lent_pool < pool->settings->pool_size
+                : lane_make_room(lane, fits_another);
 }
 
 struct link *lane_link(struct lane *lane, int db)
@@ -177,20 +194,17 @@ struct link *lane_link(struct lane *lane, int db)
 
     if (best != NULL)
         return best;
-    if (may_share_more(lane)) {
-        idle = idle_in_db(lane, db);
-        if (idle != NULL) {
-            link_become(idle, LINK_SHARED);
-            return idle;
-        }
-        if (lane_coming(lane) > lane->loans_waiting)
-            return NULL;
-        if (lane->pool->count.links < lane->pool->settings->max_links &&
-            pool_may_open(lane->pool)) {
-            lane->next_db = db;
-            link_dial(lane);
-            return NULL;
-        }
+    idle = idle_in_db(lane, db);
+    if (idle != NULL && (second == NULL || may_share_more(lane, true))) {
+        link_become(idle, LINK_SHARED);
+        return idle;
+    }
+    if (lane_coming(lane) > lane->loans_waiting)
+        return NULL;
+    if (pool_may_open(lane->pool) && may_share_more(lane, false)) {
+        lane->next_db = db;
+        link_dial(lane);
+        return NULL;
     }
     return second;
 }
@@ -200,4 +214,13 @@ struct link *lane_link_in(struct lane *lane, int db)
     struct link *second, *best = best_shared(lane, db, &second);
 
     return best;
+}
+
+bool lane_user_known(const struct pool *pool, struct slice user)
+{
+    for (list_each(node, &pool->lanes)) {
+        if (slice_eq(slice_str(lane_user(CONTAINER_OF(node, struct lane, node))), user))
+            return true;
+    }
+    return slice_eq(user, SLICE("default"));
 }

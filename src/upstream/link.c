@@ -221,6 +221,16 @@ static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
     a->ops->replies(a, bytes, run);
 }
 
+/* Whether everything due on the link is due to one asker. */
+static bool only_for(const struct link *l, const struct asker *a)
+{
+    for (uint32_t i = 0; i < l->slots.len; i++) {
+        if (slots_at(&l->slots, i)->asker != a)
+            return false;
+    }
+    return true;
+}
+
 /* A piece of the head's reply (or of a frame), which is too large to collect. */
 static void hand_piece(struct link *l, struct slice bytes, bool oob, bool last)
 {
@@ -245,7 +255,7 @@ static void hand_piece(struct link *l, struct slice bytes, bool oob, bool last)
     }
     full = a->ops->piece(a, bytes, last);
     /* The link may be gone by now; then nothing is streamed on it. */
-    if (full && !last && l->streaming && l->slots.len == 1)
+    if (full && !last && l->streaming && only_for(l, a))
         rest(l);
 }
 

@@ -12,13 +12,33 @@
 #include "upstream/pool.h"
 #include "upstream/pool_inside.h"
 
+/* Shared links, or the one there must always be room for. */
+static uint64_t shared_or_one(const struct upstream_counters *c)
+{
+    return c->links_shared > 0 ? c->links_shared : 1;
+}
+
+/* However many lanes share the pool, one link may always be lent: else shared ones could use it up. */
 static bool may_lend(const struct pool *pool, uint8_t kind)
 {
     const struct upstream_counters *c = &pool->count;
 
     if (kind == LOAN_LONG)
         return c->links_lent_long < pool->settings->max_lent;
-    return c->links_shared + c->links_lent_pool < pool->settings->pool_size;
+    return c->links_lent_pool == 0 ||
+           shared_or_one(c) + c->links_lent_pool < pool->settings->pool_size;
+}
+
+/* May another be opened to be lent, beside those that are idle or coming? */
+static bool may_open_for(const struct pool *pool, uint8_t kind)
+{
+    const struct upstream_counters *c = &pool->count;
+    uint64_t spare = pool_spare(pool);
+
+    if (kind == LOAN_LONG)
+        return c->links_lent_long + spare < pool->settings->max_lent;
+    return c->links_lent_pool + spare == 0 ||
+           shared_or_one(c) + c->links_lent_pool + spare < pool->settings->pool_size;
 }
 
 static void count_lent(struct loan *loan, int by)
@@ -85,26 +105,48 @@ bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db)
     loan->waiting = true;
     lane->loans_waiting++;
     lane->pool->count.loans_waiting++;
-    loans_serve(lane->pool);
+    lane->pool->serve_loans = true; /* in the beat: ops->lent() must not come from within this call */
     return false;
 }
 
-/* Room for one more connection: an idle one of another lane makes way. */
-static bool make_room(struct lane *lane)
+/* The idle link of another lane that was used longest ago, or a shared one of a lane that nobody is
+ * in; NULL when there is none. */
+static struct link *find_dispensable(const struct lane *lane)
 {
-    struct pool *pool = lane->pool;
-
-    if (pool->count.links < pool->settings->max_links)
-        return true;
-    for (list_each(node, &pool->lanes)) {
+    for (list_each(node, &lane->pool->lanes)) {
         struct lane *other = CONTAINER_OF(node, struct lane, node);
+        struct list *idle = &other->links[LINK_IDLE], *shared = &other->links[LINK_SHARED];
 
-        if (other != lane && !list_empty(&other->links[LINK_IDLE])) {
-            link_fail(CONTAINER_OF(other->links[LINK_IDLE].prev, struct link, node), LINK_CLOSED);
-            return true;
-        }
+        if (other != lane && !list_empty(idle))
+            return CONTAINER_OF(idle->prev, struct link, node);
+        if (other != lane && other->holders == 0 && !list_empty(shared) &&
+            CONTAINER_OF(shared->next, struct link, node)->slots.len == 0)
+            return CONTAINER_OF(shared->next, struct link, node);
     }
-    return false;
+    return NULL;
+}
+
+bool lane_make_room(struct lane *lane, bool (*fits)(const struct pool *pool))
+{
+    struct link *l;
+
+    while (!fits(lane->pool)) {
+        l = find_dispensable(lane);
+        if (l == NULL)
+            return false;
+        link_fail(l, LINK_CLOSED);
+    }
+    return true;
+}
+
+static bool fits_pool(const struct pool *pool)
+{
+    return pool->count.links < pool->settings->max_links && may_open_for(pool, LOAN_POOL);
+}
+
+static bool fits_long(const struct pool *pool)
+{
+    return pool->count.links < pool->settings->max_links && may_open_for(pool, LOAN_LONG);
 }
 
 /* Serves the first of a kind; false when it must go on waiting. */
@@ -128,7 +170,8 @@ static bool serve_first(struct lane *lane, uint8_t kind)
         return false;
     if (other) {
         prepare_begin(CONTAINER_OF(lane->links[LINK_IDLE].prev, struct link, node), loan->db);
-    } else if (pool_may_open(lane->pool) && make_room(lane)) {
+    } else if (pool_may_open(lane->pool) &&
+               lane_make_room(lane, kind == LOAN_LONG ? fits_long : fits_pool)) {
         lane->next_db = loan->db < 0 ? 0 : loan->db;
         link_dial(lane);
     } else {

@@ -79,10 +79,15 @@ bool pool_beat(void *context)
 {
     struct pool *pool = context;
 
+    bool served = pool->serve_loans;
+
+    pool->serve_loans = false;
+    if (served)
+        loans_serve(pool);
     while (!list_empty(&pool->dirty))
         link_flush(CONTAINER_OF(pool->dirty.next, struct link, dirty));
     list_move_all(&pool->buried, &pool->stock);
-    return false;
+    return served; /* whoever was lent a link is to be served in a turn that does not wait */
 }
 
 /* ---- states ---- */

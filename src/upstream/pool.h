@@ -91,6 +91,9 @@ MUST_USE uint64_t pool_command_timeout(const struct pool *pool);
 /* The database a session begins in. */
 MUST_USE int pool_database(const struct pool *pool);
 
+/* Whether some lane is of that upstream user: larder knows of no others. */
+MUST_USE bool lane_user_known(const struct pool *pool, struct slice user);
+
 /* The upstream's version as major * 10000 + minor * 100 + patch; 0 while unknown. */
 MUST_USE unsigned pool_server_version(const struct pool *pool);
 

@@ -37,6 +37,7 @@ struct pool {
     struct list stock;  /* link structs for reuse */
     struct timer *tick;
     bool ticking;
+    bool serve_loans;   /* somebody has begun to wait for one in this turn */
     uint64_t link_numbers;
     uint64_t retry_ms;  /* no attempt to connect before this */
     uint32_t failures;  /* in a row */
@@ -57,6 +58,14 @@ void pool_link_free(struct link *l);
 MUST_USE uint32_t lane_coming(const struct lane *lane);
 MUST_USE bool pool_may_open(const struct pool *pool);
 
+/* Links that are idle, or will be soon. */
+static inline uint64_t pool_spare(const struct pool *pool)
+{
+    const struct upstream_counters *c = &pool->count;
+
+    return c->links - c->links_shared - c->links_lent_pool - c->links_lent_long;
+}
+
 /* dial.c: a link of the lane starts to connect. */
 void link_dial(struct lane *lane);
 void dial_failed(struct pool *pool, const char *why);
@@ -71,6 +80,8 @@ void prepare_begin(struct link *l, int db);
 extern const struct asker_ops greeting_asker_ops;
 
 /* loan.c */
+/* Closes what other lanes can do without until there is room; false when there is none. */
+MUST_USE bool lane_make_room(struct lane *lane, bool (*fits)(const struct pool *pool));
 void loans_serve(struct pool *pool);
 void loans_expire(struct pool *pool, uint64_t now_ms);
 void loans_refuse(struct lane *lane, struct slice error);

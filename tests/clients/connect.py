@@ -245,6 +245,43 @@ def reset():
         same(wire.ask("GET", key("q")).value, "1")
 
 
+@test("QUIT that comes in pieces, and behind other commands")
+def quit_in_pieces():
+    request = pack("GET", key("none")) + pack("QUIT")
+    for cut in range(1, len(request)):
+        with Wire(HOST, PORT) as wire:
+            wire.send(request[:cut])
+            with Wire(HOST, PORT) as other:  # by its reply the first piece has been read
+                same(other.ask("PING").value, "PONG")
+            wire.send(request[cut:])
+            same([wire.read().raw for _ in range(2)], [b"$-1\r\n", b"+OK\r\n"])
+            assert wire.at_end()
+
+
+@test("transactions of 40 connections at once: whole or not at all")
+def whole_or_not():
+    wires = [Wire(HOST, PORT) for _ in range(40)]
+    for _ in range(5):
+        for wire in wires:
+            wire.send(pack("MULTI") + pack("INCR", key("a")) + pack("INCR", key("b")) + pack("EXEC"))
+        for wire in wires:
+            frames = [wire.read() for _ in range(4)]
+            same([frame.kind for frame in frames], ["+", "+", "+", "*"])
+            same(frames[3].value[0].value, frames[3].value[1].value)
+    same(wires[0].ask("GET", key("a")).value, "200")
+    # While each of 15 holds a transaction open the others may be refused, but must not half run.
+    for wire in wires[:15]:
+        wire.send(pack("WATCH", key("a")) + pack("GET", key("a")))
+    for wire in wires[15:]:
+        wire.send(pack("MULTI") + pack("INCR", key("a")) + pack("INCR", key("c")) + pack("EXEC"))
+    for wire in wires[15:]:
+        kinds = [wire.read().kind for _ in range(4)]
+        assert kinds in (["+", "+", "+", "*"], ["-", "-", "-", "-"], ["-", "+", "+", "-"]), kinds
+    same(wires[20].ask("GET", key("a")).value != "200", wires[20].ask("GET", key("c")).value is not None)
+    for wire in wires:
+        wire.close()
+
+
 @test("a refused command of an administrator")
 def refused():
     if DIRECT:

@@ -122,6 +122,23 @@ def restricted():
     everyone.delete("larder-clients-foreign")
 
 
+@test("a pipelined transaction of each of 30 users, one after the other")
+def many_users():
+    direct = redis.Redis(UPSTREAM_HOST, UPSTREAM_PORT)
+    for number in range(30):
+        name = f"larder-clients-{number}"
+        password = user(name, ("keys", ["*"]), ("categories", ["+@all"]))
+        c = client(username=name, password=password)
+        c.get(name)  # on a shared connection, which the user then leaves behind
+        with c.pipeline() as p:
+            same(p.incr(key("n")).incr(key("n")).execute(), [2 * number + 1, 2 * number + 2])
+        with client().pipeline() as p:
+            same(p.get(key("n")).execute(), [str(2 * number + 2).encode()])
+        c.connection_pool.disconnect()
+    # Only now: it would end the connections that larder has at the upstream for them.
+    direct.acl_deluser(*(f"larder-clients-{number}" for number in range(30)))
+
+
 @test("a listener with a password")
 def locked():
     if not LOCKED_PORT:

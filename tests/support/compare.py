@@ -79,7 +79,8 @@ def excerpt(line, other):
     data, there = line[2], other[2] if other else b""
     if len(data) <= 600:
         return repr(data)
-    at = next((i for i, (x, y) in enumerate(zip(data, there)) if x != y), min(len(data), len(there)))
+    at = next((i for i, (x, y) in enumerate(zip(data, there)) if x != y),
+              min(len(data), len(there)))
     return f"{len(data)} bytes, from {at}: {data[max(0, at - 60):at + 200]!r}"
 
 

@@ -369,7 +369,8 @@ def read_stats(reply):
     """Counters from the reply of LARDER STATS, whether pairs or lines."""
     assert not isinstance(reply, Error), f"LARDER STATS: {reply!r}"
     if isinstance(reply, bytes):
-        text = reply.decode().replace("txt:", "", 1) if reply.startswith(b"txt:") else reply.decode()
+        text = reply.decode().replace("txt:", "",
+                                      1) if reply.startswith(b"txt:") else reply.decode()
         pairs = [line.replace(":", " ", 1).split()[:2] for line in text.splitlines()
                  if line and not line.startswith("#")]
     else:

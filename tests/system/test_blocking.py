@@ -15,7 +15,8 @@ BLOCKING = [
     (("BZMPOP", 0, 1, "z", "MIN"), ("ZADD", "z", 1.5, "m")),
     (("XREAD", "BLOCK", 0, "STREAMS", "s", "$"), ("XADD", "s", "5-5", "f", "v")),
     (("xread", "count", 2, "block", 0, "streams", "s", "t", 0, 0), ("XADD", "t", "5-5", "f", "v")),
-    (("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "sg", ">"), ("XADD", "sg", "5-5", "f", "v")),
+    (("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "sg", ">"),
+     ("XADD", "sg", "5-5", "f", "v")),
 ]
 
 
@@ -207,8 +208,10 @@ def test_unblocked_by_what_befalls_the_key(w):
 def test_blocking_errors(w):
     """Refused at once: the link is not left waiting."""
     same_bytes(w, encode_all([
-        ("SET", "s", "v"), ("BLPOP", "s", 0), ("BLPOP", "q"), ("BLPOP", "q", "x"), ("BLPOP", "q", -1),
-        ("BLMOVE", "q", "d", "LEFT", 0), ("BLMOVE", "q", "d", "UP", "LEFT", 0), ("BZMPOP", 0, 0, "z", "MIN"),
+        ("SET", "s", "v"), ("BLPOP", "s", 0), ("BLPOP", "q"), ("BLPOP", "q", "x"),
+        ("BLPOP", "q", -1),
+        ("BLMOVE", "q", "d", "LEFT", 0), ("BLMOVE", "q", "d", "UP", "LEFT", 0),
+        ("BZMPOP", 0, 0, "z", "MIN"),
         ("BLMPOP", 0, 5, "q", "LEFT"), ("XREAD", "BLOCK", -1, "STREAMS", "s", 0),
         ("XREAD", "BLOCK", "STREAMS", "s", 0), ("XREAD", "BLOCK", 0), ("XREADGROUP", "BLOCK", 0),
         ("XREAD", "BLOCK", 0, "STREAMS", "a", "b", "$"), ("BLPOP", "q", 1e30), ("PING",)]))

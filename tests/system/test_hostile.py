@@ -21,27 +21,72 @@ def test_ignored_headers(w):
 
 
 def test_bad_multibulk_lengths(w):
-    each(w, [b"*3000000000\r\n", b"*99999999999999999999\r\n", b"*abc\r\n", b"*+1\r\n", b"*01\r\n", b"* 1\r\n",
-             b"*\r\n", b"*1 \r\n", b"*1\x00\r\n", b"*1.0\r\n", b"*-\r\n", b"*--1\r\n", b"*2147483648\r\n",
-             b"*9223372036854775808\r\n", b"*0x10\r\n"])
+    each(w,
+         [b"*3000000000\r\n",
+          b"*99999999999999999999\r\n",
+          b"*abc\r\n",
+          b"*+1\r\n",
+          b"*01\r\n",
+          b"* 1\r\n",
+          b"*\r\n",
+          b"*1 \r\n",
+          b"*1\x00\r\n",
+          b"*1.0\r\n",
+          b"*-\r\n",
+          b"*--1\r\n",
+          b"*2147483648\r\n",
+          b"*9223372036854775808\r\n",
+          b"*0x10\r\n"])
 
 
 def test_bad_bulk_lengths(w):
-    each(w, [b"*1\r\n$%s\r\n" % x for x in (
-        b"-1", b"-10", b"2000000000", b"536870913", b"04", b"", b"18446744073709551615", b"+4", b" 4", b"4 ",
-        b"abc", b"4294967296", b"-9223372036854775808", b"9223372036854775808", b"-0", b"00")])
+    each(w,
+         [b"*1\r\n$%s\r\n" % x for x in (b"-1",
+                                         b"-10",
+                                         b"2000000000",
+                                         b"536870913",
+                                         b"04",
+                                         b"",
+                                         b"18446744073709551615",
+                                         b"+4",
+                                         b" 4",
+                                         b"4 ",
+                                         b"abc",
+                                         b"4294967296",
+                                         b"-9223372036854775808",
+                                         b"9223372036854775808",
+                                         b"-0",
+                                         b"00")])
     each(w, [b"*2\r\n$3\r\nGET\r\n$-1\r\n", b"*2\r\n$3\r\nGET\r\n$536870913\r\nxyz"])
 
 
 def test_expected_dollar(w):
-    each(w, [b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\nfooz\r\n", b"*1\r\n:5\r\n", b"*1\r\n*1\r\n$4\r\nPING\r\n",
-             b"*1\r\n~1\r\n", b"*1\r\n\r\n", b"*1\r\n\x00\r\n", b"*1\r\n\xff\r\n", b"*2\r\n$4\r\nPING\r\n+x\r\n",
-             b"*1\r\n'\r\n", b"*1\r\n\n$4\r\nPING\r\n"])
+    each(w,
+         [b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\nfooz\r\n",
+          b"*1\r\n:5\r\n",
+          b"*1\r\n*1\r\n$4\r\nPING\r\n",
+          b"*1\r\n~1\r\n",
+          b"*1\r\n\r\n",
+          b"*1\r\n\x00\r\n",
+          b"*1\r\n\xff\r\n",
+          b"*2\r\n$4\r\nPING\r\n+x\r\n",
+          b"*1\r\n'\r\n",
+          b"*1\r\n\n$4\r\nPING\r\n"])
 
 
 def test_line_ends(w):
-    each(w, [b"*1\n$4\r\nPING\r\n", b"*1\r\n$4\nPING\r\n", b"*1\n$4\nPING\n", b"PING\n", b"PING\r",
-             b"PING\rPING\r\n", b"PI\x00NG\r\n", b"PING \r\n", b" PING\r\n", b"\tPING\tx\r\n", b"PING\x0bx\r\n"])
+    each(w,
+         [b"*1\n$4\r\nPING\r\n",
+          b"*1\r\n$4\nPING\r\n",
+          b"*1\n$4\nPING\n",
+          b"PING\n",
+          b"PING\r",
+          b"PING\rPING\r\n",
+          b"PI\x00NG\r\n",
+          b"PING \r\n",
+          b" PING\r\n",
+          b"\tPING\tx\r\n",
+          b"PING\x0bx\r\n"])
 
 
 def test_wrong_bytes_in_place_of_a_line_end(w):
@@ -49,7 +94,12 @@ def test_wrong_bytes_in_place_of_a_line_end(w):
     stricter: a wrong one means that a length was wrong, and what follows would be read as a command
     (smuggling through a client's bug)."""
     pair = w.pair()
-    for data in (b"*1\r*$4\r\nPING\r\n", b"*1\r\n$4\r*PING\r\n", b"*1\r\n$4\r\nPINGxx", b"*1\r\n$3\r\nPING\r\n", b"*2\r\n$4\r\nECHO\r\n$1\r\nab\r\n\r\n"):
+    for data in (
+        b"*1\r*$4\r\nPING\r\n",
+        b"*1\r\n$4\r*PING\r\n",
+        b"*1\r\n$4\r\nPINGxx",
+        b"*1\r\n$3\r\nPING\r\n",
+            b"*2\r\n$4\r\nECHO\r\n$1\r\nab\r\n\r\n"):
         c = w.conn(pair.larder)
         c.send(PING + data + PING)
         rest = c.rest()
@@ -63,11 +113,30 @@ def test_too_big_lines(w):
 
 
 def test_inline_quotes(w):
-    each(w, [b'"a"b\r\n', b'ECHO "unbalanced\r\n', b"ECHO 'unbalanced\r\n", b'ECHO "a\\\r\n', b'ECHO "x\\x4"\r\n',
-             b'ECHO "ax\\xff"\r\n', b'ECHO "\\xzz"\r\n', b"ECHO 'it\\'s'\r\n", b'ECHO "\\n\\r\\t\\b\\a\\\\ \\q"\r\n',
-             b"ECHO 'a'b\r\n", b'ECHO a"b c"d\r\n', b'ECHO ""\r\n', b"ECHO ''\r\n", b'"" x\r\n', b'""\r\n',
-             b"'PING'\r\n", b'"PI"NG\r\n', b'ECHO "\\x00\\x0d\\x0a"\r\n', b'ECHO "\r\n"\r\n',
-             b"ECHO 'a\\nb'\r\n", b"ECHO \\x41\r\n", b'ECHO a"b"\r\n', b"SET k 'v w'\nGET k\n"])
+    each(w,
+         [b'"a"b\r\n',
+          b'ECHO "unbalanced\r\n',
+          b"ECHO 'unbalanced\r\n",
+          b'ECHO "a\\\r\n',
+          b'ECHO "x\\x4"\r\n',
+          b'ECHO "ax\\xff"\r\n',
+          b'ECHO "\\xzz"\r\n',
+          b"ECHO 'it\\'s'\r\n",
+          b'ECHO "\\n\\r\\t\\b\\a\\\\ \\q"\r\n',
+          b"ECHO 'a'b\r\n",
+          b'ECHO a"b c"d\r\n',
+          b'ECHO ""\r\n',
+          b"ECHO ''\r\n",
+          b'"" x\r\n',
+          b'""\r\n',
+          b"'PING'\r\n",
+          b'"PI"NG\r\n',
+          b'ECHO "\\x00\\x0d\\x0a"\r\n',
+          b'ECHO "\r\n"\r\n',
+          b"ECHO 'a\\nb'\r\n",
+          b"ECHO \\x41\r\n",
+          b'ECHO a"b"\r\n',
+          b"SET k 'v w'\nGET k\n"])
 
 
 def test_http_is_cut_off(w):
@@ -82,8 +151,21 @@ def test_after_a_protocol_error_nothing(w):
     """What came before it is served, what comes behind it is not."""
     pair = w.pair()
     for bad in (b"*x\r\n", b"*1\r\n$x\r\n", b'"\r\n', b"*1\r\nx\r\n"):
-        same_bytes(w, encode("SET", "k", "before") + encode("GET", "k") + bad + encode("SET", "k", "after"),
-                   pair=pair)
+        same_bytes(
+            w,
+            encode(
+                "SET",
+                "k",
+                "before") +
+            encode(
+                "GET",
+                "k") +
+            bad +
+            encode(
+                "SET",
+                "k",
+                "after"),
+            pair=pair)
         assert pair.redis.cmd("GET", "k") == b"before"
     same_bytes(w, b"MULTI\r\nSET k x\r\n*x\r\n", pair=pair)
     same_bytes(w, b"SUBSCRIBE ch\r\n*x\r\n", pair=pair)
@@ -126,18 +208,27 @@ def test_many_arguments(w):
 def test_unknown_commands_with_hostile_arguments(w):
     """In the error line CR LF become blanks, arguments are cut: no reply can be forged."""
     same_bytes(w, encode_all([
-        ("FOO\r\n+OK\r\n",), ("FOO", "\r\n$3\r\nbad\r\n"), (b"\xff\xfe\x00", b"\xff"), ("F" * 200, "a" * 200),
-        ["FOO"] + ["a" * 30] * 60, ("FOO", "'quoted'", '"'), ("\r\n",), ("",), ("CLIENT", "\r\n:1\r\n"),
+        ("FOO\r\n+OK\r\n",), ("FOO", "\r\n$3\r\nbad\r\n"), (b"\xff\xfe\x00", b"\xff"),
+        ("F" * 200, "a" * 200),
+        ["FOO"] + ["a" * 30] * 60, ("FOO", "'quoted'", '"'), ("\r\n",), ("",),
+        ("CLIENT", "\r\n:1\r\n"),
         ("CLIENT", ""), ("XGROUP", b"\xff\r\n", "k"), ("EVAL", "return redis.error_reply("
-        "ARGV[1])", 0, "ERR a\r\n+b"), ("EVAL", "return {err='x\\r\\n:1\\r\\n'}", 0),
-        ("EVAL", "return {ok='x\\r\\n:1\\r\\n'}", 0), ("SET", "k", "v", "\r\nx"), ("HELLO", "2", "\r\n+OK"),
+                                                       "ARGV[1])", 0, "ERR a\r\n+b"),
+                                                       ("EVAL", "return {err='x\\r\\n:1\\r\\n'}",
+                                                        0),
+        ("EVAL", "return {ok='x\\r\\n:1\\r\\n'}", 0), ("SET", "k", "v", "\r\nx"),
+        ("HELLO", "2", "\r\n+OK"),
         ("CLIENT", "KILL", "\r\n"), ("SELECT", "\r\n:1"), ("PING",)]))
 
 
 def test_arity(w):
-    same_bytes(w, encode_all([("MSET", "a"), ("MSET", "a", 1, "b"), ("MGET",), ("HSET", "h", "f"), ("DEL",),
-                              ("EVAL", "return 1"), ("ZADD", "z", 1), ("XADD", "s", "*", "a"), ("CLIENT",),
-                              ("BLPOP",), ("SUBSCRIBE",), ("WATCH",), ("MULTI", "x"), ("SELECT",), ("ECHO",),
+    same_bytes(w,
+               encode_all([("MSET", "a"), ("MSET", "a", 1, "b"), ("MGET",), ("HSET", "h", "f"),
+                           ("DEL",),
+                              ("EVAL", "return 1"), ("ZADD", "z", 1), ("XADD", "s", "*", "a"),
+                              ("CLIENT",),
+                              ("BLPOP",), ("SUBSCRIBE",), ("WATCH",), ("MULTI", "x"), ("SELECT",),
+                              ("ECHO",),
                               ("QUIT", "x", "y", "z")]))
 
 
@@ -181,7 +272,8 @@ def test_random_bytes(w):
     for i in range(scaled(300)):
         c = w.conn(pair.larder)
         try:
-            c.send(rng.choice((b"", b"*", b"*3\r\n$3\r\n", PING)) + rng.randbytes(rng.randrange(1, 3000)))
+            c.send(rng.choice((b"", b"*", b"*3\r\n$3\r\n", PING)) +
+                   rng.randbytes(rng.randrange(1, 3000)))
         except Closed:
             pass
         assert good.cmd("ECHO", i) == b"%d" % i, f"seed {seed}"
@@ -195,8 +287,10 @@ def test_damaged_traffic(w):
     seed = random.randrange(1 << 32)
     rng = random.Random(seed)
     pair = w.pair()
-    traffic = encode_all([("SET", "key", "value"), ("GET", "key"), ("MGET", "key", "b", "c"), ("ECHO", "hello"),
-                          ("HSET", "h", "f", "v"), ("HGETALL", "h"), ("PING",), ("SELECT", "3"), ("GET", "key")])
+    traffic = encode_all([("SET", "key", "value"), ("GET", "key"), ("MGET", "key", "b", "c"),
+                          ("ECHO", "hello"),
+                          ("HSET", "h", "f", "v"), ("HGETALL", "h"), ("PING",), ("SELECT", "3"),
+                          ("GET", "key")])
     for i in range(scaled(300)):
         data = bytearray(traffic)
         for _ in range(rng.randrange(1, 4)):

@@ -190,9 +190,22 @@ def test_status_without_end(w):
 def test_lies_about_what_larder_asks_itself(w):
     """Wrong answers to SELECT, MULTI, EXEC, WATCH, INFO, SUBSCRIBE, AUTH, PING: no crash, and the next
     client is served."""
-    answers = [b"*0\r\n", b":1\r\n", b"$-1\r\n", b"-ERR no\r\n", b"*-1\r\n", b"%1\r\n+a\r\n+b\r\n",
-               b"-\r\n", b"+\r\n", b">2\r\n+x\r\n:1\r\n", b"|1\r\n+a\r\n:1\r\n+OK\r\n", b"!3\r\nERR\r\n", b"_\r\n",
-               b"*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:99\r\n", b"$0\r\n\r\n", b"~0\r\n"]
+    answers = [
+        b"*0\r\n",
+        b":1\r\n",
+        b"$-1\r\n",
+        b"-ERR no\r\n",
+        b"*-1\r\n",
+        b"%1\r\n+a\r\n+b\r\n",
+        b"-\r\n",
+        b"+\r\n",
+        b">2\r\n+x\r\n:1\r\n",
+        b"|1\r\n+a\r\n:1\r\n+OK\r\n",
+        b"!3\r\nERR\r\n",
+        b"_\r\n",
+        b"*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:99\r\n",
+        b"$0\r\n\r\n",
+        b"~0\r\n"]
     state = {}
 
     def script(link, argv):
@@ -204,11 +217,22 @@ def test_lies_about_what_larder_asks_itself(w):
         state.update(on=False, answer=answer)
         eventually(lambda: served(w.conn(larder)))
         state["on"] = True
-        for commands in ([("SELECT", 3), ("GET", "x")], [("MULTI",), ("SET", "k", "v"), ("EXEC",)],
-                         [("WATCH", "k"), ("MULTI",), ("EXEC",)], [("INFO",)], [("SUBSCRIBE", "ch")],
-                         [("AUTH", "u", "p")], [("BLPOP", "q", 0)], [("WAIT", 1, 10)], [("MONITOR",)],
-                         [("CLIENT", "TRACKING", "on")], [("CLIENT", "UNBLOCK", 1)], [("COMMAND",)],
-                         [("PSUBSCRIBE", "*"), ("PUNSUBSCRIBE",)], [("HELLO", 3, "AUTH", "u", "p")]):
+        for commands in (
+            [
+                ("SELECT", 3), ("GET", "x")], [
+                ("MULTI",), ("SET", "k", "v"), ("EXEC",)], [
+                ("WATCH", "k"), ("MULTI",), ("EXEC",)], [
+                    ("INFO",)], [
+                        ("SUBSCRIBE", "ch")], [
+                            ("AUTH", "u", "p")], [
+                                ("BLPOP", "q", 0)], [
+                                    ("WAIT", 1, 10)], [
+                                        ("MONITOR",)], [
+                                            ("CLIENT", "TRACKING", "on")], [
+                                                ("CLIENT", "UNBLOCK", 1)], [
+                                                    ("COMMAND",)], [
+                                                        ("PSUBSCRIBE", "*"), ("PUNSUBSCRIBE",)], [
+                                                            ("HELLO", 3, "AUTH", "u", "p")]):
             c = Conn(larder.address)
             c.send(b"".join(encode(*x) for x in commands))
             try:
@@ -225,13 +249,23 @@ test_lies_about_what_larder_asks_itself.timeout = 120
 
 def test_lies_at_the_door(w):
     """Links that greet with garbage, or never answer: clients are told within their deadline."""
-    for greeting in (b"-ERR max number of clients reached\r\n", b"garbage\r\n", b"HTTP/1.1 400 Bad\r\n\r\n",
-                     b"-NOAUTH x\r\n", b"$-2\r\n", b"-LOADING Redis is loading the dataset in memory\r\n", b""):
+    for greeting in (
+        b"-ERR max number of clients reached\r\n",
+        b"garbage\r\n",
+        b"HTTP/1.1 400 Bad\r\n\r\n",
+        b"-NOAUTH x\r\n",
+        b"$-2\r\n",
+        b"-LOADING Redis is loading the dataset in memory\r\n",
+            b""):
         server = FakeRedis()
         server.greet = lambda link: (link.send(greeting), link.close() if greeting else None)
         server.script = lambda link, argv: SILENT
-        larder = w.larder(server, up={"command_timeout": "300ms", "connect_timeout": "200ms",
-                                      "queue_timeout": "300ms", "backoff_min": "1ms", "backoff_max": "20ms"})
+        larder = w.larder(server,
+                          up={"command_timeout": "300ms",
+                              "connect_timeout": "200ms",
+                              "queue_timeout": "300ms",
+                              "backoff_min": "1ms",
+                              "backoff_max": "20ms"})
         c = w.conn(larder)
         for _ in range(2):
             answer = c.cmd("GET", "k", timeout=10)

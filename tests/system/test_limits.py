@@ -1,8 +1,10 @@
 """Every bound has a test: clients, buffers, pending, idle, descriptors."""
+import socket
+import struct
 import time
 
-from resp import Closed, Conn, Error, NoReply, encode, eventually
-from servers import raise_file_limit, sanitized, scaled
+from resp import Closed, Conn, Error, NoReply, connect, encode, eventually
+from servers import raise_file_limit, read_stats, sanitized, scaled
 
 MB = 1 << 20
 
@@ -37,7 +39,6 @@ def test_max_clients(w):
 
 
 def stats_of(conn):
-    from servers import read_stats
     return {k: v for k, v in read_stats(conn.cmd("LARDER", "STATS")).items() if v}
 
 
@@ -55,7 +56,12 @@ def test_idle_clients_are_closed(w):
 def test_idle_within_a_request(w):
     """Half a request is no excuse."""
     larder = w.larder(w.redis(), larder={"client_idle_timeout": "300ms"})
-    for data in (b"*2\r\n$3\r\nGET\r\n", b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5000000\r\n" + b"x" * 2000000, b"PIN"):
+    for data in (
+        b"*2\r\n$3\r\nGET\r\n",
+        b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5000000\r\n" +
+        b"x" *
+        2000000,
+            b"PIN"):
         c = w.conn(larder)
         c.send(data)
         c.eof()
@@ -64,19 +70,32 @@ def test_idle_within_a_request(w):
 def test_client_that_does_not_read_is_closed(w):
     """Past client_buffer_max, or without progress for client_stall_timeout; others go on."""
     redis = w.redis()
-    larder = w.larder(redis, larder={"client_buffer_max": "4mb", "client_stall_timeout": "400ms"})
+    larder = w.larder(redis, larder={"client_buffer_max": "1mb", "client_stall_timeout": "400ms"})
     good = w.conn(larder)
     good.ok("SET", "big", b"x" * MB)
     good.ok("SET", "small", "y")
     lazy = w.conn(larder)
     lazy.send(b"".join(encode("GET", "big") for _ in range(100)))
-    gone = lambda: "%s" % lazy.name() not in good.cmd("CLIENT", "LIST").decode()  # noqa: E731
-    eventually(gone)
+    eventually(lambda: lazy.name() not in good.cmd("CLIENT", "LIST").decode())
     assert good.cmd("GET", "small") == b"y"
     if not sanitized():
         assert larder.peak_kb() < 64 << 10
     # what had been sent to it before it is still readable, then the close
     assert len(lazy.rest(timeout=10)) < 60 * MB
+
+
+def test_slow_client_is_not_closed(w):
+    """Too much waits for it, but it takes a little again and again: that is no offence."""
+    redis = w.redis()
+    larder = w.larder(redis, larder={"client_buffer_max": "16mb", "client_stall_timeout": "300ms"})
+    c = w.conn(larder, timeout=20)
+    redis.cmd("SETRANGE", "big", 40 * MB - 1, "x")
+    c.send_cmd("GET", "big")
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2:
+        c.data += c.sock.recv(100000)
+        pass_time(redis, 0.02)
+    assert len(c.reply()) == 40 * MB
 
 
 def test_one_reply_larger_than_the_buffer_is_no_offence(w):
@@ -90,8 +109,8 @@ def test_one_reply_larger_than_the_buffer_is_no_offence(w):
 
 
 def test_client_that_reads_late_gets_all(w):
-    """200 MB of replies unread: Redis holds them all; larder stops reading the client's requests
-    at a quarter of its buffer, and when the client reads at last, every byte is there."""
+    """200 MB of replies unread, asked for in one segment: Redis holds them all, and so does larder up
+    to client_buffer_max (256 MB). When the client reads at last, every byte is there."""
     redis = w.redis()
     larder = w.larder(redis, up={"command_timeout": "60s"})
     count = scaled(200)
@@ -110,7 +129,7 @@ def test_client_that_reads_late_gets_all(w):
         assert len(value) == MB and value[:1] == b"%d" % (i % 8) and value[-1:] == b"%d" % (i % 8)
     assert c.reply() == b"end"
     if not sanitized():
-        assert larder.peak_kb() < 160 << 10, larder.peak_kb()
+        assert larder.peak_kb() < 280 << 10, larder.peak_kb()  # client_buffer_max and a little
 
 
 test_client_that_reads_late_gets_all.timeout = 60
@@ -180,11 +199,15 @@ def test_ten_thousand_connections(w):
     for i, c in enumerate(conns):
         c.rst() if i % 2 else c.close()
     c = w.conn(larder)
-    eventually(lambda: c.cmd("CLIENT", "LIST").count(b"\n") == 1, timeout=20)
+    eventually(lambda: alone(c), timeout=20)
     assert sanitized() or idle_kb < 64 << 10, f"{idle_kb} kB for {count} connections"
 
 
 test_ten_thousand_connections.timeout = 90
+
+
+def alone(conn):
+    return conn.cmd("CLIENT", "LIST").count(b"\n") == 1
 
 
 def churn(address, count):
@@ -193,7 +216,7 @@ def churn(address, count):
         conns = []
         for i in range(100):
             # many source addresses: closed ports stay in TIME_WAIT for a minute
-            sock = __import__("resp").connect(address, 30, source="127.0.%d.%d" % (i % 10, 1 + at // 100 % 250))
+            sock = connect(address, 30, source="127.0.%d.%d" % (i % 10, 1 + at // 100 % 250))
             kind = i % 5
             if kind == 1:
                 sock.sendall(b"PING\r\n")
@@ -208,7 +231,7 @@ def churn(address, count):
             if i % 5 == 2:
                 sock.recv(100)
             if i % 2:
-                sock.setsockopt(1, 13, b"\x01\x00\x00\x00\x00\x00\x00\x00")  # SO_LINGER 0: RST
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
 
 
@@ -217,11 +240,10 @@ def test_memory_is_flat_over_100000_connections(w):
     larder = w.larder(redis, up={"queue_timeout": "30s"})
     churn(larder.address, scaled(10000))
     c = w.conn(larder)
-    alone = lambda: c.cmd("CLIENT", "LIST").count(b"\n") == 1  # noqa: E731
-    eventually(alone, timeout=20)
+    eventually(lambda: alone(c), timeout=20)
     base, files = larder.rss_kb(), larder.open_files()
     churn(larder.address, scaled(90000))
-    eventually(alone, timeout=20)
+    eventually(lambda: alone(c), timeout=20)
     assert larder.open_files() <= files + 8
     if not sanitized():
         grown = larder.rss_kb() - base
@@ -266,4 +288,4 @@ def test_log_is_not_flooded(w):
         c.send(b"*x\r\n")
         assert isinstance(c.reply(), Error)
         c.close()
-    assert time.monotonic() and len(larder.log().splitlines()) - before < 3000
+    assert len(larder.log().splitlines()) - before < 1000

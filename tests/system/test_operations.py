@@ -1,48 +1,17 @@
-"""The program: its options, signals, notifications, sockets handed to it, logs."""
-import json
+"""The program: its options, its listeners, its signals."""
 import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 
 from fake_server import FakeRedis
-from resp import TIMEOUT, Closed, Conn, Error, encode, eventually
-from servers import LARDER, WITH_PARENT, Skip, free_port
-
-LAUNCH = """
-import os, sys
-fd, count = int(sys.argv[1]), int(sys.argv[2])
-for i in range(count):
-    os.dup2(fd + i, 3 + i)
-os.environ["LISTEN_PID"] = str(os.getpid())
-os.execv(sys.argv[3], sys.argv[3:])
-"""
-
-
-def run(*args, env=None):
-    """larder with these arguments until it ends: (exit code, stdout, stderr)."""
-    if "LARDER_AT" in os.environ:
-        raise Skip("needs larder's binary, and LARDER_AT is set")
-    done = subprocess.run([LARDER, *args], capture_output=True, timeout=3 * TIMEOUT, check=False,
-                          stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-def write(w, text, name="larder.ini"):
-    """A file in a directory that is removed with the test."""
-    import tempfile
-    directory = tempfile.TemporaryDirectory(prefix="larder-test-ini-")
-    w.add(type("Removed", (), {"stop": lambda self: directory.cleanup() or []})())
-    path = os.path.join(directory.name, name)
-    with open(path, "w") as f:
-        f.write(text)
-    return path
-
+from program import run, setting, write
+from resp import TIMEOUT, Closed, Conn, encode, eventually
+from servers import free_port
 
 # options
+
 
 def test_version_and_help(w):
     for option in ("--version", "--help"):
@@ -92,7 +61,8 @@ def test_config_from_the_environment_and_conf_d(w):
     path = write(w, "[larder]\nmax_clients = ${COUNT}\nmax_pending = ${MISSING:-77}\n")
     os.mkdir(os.path.join(os.path.dirname(path), "conf.d"))
     with open(os.path.join(os.path.dirname(path), "conf.d", "10-up.ini"), "w") as f:
-        f.write("[upstream]\naddress = 127.0.0.1:1234\npassword_file = ${CREDENTIALS_DIRECTORY}/secret\n")
+        f.write(
+            "[upstream]\naddress = 127.0.0.1:1234\npassword_file = ${CREDENTIALS_DIRECTORY}/secret\n")
     with open(os.path.join(os.path.dirname(path), "secret"), "w") as f:
         f.write("from-a-file\n")
     env = {"COUNT": "321", "CREDENTIALS_DIRECTORY": os.path.dirname(path)}
@@ -302,24 +272,6 @@ def test_sigterm_with_blocked_and_subscribed_clients(w):
     eventually(lambda: redis.blocked() == 0)
 
 
-def setting(server, name):
-    """A value as LARDER SETTINGS shows it."""
-    text = flat(server.cmd("LARDER", "SETTINGS"))
-    found = re.search(rf"\b{name}\b\W+(\S+)", text)
-    assert found, f"{name} is not in LARDER SETTINGS: {text[:500]}"
-    return found.group(1).strip("',)]")
-
-
-def flat(reply):
-    """A reply of any shape as text."""
-    if isinstance(reply, bytes):
-        return reply.decode()
-    if isinstance(reply, (list, tuple)):
-        return "\n".join(" ".join(flat(y) for y in x) if isinstance(x, (list, tuple)) else flat(x)
-                         for x in reply)
-    return str(reply)
-
-
 def test_sighup_reloads(w):
     redis = w.redis()
     larder = w.larder(redis, larder={"max_clients": 100, "admin_commands": "deny"})
@@ -386,267 +338,3 @@ def test_ignored_signals(w):
     for number in (signal.SIGPIPE,):
         larder.signal(number)
     assert w.conn(larder).cmd("PING") == b"PONG"
-
-
-# systemd
-
-class Notify:
-    """A socket as systemd's."""
-
-    def __init__(self, w, abstract=False):
-        import tempfile
-        self.dir = tempfile.TemporaryDirectory(prefix="larder-test-notify-")
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        path = os.path.join(self.dir.name, "notify")
-        self.name = "@" + path if abstract else path
-        self.sock.bind("\0" + path if abstract else path)
-        self.sock.settimeout(TIMEOUT)
-        self.seen = []
-        w.add(self)
-
-    def stop(self):
-        self.sock.close()
-        self.dir.cleanup()
-        return []
-
-    def wait(self, word):
-        """Datagrams until one has the word as a line; returns it."""
-        while True:
-            text = self.sock.recv(4096).decode()
-            self.seen.append(text)
-            if word in text.splitlines():
-                return text
-
-
-def test_notify(w):
-    for abstract in (False, True):
-        notify = Notify(w, abstract)
-        env = {**os.environ, "NOTIFY_SOCKET": notify.name, "WATCHDOG_USEC": "200000"}
-        env.pop("WATCHDOG_PID", None)
-        larder = w.larder(w.redis(), env=env)
-        notify.wait("READY=1")
-        for _ in range(3):
-            notify.wait("WATCHDOG=1")
-        larder.signal(signal.SIGHUP)
-        assert "MONOTONIC_USEC=" in notify.wait("RELOADING=1")
-        notify.wait("READY=1")
-        larder.expect_exit = True
-        larder.signal(signal.SIGTERM)
-        notify.wait("STOPPING=1")
-        assert larder.process.wait(3 * TIMEOUT) == 0
-
-
-def test_ready_without_an_upstream(w):
-    """A sidecar starts before its Redis does."""
-    notify = Notify(w)
-    w.larder(("127.0.0.1", free_port()), env={**os.environ, "NOTIFY_SOCKET": notify.name})
-    notify.wait("READY=1")
-
-
-def test_watchdog_of_another_process(w):
-    """WATCHDOG_PID that is not ours means nothing to us."""
-    notify = Notify(w)
-    env = {**os.environ, "NOTIFY_SOCKET": notify.name, "WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"}
-    redis = w.redis()
-    w.larder(redis, env=env)
-    notify.wait("READY=1")
-    redis.cmd("BLPOP", "no-such-list", 0.4)
-    notify.sock.setblocking(False)
-    try:
-        while True:
-            assert "WATCHDOG=1" not in notify.sock.recv(4096).decode()
-    except BlockingIOError:
-        pass
-
-
-def test_socket_activation(w):
-    """Descriptors from 3 on are listeners already: TCP and Unix; a restart refuses nobody."""
-    redis = w.redis()
-    tcp = socket.socket()
-    tcp.bind(("127.0.0.1", free_port()))
-    tcp.listen(100)
-    path = os.path.join(redis.dir, "activated.sock")
-    unix = socket.socket(socket.AF_UNIX)
-    unix.bind(path)
-    unix.listen(100)
-    # two adjacent descriptors, high enough not to be in the way
-    os.dup2(tcp.fileno(), 100)
-    os.dup2(unix.fileno(), 101)
-    port = tcp.getsockname()[1]
-    early = w.conn(("127.0.0.1", port))
-    early.send(b"PING\r\n")
-    larder = None
-    try:
-        ini = (f"[listener a]\naddress = 127.0.0.1:{port}\n[listener b]\naddress = unix:{path}\n"
-               f"[upstream]\naddress = 127.0.0.1:{redis.port}\n")
-        larder = w.larder(redis, ini=ini, wait=False,
-                          env={**os.environ, "LISTEN_FDS": "2", "LISTEN_FDNAMES": "larder.socket:larder.socket"},
-                          wrap=[sys.executable, "-c", LAUNCH, "100", "2"], pass_fds=(100, 101))
-    finally:
-        os.close(100)
-        os.close(101)
-    assert early.reply(timeout=3 * TIMEOUT) == b"PONG"
-    assert w.conn(path).cmd("SET", "k", "v") == b"OK"
-    assert w.conn(("127.0.0.1", port)).cmd("GET", "k") == b"v"
-    larder.expect_exit = True
-    larder.signal(signal.SIGTERM)
-    assert larder.process.wait(3 * TIMEOUT) == 0
-    # the sockets are systemd's: they still listen, and the file is still there
-    assert os.path.exists(path)
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT):
-        pass
-    tcp.close()
-    unix.close()
-
-
-# logs
-
-def logged(w, form, env=None):
-    redis = w.redis()
-    larder = w.larder(redis, larder={"log_format": form, "log_level": "info"}, env=env,
-                      up={"command_timeout": "200ms"})
-    c = w.conn(larder)
-    c.ok("SET", "unusual-key", "unusual-value")
-    c.cmd("NOPE", "unusual-argument")
-    c.cmd("AUTH", "unusual-user", "unusual-password")
-    c.send(b"*x\r\n")
-    c.rest()
-    redis.kill()
-    larder.cmd("GET", "unusual-key")
-    redis.start()
-    larder.expect_exit = True
-    larder.signal(signal.SIGTERM)
-    larder.process.wait(3 * TIMEOUT)
-    log = larder.log()
-    assert "unusual" not in log, "keys, values or names of clients are in the log"
-    assert log.strip()
-    return log.splitlines()
-
-
-def test_log_text(w):
-    for line in logged(w, "text"):
-        assert re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", line), line
-
-
-def test_log_json(w):
-    for line in logged(w, "json"):
-        entry = json.loads(line)
-        assert isinstance(entry, dict) and {"time", "level"} <= set(entry), line
-
-
-def test_log_journal(w):
-    for line in logged(w, "journal"):
-        assert re.match(r"<[3-7]>\S", line), line
-
-
-def test_log_auto_under_systemd(w):
-    """$JOURNAL_STREAM that names stderr means prefixes; another file, or none, means text."""
-    larder = w.larder(w.redis(), env={**os.environ, "JOURNAL_STREAM": "1:1"})
-    assert not larder.log().startswith("<")
-    redis = w.redis()
-    stat = os.stat(redis.log_path)
-    env = {**os.environ, "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"}
-    path = write(w, f"[listener a]\naddress = 127.0.0.1:{free_port()}\n[upstream]\naddress = 127.0.0.1:1\n")
-    with open(redis.log_path, "ab") as log:
-        process = subprocess.Popen([*WITH_PARENT, LARDER, "-c", path], stderr=log, stdout=log, env=env)
-    try:
-        eventually(lambda: re.search(r"^<[3-7]>", redis.log(), re.M))
-    finally:
-        process.terminate()
-        process.wait(3 * TIMEOUT)
-
-
-# the console
-
-def test_larder_console(w):
-    pair = w.pair()
-    for proto in (2, 3):
-        c = w.conn(pair.larder, proto)
-        c.ok("CLIENT", "SETNAME", "console-test")
-        c.ok("SET", "k", "v")
-        for word in ("HELP", "STATS", "CLIENTS", "LINKS", "SETTINGS"):
-            reply = c.cmd("LARDER", word)
-            assert not isinstance(reply, Error) and reply, (word, reply)
-        text = flat(c.cmd("larder", "help"))
-        for word in ("STATS", "CLIENTS", "LINKS", "SETTINGS"):
-            assert word in text.upper(), (word, text)
-        assert "console-test" in flat(c.cmd("LARDER", "CLIENTS"))
-        assert str(pair.redis.address[1]) in flat(c.cmd("LARDER", "LINKS"))
-        text = flat(c.cmd("LARDER", "SETTINGS"))
-        for name in ("max_clients", "command_timeout", "pool_size", "admin_commands", "backlog"):
-            assert name in text, name
-        for words in (("NOPE",), ()):
-            answer = c.cmd("LARDER", *words)
-            assert isinstance(answer, Error) and answer.startswith(b"ERR"), answer
-
-
-def test_settings_hide_secrets(w):
-    redis = w.redis("--requirepass", "up-secret")
-    redis.password = "up-secret"
-    larder = w.larder(redis, up={"password": "up-secret"}, listener={"password": "door-secret"})
-    c = w.conn(larder)
-    assert isinstance(c.cmd("LARDER", "SETTINGS"), Error)  # not before logging in
-    c.ok("AUTH", "door-secret")
-    for word in ("SETTINGS", "CLIENTS", "LINKS", "STATS"):
-        assert "secret" not in flat(c.cmd("LARDER", word)), word
-    assert "secret" not in larder.log()
-    assert "secret" not in run("-c", larder.config, "--dump-config")[1]
-
-
-def test_stats_count(w):
-    """The counters move with what happens."""
-    redis = w.redis()
-    larder = w.larder(redis)
-    before = larder.stats()
-    c = w.conn(larder)
-    for _ in range(50):
-        c.ok("SET", "k", "v")
-    after = larder.stats()
-    assert set(before) == set(after) and len(after) >= 10, sorted(after)
-    assert all(v >= 0 for v in after.values()), after
-    assert any(after[k] - before[k] >= 50 for k in after), "no counter counts commands"
-    assert any(0 < after[k] - before[k] <= 5 for k in after), "no counter counts connections"
-
-
-REFUSED = """ACL SETUSER x|ACL DELUSER x|ACL LIST|ACL GETUSER default|ACL USERS|ACL LOAD|ACL SAVE|ACL LOG|
-BGREWRITEAOF|BGSAVE|SAVE|CLUSTER RESET|CLUSTER FAILOVER|CLUSTER MEET a 1|CONFIG SET maxmemory 1|
-CONFIG RESETSTAT|CONFIG REWRITE|DEBUG SLEEP 0|DEBUG OBJECT k|FAILOVER|MIGRATE h 1 k 0 1|MODULE LOAD x|
-MODULE UNLOAD x|PSYNC ? -1|SYNC|REPLCONF x|REPLICAOF NO ONE|SLAVEOF NO ONE|SHUTDOWN NOSAVE|SWAPDB 0 1|
-LATENCY RESET|SLOWLOG RESET|shutdown|config set a b|Debug Sleep 0"""
-PASSED = """ACL WHOAMI|ACL CAT|ACL GENPASS|CLUSTER INFO|CLUSTER NODES|CLUSTER SLOTS|CLUSTER SHARDS|CLUSTER MYID|
-CLUSTER KEYSLOT k|CONFIG GET maxmemory|MODULE LIST|LATENCY LATEST|SLOWLOG GET|SLOWLOG LEN|LATENCY DOCTOR|
-MEMORY DOCTOR|OBJECT HELP|FLUSHALL|FLUSHDB|COMMAND COUNT|INFO|ROLE|LASTSAVE|TIME|DBSIZE|MEMORY USAGE k"""
-
-
-def listed(text):
-    return [line.strip().split() for line in text.replace("\n", "").split("|")]
-
-
-def test_admin_commands_are_refused(w):
-    pair = w.pair()
-    c = w.conn(pair.larder)
-    c.ok("SET", "k", "v")
-    for words in listed(REFUSED):
-        answer = c.cmd(*words)
-        assert isinstance(answer, Error) and answer.startswith((b"NOPERM ", b"ERR ")), (words, answer)
-        assert b"admin_commands" in answer, (words, answer)
-    for words in listed(REFUSED):
-        c.ok("MULTI")
-        assert b"admin_commands" in c.cmd(*words), words
-        assert c.cmd("EXEC").startswith(b"EXECABORT")
-    # no way round by inline, RESP3 or an own link
-    c.send(b"config set maxmemory 1\r\n")
-    assert b"admin_commands" in c.reply()
-    d = w.conn(pair.larder, 3)
-    d.ok("CLIENT", "TRACKING", "on")
-    for words in listed(REFUSED):
-        assert b"admin_commands" in d.cmd(*words), words
-    assert c.cmd("GET", "k") == b"v"
-    assert pair.redis.cmd("CONFIG", "GET", "maxmemory") == [b"maxmemory", b"0"]
-
-
-def test_harmless_admin_words_pass(w):
-    c = w.conn(w.pair().larder)
-    for words in listed(PASSED):
-        answer = c.cmd(*words)
-        assert not (isinstance(answer, Error) and b"admin_commands" in answer), (words, answer)

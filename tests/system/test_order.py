@@ -26,8 +26,26 @@ class Model:
     def step(self):
         """A list of (command, reply)."""
         self.sent += 1
-        kind = self.rng.choice(("ping", "echo", "id", "get", "set", "get", "set", "incr", "select", "badselect",
-                                "error", "tx", "blpop", "arity", "script", "mget", "name", "discard", "big"))
+        kind = self.rng.choice(
+            ("ping",
+             "echo",
+             "id",
+             "get",
+             "set",
+             "get",
+             "set",
+             "incr",
+             "select",
+             "badselect",
+             "error",
+             "tx",
+             "blpop",
+             "arity",
+             "script",
+             "mget",
+             "name",
+             "discard",
+             "big"))
         return getattr(self, "do_" + kind)()
 
     def at(self, key):
@@ -43,14 +61,16 @@ class Model:
         return [(("CLIENT", "ID"), b":%d\r\n" % self.number)]
 
     def do_name(self):
-        return [(("CLIENT", "SETNAME", self.tag()), b"+OK\r\n"), (("CLIENT", "GETNAME"), bulk(self.tag()))]
+        return [(("CLIENT", "SETNAME", self.tag()), b"+OK\r\n"),
+                (("CLIENT", "GETNAME"), bulk(self.tag()))]
 
     def do_arity(self):
         return [(("GET",), b"-ERR wrong number of arguments for 'get' command\r\n")]
 
     def do_error(self):
         word = "NOPE%d" % self.sent
-        return [((word,), b"-ERR unknown command '%s', with args beginning with: \r\n" % word.encode())]
+        return [((word,),
+                 b"-ERR unknown command '%s', with args beginning with: \r\n" % word.encode())]
 
     def tag(self):
         return "%s-%d" % (self.name, self.sent)
@@ -63,7 +83,8 @@ class Model:
     def do_mget(self):
         keys = [self.key() for _ in range(3)]
         values = [self.data.get(self.at(k)) for k in keys]
-        return [(("MGET", *keys), b"*3\r\n" + b"".join(self.null if v is None else bulk(v) for v in values))]
+        return [(("MGET", *keys), b"*3\r\n" + b"".join(self.null if v is None else bulk(v)
+                 for v in values))]
 
     def do_set(self):
         key = self.key()
@@ -73,7 +94,8 @@ class Model:
     def do_big(self):
         key = self.key()
         self.data[self.at(key)] = key + "x" * self.rng.choice((100, 20000, 70000, 200000))
-        return [(("SET", key, self.data[self.at(key)]), b"+OK\r\n"), (("GET", key), bulk(self.data[self.at(key)]))]
+        return [(("SET", key, self.data[self.at(key)]), b"+OK\r\n"),
+                (("GET", key), bulk(self.data[self.at(key)]))]
 
     def do_incr(self):
         key = self.name + ":n"
@@ -139,8 +161,17 @@ def converse(address, seed, name, rounds, failures):
 def run(address, clients, rounds):
     seed = random.randrange(1 << 32)
     failures = []
-    threads = [threading.Thread(target=converse, args=(address, seed + i, "c%d" % i, rounds, failures))
-               for i in range(clients)]
+    threads = [
+        threading.Thread(
+            target=converse,
+            args=(
+                address,
+                seed +
+                i,
+                "c%d" %
+                i,
+                rounds,
+                failures)) for i in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -165,8 +196,8 @@ test_random_pipelines_of_many_clients.timeout = 90
 def test_local_answers_wait_their_turn(w):
     """PING behind a slow command: not before its reply."""
     c = w.conn(w.pair(admin=True).larder)
-    c.send(encode("DEBUG", "SLEEP", "0.05") + encode("PING", 1) + encode("GET", "k") + encode("ECHO", 2)
-           + encode("CLIENT", "GETNAME") + encode("PING", 3))
+    c.send(encode("DEBUG", "SLEEP", "0.05") + encode("PING", 1) + encode("GET", "k") +
+           encode("ECHO", 2) + encode("CLIENT", "GETNAME") + encode("PING", 3))
     assert c.replies(6) == [b"OK", b"1", None, b"2", None, b"3"]
 
 
@@ -199,10 +230,33 @@ def test_replies_to_the_dead_go_to_nobody(w):
     stays = [w.conn(pair.larder, 2 + i % 2) for i in range(4)]
     for turn in range(scaled(60)):
         dead = w.conn(pair.larder)
-        dead.send(b"".join(encode("SET", "dead", "dead") + encode("GET", "dead") for _ in range(200)))
+        dead.send(
+            b"".join(
+                encode(
+                    "SET",
+                    "dead",
+                    "dead") +
+                encode(
+                    "GET",
+                    "dead") for _ in range(200)))
         for i, c in enumerate(stays):
-            c.send(encode("ECHO", "%d-%d" % (i, turn)) + encode("SET", "k%d" % i, "%d:%d" % (i, turn))
-                   + encode("GET", "k%d" % i))
+            c.send(
+                encode(
+                    "ECHO",
+                    "%d-%d" %
+                    (i,
+                     turn)) +
+                encode(
+                    "SET",
+                    "k%d" %
+                    i,
+                    "%d:%d" %
+                    (i,
+                     turn)) +
+                encode(
+                    "GET",
+                    "k%d" %
+                    i))
         dead.rst() if turn % 2 else dead.close()
         for i, c in enumerate(stays):
             assert c.replies(3) == [b"%d-%d" % (i, turn), b"OK", b"%d:%d" % (i, turn)]

@@ -11,7 +11,8 @@ def test_forms(w):
     def scenario(s):
         c, other = s.open(), s.open()
         for command, frames in (
-                (("SUBSCRIBE", "a", "b", "a"), 3), (("PSUBSCRIBE", "p*", "x?"), 2), (("SSUBSCRIBE", "sh"), 1),
+                (("SUBSCRIBE", "a", "b", "a"), 3), (("PSUBSCRIBE", "p*", "x?"), 2),
+                (("SSUBSCRIBE", "sh"), 1),
                 (("PING",), 1), (("PING", "hello"), 1), (("UNSUBSCRIBE", "b", "never"), 2)):
             c.send_cmd(*command)
             for _ in range(frames):
@@ -27,8 +28,10 @@ def test_forms(w):
         other.cmd("PUBSUB", "NUMSUB", "a", "b")
         other.cmd("PUBSUB", "NUMPAT")
         other.cmd("PUBSUB", "SHARDCHANNELS")
-        for command, frames in ((("UNSUBSCRIBE",), 1), (("PUNSUBSCRIBE", "x?"), 1), (("PUNSUBSCRIBE",), 1),
-                                (("SUNSUBSCRIBE",), 1), (("UNSUBSCRIBE",), 1), (("PUNSUBSCRIBE",), 1),
+        for command, frames in ((("UNSUBSCRIBE",), 1), (("PUNSUBSCRIBE", "x?"), 1),
+                                (("PUNSUBSCRIBE",), 1),
+                                (("SUNSUBSCRIBE",), 1), (("UNSUBSCRIBE",), 1),
+                                (("PUNSUBSCRIBE",), 1),
                                 (("SUNSUBSCRIBE",), 1)):
             c.send_cmd(*command)
             for _ in range(frames):
@@ -49,7 +52,8 @@ def test_resp2_allows_few_commands(w):
         c.frame()
         for command in (("GET", "k"), ("PUBLISH", "a", "x"), ("MULTI",), ("NOPE",), ("SELECT", 1),
                         ("CLIENT", "ID"), ("HELLO",), ("BLPOP", "q", 0), ("AUTH", "x"), ("get",),
-                        ("ECHO", "x"), ("PING", "a", "b"), ("MONITOR",), ("CLIENT", "NOPE"), ("INFO",)):
+                        ("ECHO", "x"), ("PING", "a", "b"), ("MONITOR",), ("CLIENT", "NOPE"),
+                        ("INFO",)):
             c.send_cmd(*command)
             c.frame()
         c.send_cmd("PING")
@@ -108,9 +112,11 @@ def test_pipelined_subscriptions(w):
     """SUBSCRIBE among other commands, in one segment."""
     def scenario(s):
         c = s.open()
-        c.send(encode_all([("SET", "k", "v"), ("SUBSCRIBE", "a"), ("PING",), ("SUBSCRIBE", "b", "c"),
+        c.send(encode_all([("SET", "k", "v"), ("SUBSCRIBE", "a"), ("PING",),
+                           ("SUBSCRIBE", "b", "c"),
                            ("UNSUBSCRIBE",), ("GET", "k"), ("PING",), ("UNSUBSCRIBE", "zz"),
-                           ("PSUBSCRIBE", "*"), ("PUNSUBSCRIBE", "*"), ("GET", "k"), ("ECHO", "end")]))
+                           ("PSUBSCRIBE", "*"), ("PUNSUBSCRIBE", "*"), ("GET", "k"),
+                           ("ECHO", "end")]))
         # pushes may come a moment before or after a reply; each kind keeps its order
         frames = [c.frame() for _ in range(15)]
         assert sum(b"subscribe" in f for f in frames) == 9, frames
@@ -182,7 +188,10 @@ def test_unsubscribed_links_come_back(w):
 
 def test_idle_subscriber_is_not_idle(w):
     redis = w.redis()
-    larder = w.larder(redis, larder={"client_idle_timeout": "200ms"}, up={"command_timeout": "100ms"})
+    larder = w.larder(
+        redis, larder={
+            "client_idle_timeout": "200ms"}, up={
+            "command_timeout": "100ms"})
     subscriber, lazy = w.conn(larder), w.conn(larder)
     subscriber.send_cmd("SUBSCRIBE", "ch")
     subscriber.value()

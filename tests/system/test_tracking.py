@@ -10,14 +10,18 @@ def test_forms(w):
     def scenario(s):
         for proto in (2, 3):
             c = s.open(proto)
-            for command in (("TRACKING", "on"), ("TRACKINGINFO",), ("GETREDIR",), ("CACHING", "yes"),
+            for command in (("TRACKING", "on"), ("TRACKINGINFO",), ("GETREDIR",),
+                            ("CACHING", "yes"),
                             ("TRACKING", "off"), ("TRACKINGINFO",), ("TRACKING", "on", "OPTIN"),
                             ("CACHING", "yes"), ("CACHING", "no"), ("TRACKINGINFO",),
                             ("TRACKING", "on", "OPTOUT"), ("TRACKING", "off"),
-                            ("TRACKING", "on", "BCAST", "PREFIX", "a", "PREFIX", "b"), ("TRACKINGINFO",),
+                            ("TRACKING", "on", "BCAST", "PREFIX", "a", "PREFIX", "b"),
+                            ("TRACKINGINFO",),
                             ("TRACKING", "on", "BCAST", "PREFIX", "ab"), ("TRACKING", "off"),
-                            ("TRACKING", "on", "PREFIX", "a"), ("TRACKING", "on", "OPTIN", "OPTOUT"),
-                            ("TRACKING", "on", "REDIRECT", "999999"), ("TRACKING", "on", "REDIRECT", "x"),
+                            ("TRACKING", "on", "PREFIX", "a"),
+                            ("TRACKING", "on", "OPTIN", "OPTOUT"),
+                            ("TRACKING", "on", "REDIRECT", "999999"),
+                            ("TRACKING", "on", "REDIRECT", "x"),
                             ("TRACKING", "maybe"), ("TRACKING",), ("TRACKING", "on", "NOLOOP"),
                             ("TRACKINGINFO",)):
                 c.cmd("CLIENT", *command)
@@ -151,8 +155,10 @@ def test_everything_works_on_an_own_link(w):
     def scenario(s):
         c, other = s.open(), s.open()
         c.cmd("CLIENT", "TRACKING", "on", "BCAST", "PREFIX", "tracked")
-        for command in (("SET", "k", "v"), ("MULTI",), ("GET", "k"), ("EXEC",), ("SELECT", 3), ("GET", "k"),
-                        ("SELECT", 99), ("SELECT", 0), ("NOPE",), ("RPUSH", "q", "x"), ("BLPOP", "q", 0),
+        for command in (("SET", "k", "v"), ("MULTI",), ("GET", "k"), ("EXEC",), ("SELECT", 3),
+                        ("GET", "k"),
+                        ("SELECT", 99), ("SELECT", 0), ("NOPE",), ("RPUSH", "q", "x"),
+                        ("BLPOP", "q", 0),
                         ("WATCH", "k"), ("MULTI",), ("DISCARD",), ("CLIENT", "SETNAME", "me"),
                         ("CLIENT", "GETNAME"), ("PING",), ("ECHO", "x")):
             c.cmd(*command)

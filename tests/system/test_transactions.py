@@ -2,7 +2,7 @@
 import threading
 
 from compare import same, same_bytes
-from resp import Conn, Error, encode, encode_all, eventually
+from resp import Conn, Error, encode_all, eventually
 from servers import scaled
 
 
@@ -30,7 +30,8 @@ def test_forms(w):
                 ["MULTI", "SELECT 99", "GET k", "EXEC", "GET k"],
                 ["SELECT 4", "MULTI", "SET k four", "EXEC", "GET k", "SELECT 0", "GET k"],
                 ["MULTI", "EVAL return{1,2} 0", "EVALSHA ffff 0", "EXEC"],
-                ["MULTI", "BLPOP nothing 0", "BRPOP nothing 0", "BZPOPMIN z 0", "XREAD BLOCK 0 STREAMS s $",
+                ["MULTI", "BLPOP nothing 0", "BRPOP nothing 0", "BZPOPMIN z 0",
+                 "XREAD BLOCK 0 STREAMS s $",
                  "WAIT 0 100", "EXEC"],
                 ["MULTI", "SUBSCRIBE c", "DISCARD"],
                 ["MULTI", "AUTH x", "DISCARD"],
@@ -142,8 +143,8 @@ def test_client_that_leaves_runs_nothing(w):
             # whoever gets the link next begins with nothing watched, queued or selected
             for _ in range(3):
                 d = w.conn(pair.larder)
-                assert d.pipeline([("MULTI",), ("SET", "mine", "1"), ("GET", "k"), ("EXEC",)])[-1] == [
-                    b"OK", None]
+                assert d.pipeline([("MULTI",), ("SET", "mine", "1"),
+                                  ("GET", "k"), ("EXEC",)])[-1] == [b"OK", None]
                 d.close()
     assert check.cmd("GET", "k") is None
 
@@ -156,7 +157,8 @@ def test_client_that_leaves_behind_an_exec(w):
         c.send(encode_all([("MULTI",), ("INCR", "n"), ("EXEC",)]))
         c.close()
         d = w.conn(pair.larder)
-        assert d.pipeline([("MULTI",), ("ECHO", "mine"), ("EXEC",)]) == [b"OK", b"QUEUED", [b"mine"]]
+        assert d.pipeline([("MULTI",), ("ECHO", "mine"), ("EXEC",)]) == [
+            b"OK", b"QUEUED", [b"mine"]]
         d.close()
     value = pair.redis.cmd("GET", "n")
     assert value is None or int(value) <= 20
@@ -167,8 +169,8 @@ def test_one_after_the_other_in_one_segment(w):
     count = scaled(500)
     for proto in (2, 3):
         c.ok("HELLO", proto)
-        c.send(b"".join(encode_all([("GET", "n"), ("MULTI",), ("INCR", "n"), ("EXEC",), ("PING", i)])
-                        for i in range(count)))
+        c.send(b"".join(encode_all([("GET", "n"), ("MULTI",),
+               ("INCR", "n"), ("EXEC",), ("PING", i)]) for i in range(count)))
         first = c.reply()
         first = int(first) if first else 0
         for i in range(count):
@@ -182,7 +184,8 @@ def transactions(address, count, failures):
         c = Conn(address, timeout=20)
         for i in range(count):
             key = "k%d" % (i % 7)
-            got = c.pipeline([("WATCH", "mine"), ("MULTI",), ("INCR", key), ("INCR", "total"), ("EXEC",)])
+            got = c.pipeline([("WATCH", "mine"), ("MULTI",),
+                             ("INCR", key), ("INCR", "total"), ("EXEC",)])
             if not isinstance(got[4], list) or len(got[4]) != 2:
                 raise AssertionError(f"EXEC answered {got!r}")
         c.close()

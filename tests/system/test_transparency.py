@@ -1,9 +1,12 @@
 """No client can tell larder from the Redis behind it: the same commands, the same bytes."""
 import random
 
-from command_table import ADMIN_GROUPS, ELSEWHERE, GROUPS
+from command_table import GROUPS as DATA_GROUPS
+from command_table_server import ADMIN_GROUPS, ELSEWHERE, SERVER_GROUPS
 from compare import HELLO_ID, same, same_bytes, same_commands, until, words
 from resp import BigNumber, Conn, Double, Error, Map, Push, Set, Verbatim, encode, encode_all
+
+GROUPS = {**DATA_GROUPS, **SERVER_GROUPS}
 
 
 def lines(group):
@@ -161,8 +164,10 @@ def test_wide_replies(w):
     def scenario(s):
         c = s.open()
         c.raw("EVAL", "local t={} for i=1,50000 do t[i]=i end return t", 0)
-        c.raw("EVAL", "local t={} for i=1,3000 do t[i]={i,{i,'x'},redis.status_reply('S')} end return t",
-              0)
+        c.raw(
+            "EVAL",
+            "local t={} for i=1,3000 do t[i]={i,{i,'x'},redis.status_reply('S')} end return t",
+            0)
     same(w, scenario)
 
 
@@ -207,12 +212,15 @@ def test_binary_keys_and_values(w):
     every = bytes(range(256))
     same_commands(w, [("SET", every, every), ("GET", every), ("GETRANGE", every, 10, 14),
                       ("HSET", b"\r\n", b"\r\n", b"*1\r\n$4\r\nPING\r\n"), ("HGETALL", b"\r\n"),
-                      ("MGET", every, b"", b"\r\n"), (b"\x00", b"\x00"), (every,), ("EXISTS", every)])
+                      ("MGET", every, b"", b"\r\n"), (b"\x00", b"\x00"), (every,),
+                      ("EXISTS", every)])
 
 
 def test_unknown_commands_pass(w):
     """Those of modules and of newer servers: Redis itself refuses them, in its words."""
-    same_commands(w, [("JSON.GET", "k"), ("FT.SEARCH", "i", "*"), ("HEXPIRE", "h", 10, "FIELDS", 1, "f"),
+    same_commands(w,
+                  [("JSON.GET", "k"), ("FT.SEARCH", "i", "*"),
+                   ("HEXPIRE", "h", 10, "FIELDS", 1, "f"),
                       ("x" * 300, "a" * 300, "b"), ("GETX",), ["NOPE"] + ["arg"] * 60,
                       ("CLIENT|LIST",), ("WAITAOF", 0, 0, 0), ("PING",)])
 
@@ -282,8 +290,20 @@ def test_quit_ends_the_pipeline(w):
     for proto_bytes in (b"", encode("HELLO", 3)):
         pair = w.pair()
         c = Conn(pair.larder.address)
-        got = until(c, proto_bytes + encode("SET", "a", "1") + encode("QUIT") + encode("SET", "a", "2"),
-                    b"never", None)
+        got = until(
+            c,
+            proto_bytes +
+            encode(
+                "SET",
+                "a",
+                "1") +
+            encode("QUIT") +
+            encode(
+                "SET",
+                "a",
+                "2"),
+            b"never",
+            None)
         c.close()
         assert got[1] == "closed" and got[0].endswith(b"+OK\r\n+OK\r\n"), got
         assert pair.redis.cmd("GET", "a") == b"1"

@@ -273,6 +273,8 @@ START_TEST(test_too_many_elements)
 
     ck_assert_int_eq(reply_scan(&s, "*11\r\n\r\n", 7, &used), SCAN_BAD);
     s = (struct reply_scan){.left = REPLY_ELEMENTS_MAX - 10};
+    ck_assert_int_eq(reply_scan(&s, "*12\r\n:1", 7, &used), SCAN_BAD);
+    s = (struct reply_scan){.left = REPLY_ELEMENTS_MAX - 10};
     ck_assert_int_eq(reply_scan(&s, "*11\r\n", 5, &used), SCAN_MORE);
     ck_assert_uint_eq(s.left, REPLY_ELEMENTS_MAX);
     s = full;
@@ -478,6 +480,22 @@ START_TEST(test_read)
 }
 END_TEST
 
+START_TEST(test_read_refuses)
+{
+    static const char *const wrong[] = {"",         "OK\r\n",        "$3\r\nfooxx", "$3\r\nfoo\rx",
+                                        "$3\r\nfo", "$x\r\nfoo\r\n", "+a\nb\r\n",   ":1x\r\n",
+                                        "*-2\r\n",  "?\r\n",         "\r\n"};
+
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct slice p = slice_str(wrong[i]);
+        struct reply reply;
+
+        ck_assert_msg(!reply_read(&p, &reply), "\"%s\"", wrong[i]);
+        ck_assert_ptr_eq(p.p, wrong[i]);
+    }
+}
+END_TEST
+
 START_TEST(test_read_whole_array)
 {
     struct slice p = SLICE("*3\r\n$3\r\nfoo\r\n%1\r\n+a\r\n*1\r\n:1\r\n:9\r\n");
@@ -505,6 +523,7 @@ Suite *reply_suite(void)
     tcase_add_test(tc, test_rows_skipped);
     tcase_add_test(tc, test_random);
     tcase_add_test(tc, test_read);
+    tcase_add_test(tc, test_read_refuses);
     tcase_add_test(tc, test_read_whole_array);
     tcase_add_test(tc, test_nested);
     tcase_add_test(tc, test_too_many_elements);

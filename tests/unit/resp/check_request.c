@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "outcome.h"
 
-enum who { ANY, UNAUTHENTICATED, TIGHT };
+enum who { ANY, UNAUTHENTICATED, TIGHT, LOW };
 
 static const struct request_limits limits_of[] = {
     [ANY] = {.max_bulk = 536870912, .max_request = UINT64_C(1) << 30},
@@ -16,6 +16,7 @@ static const struct request_limits limits_of[] = {
                          .max_request = UINT64_C(1) << 30,
                          .unauthenticated = true},
     [TIGHT] = {.max_bulk = 20, .max_request = 60},
+    [LOW] = {.max_bulk = 1000, .max_request = 1000},
 };
 
 struct row {
@@ -138,6 +139,9 @@ static const struct row rows[] = {
     {IN("*9\r\n"), .scan = SCAN_MORE, .who = TIGHT},
     {IN("*10\r\n"), SCAN_BAD, REQUEST_TOO_LARGE, .who = TIGHT},
     {IN("*99\r\n$1\r\na\r\n"), SCAN_BAD, REQUEST_TOO_LARGE, .who = TIGHT},
+    {IN("*165\r\n"), .scan = SCAN_MORE, .who = LOW},
+    {IN("*166\r\n"), SCAN_BAD, REQUEST_TOO_LARGE, .who = LOW},
+    {IN("*999\r\n$1\r\na\r\n"), SCAN_BAD, REQUEST_TOO_LARGE, .who = LOW},
     {IN("01234567890123456789012345678901234567890123456789012345678\n"),
      .words = "59:01234567890123456789012345678901234567890123456789012345678,", .who = TIGHT},
     {IN("012345678901234567890123456789012345678901234567890123456789\n"), SCAN_BAD,
