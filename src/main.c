@@ -56,7 +56,7 @@ static const char usage[] =
     "  -c, --config FILE   settings; without it every setting has its default\n"
     "      --check-config  report every mistake in the settings as file:line, exit 78 if any\n"
     "      --dump-config   print the settings in force, secrets masked\n"
-    "      --healthcheck   ask the first listener PING; exit 0 if it answers\n"
+    "      --healthcheck   ask the first listener ECHO; exit 0 if it answers\n"
     "      --version       version, and the libraries compiled with and running\n"
     "      --help          this text\n"
     "\n"
@@ -166,7 +166,7 @@ static struct address reachable(const struct address *a)
     return to;
 }
 
-/* Any answer will do: one that wants a password is well. */
+/* ECHO is larder's to answer, however the upstream is. One that wants a password is well, too. */
 static int healthcheck(const struct settings *s)
 {
     struct address to = reachable(&s->listeners[0].address);
@@ -177,10 +177,10 @@ static int healthcheck(const struct settings *s)
     if (address_numeric(&to, &a))
         fd = socket(a.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&a.storage, a.len) == 0 &&
-        write(fd, "PING\r\n", 6) == 6 && ready(fd, POLLIN)) {
+        write(fd, "ECHO larder\r\n", 13) == 13 && ready(fd, POLLIN)) {
         ssize_t n = read(fd, reply, sizeof reply);
 
-        rc = n > 5 && (memcmp(reply, "+PONG", 5) == 0 || memcmp(reply, "-NOAUTH", 5) == 0) ? 0 : 1;
+        rc = n > 5 && (memcmp(reply, "$6\r\nl", 5) == 0 || memcmp(reply, "-NOAUTH", 5) == 0) ? 0 : 1;
     }
     if (rc != 0)
         fprintf(stderr, "larder: no answer on the listener '%s'\n", s->listeners[0].name);

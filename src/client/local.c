@@ -60,8 +60,12 @@ void client_set_text(char **field, struct slice value)
 
 /* ---- PING, ECHO, QUIT, RESET ---- */
 
+/* Larder answers for an upstream that keeps pace. Where one is slow to answer, PING goes there: it may
+ * be busy with a script, and that is what PING would tell. */
 static enum next ping(struct client *c, const struct request *q)
 {
+    if (q->argc <= 2 && lane_is_slow(c->lane) && c->mode == MODE_PLAIN)
+        return client_ask(c, q);
     if (q->argc > 2)
         wrong_arity(client_answer(c), "ping");
     else if (q->argc == 2)
@@ -183,7 +187,8 @@ static enum next login_upstream(struct client *c, struct slice user, struct slic
                                 struct slice bytes, int32_t proto)
 {
     struct session *m = client_session(c);
-    enum next next = borrow(c, LOAN_POOL, -1);
+    /* The link takes its database along into the new lane: that user may not be allowed SELECT. */
+    enum next next = borrow(c, LOAN_POOL, lane_wants_login(c->lane) ? -1 : c->db);
 
     if (m->loan.link == NULL)
         return next;

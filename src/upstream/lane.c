@@ -224,3 +224,17 @@ bool lane_user_known(const struct pool *pool, struct slice user)
     }
     return slice_eq(user, SLICE("default"));
 }
+
+bool lane_is_slow(const struct lane *lane)
+{
+    for (list_each(node, &lane->links[LINK_SHARED])) {
+        if (CONTAINER_OF(node, struct link, node)->stalled)
+            return true;
+    }
+    return false;
+}
+
+bool lane_wants_login(const struct lane *lane)
+{
+    return slice_starts(buffer_slice(&lane->hello_error), SLICE("-NOAUTH"));
+}

@@ -91,6 +91,11 @@ MUST_USE uint64_t pool_command_timeout(const struct pool *pool);
 /* The database a session begins in. */
 MUST_USE int pool_database(const struct pool *pool);
 
+/* A shared link's head has waited long: a script, a stopped server. */
+MUST_USE bool lane_is_slow(const struct lane *lane);
+/* The upstream answers -NOAUTH there. */
+MUST_USE bool lane_wants_login(const struct lane *lane);
+
 /* Whether some lane is of that upstream user: larder knows of no others. */
 MUST_USE bool lane_user_known(const struct pool *pool, struct slice user);
 

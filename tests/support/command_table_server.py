@@ -1,4 +1,4 @@
-"""command_table_server.py - commands on the server and the connection with a fixed answer, and errors.
+"""command_table_server.py - commands on the server and the connection with a fixed answer; errors.
 
 As command_table.py, which it completes: SERVER_GROUPS for everyone, ADMIN_GROUPS for a larder with
 admin_commands = allow. Together with ELSEWHERE they name every command of Redis 7.0.
@@ -297,11 +297,12 @@ PFSELFTEST x
 ''',
 }
 
-# Commands that another test names, with the test: blocking, many connections, or not the same twice.
+# Commands that another test names, with the test: many connections, or not the same twice.
 ELSEWHERE = """
     multi exec discard watch unwatch: transactions
     subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe monitor: pubsub
-    client|tracking client|trackinginfo client|list client|info client|id client|kill: session, tracking
+    client|tracking client|trackinginfo: tracking
+    client|list client|info client|id client|kill: session
     info time lastsave role: session
     reset quit hello auth select: session
     psync sync: hostile

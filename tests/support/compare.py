@@ -1,8 +1,8 @@
 """compare.py - the same conversation with Redis and through larder, compared byte for byte.
 
 A scenario is a function of a Stage: it opens connections, says things, may assert; what it reads is
-recorded. same() lets it run against the Redis itself and against the larder in front of it, each time
-on an empty keyspace, in RESP2 and RESP3, and fails at the first frame that differs.
+recorded. same() lets it run against the Redis itself and against the larder in front of it, each
+time on an empty keyspace, in RESP2 and RESP3, and fails at the first frame that differs.
 """
 import re
 import socket

@@ -2,8 +2,8 @@
 """relay.py - a blind TCP relay whose links can be cut, stalled, reset or left half open.
 
 In a test: Relay(target) stands between larder and its upstream. As a program, `relay.py -c FILE`
-reads a larder.ini and relays its listeners to its upstream byte for byte: started as LARDER it shows
-which tests hold for a proxy that does nothing (all that compare with Redis must).
+reads a larder.ini and relays its listeners to its upstream byte for byte: started as LARDER it
+shows which tests hold for a proxy that does nothing (all that compare with Redis must).
 """
 import collections
 import configparser

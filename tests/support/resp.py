@@ -409,4 +409,6 @@ def eventually(what, timeout=None, every=0.01):
 
 def what_of(function):
     code = getattr(function, "__code__", None)
-    return f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_firstlineno}" if code else repr(function)
+    if not code:
+        return repr(function)
+    return f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_firstlineno}"

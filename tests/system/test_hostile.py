@@ -1,4 +1,4 @@
-"""Hostile and damaged requests: larder does with each what Redis does, or is stricter and says why."""
+"""Hostile and damaged requests: larder does what Redis does, or is stricter and says why."""
 import random
 import socket
 
@@ -246,7 +246,7 @@ def test_large_bulk_announced_then_gone(w):
 
 
 def test_broken_in_the_middle_of_a_large_request(w):
-    """Streamed already in part when it turns out not to be RESP: an error, and nothing is written."""
+    """Streamed in part when it turns out not to be RESP: an error, and nothing is written."""
     pair = w.pair()
     big = b"x" * (3 << 20)
     for bad in (b"$x\r\n", b"fooz\r\n", b"$-1\r\n"):
@@ -327,7 +327,7 @@ def test_pipelines(w):
 
 
 def test_replication_words(w):
-    """SYNC and PSYNC would turn the connection into a replica's: refused unless admin_commands says so."""
+    """SYNC and PSYNC would turn the connection into a replica's: refused by default."""
     c = w.conn(w.pair().larder)
     for words in (("SYNC",), ("PSYNC", "?", -1), ("REPLCONF", "listening-port", 1), ("FAILOVER",),
                   ("REPLICAOF", "127.0.0.1", 1), ("CLUSTER", "FAILOVER")):

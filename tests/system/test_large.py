@@ -123,8 +123,8 @@ test_get_of_256_mb.timeout = 90
 
 
 def test_slow_reader_with_more_asked(w):
-    """A client slower than Redis that has asked for more behind a value larger than client_buffer_max:
-    it reads, so it is not closed, and it is not a reason to keep the value in memory."""
+    """A client slower than Redis that has asked for more behind a value larger than
+    client_buffer_max: it reads, so it is not closed."""
     redis = w.redis()
     larder = w.larder(redis, larder={"client_buffer_max": "8mb"}, up={"command_timeout": "60s"})
     redis.cmd("SETRANGE", "big", 64 * MB - 1, "x")
@@ -316,8 +316,8 @@ def test_errors_of_large_requests(w):
 
 
 def test_large_requests_that_larder_must_read_itself(w):
-    """Names and channels over 1 MB: larder streams such requests and cannot look into them. An error,
-    one for each, and the session goes on."""
+    """Names and channels over 1 MB: larder streams such requests and cannot look into them. An
+    error for each, and the session goes on."""
     c = w.conn(w.pair().larder, timeout=20)
     big = b"x" * (2 * MB)
     for words in (("SELECT", big), ("CLIENT", "SETNAME", big), ("SUBSCRIBE", big), (big, "x"),

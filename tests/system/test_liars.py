@@ -188,7 +188,7 @@ def test_status_without_end(w):
 
 
 def test_lies_about_what_larder_asks_itself(w):
-    """Wrong answers to SELECT, MULTI, EXEC, WATCH, INFO, SUBSCRIBE, AUTH, PING: no crash, and the next
+    """Wrong answers to SELECT, MULTI, EXEC, WATCH, INFO, SUBSCRIBE, AUTH: no crash, and the next
     client is served."""
     answers = [
         b"*0\r\n",

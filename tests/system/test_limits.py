@@ -109,8 +109,8 @@ def test_one_reply_larger_than_the_buffer_is_no_offence(w):
 
 
 def test_client_that_reads_late_gets_all(w):
-    """200 MB of replies unread, asked for in one segment: Redis holds them all, and so does larder up
-    to client_buffer_max (256 MB). When the client reads at last, every byte is there."""
+    """200 MB of replies unread, asked for in one segment: Redis holds them all, and so does larder
+    up to client_buffer_max (256 MB). When the client reads at last, every byte is there."""
     redis = w.redis()
     larder = w.larder(redis, up={"command_timeout": "60s"})
     count = scaled(200)

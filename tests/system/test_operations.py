@@ -34,7 +34,8 @@ def test_check_config(w):
     path = write(w, "[larder]\nmax_clients = 7\n[upstream]\naddress = 127.0.0.1:1\n")
     assert run("-c", path, "--check-config")[0] == 0
     bad = ("[larder]\nmax_clients = many\nmax_clients = 5\nnope = 1\n\n[upstream]\naddress = here\n"
-           "command_timeout = 5 parsecs\n[nonsense]\nx = 1\n[listener a]\naddress = 127.0.0.1:99999\n")
+           "command_timeout = 5 parsecs\n[nonsense]\nx = 1\n[listener a]\n"
+           "address = 127.0.0.1:99999\n")
     path = write(w, bad)
     code, out, err = run("-c", path, "--check-config")
     assert code == 78, code
@@ -48,7 +49,8 @@ def test_start_with_a_bad_config(w):
 
 
 def test_dump_config(w):
-    text = ("[larder]\nmax_clients = 7\nclient_buffer_max = 1mb\n[upstream]\naddress = 127.0.0.1:1\n"
+    text = ("[larder]\nmax_clients = 7\nclient_buffer_max = 1mb\n[upstream]\n"
+            "address = 127.0.0.1:1\n"
             "password = very-secret\n[listener b]\naddress = 127.0.0.1:2\npassword = also-secret\n")
     code, out, err = run("-c", write(w, text), "--dump-config")
     assert code == 0, err
@@ -62,7 +64,8 @@ def test_config_from_the_environment_and_conf_d(w):
     os.mkdir(os.path.join(os.path.dirname(path), "conf.d"))
     with open(os.path.join(os.path.dirname(path), "conf.d", "10-up.ini"), "w") as f:
         f.write(
-            "[upstream]\naddress = 127.0.0.1:1234\npassword_file = ${CREDENTIALS_DIRECTORY}/secret\n")
+            "[upstream]\naddress = 127.0.0.1:1234\n"
+                "password_file = ${CREDENTIALS_DIRECTORY}/secret\n")
     with open(os.path.join(os.path.dirname(path), "secret"), "w") as f:
         f.write("from-a-file\n")
     env = {"COUNT": "321", "CREDENTIALS_DIRECTORY": os.path.dirname(path)}

@@ -1,4 +1,4 @@
-"""EVAL, SCRIPT, FUNCTION: passed, and the server's busy state reaches everyone as Redis tells it."""
+"""EVAL, SCRIPT, FUNCTION: passed, and a server that is busy is told of as Redis does."""
 import hashlib
 
 from compare import same, same_commands
@@ -72,7 +72,8 @@ def test_script_selects_its_own_db(w):
         c, other = s.open(), s.open()
         c.cmd("SET", "k", "zero")
         c.cmd("EVAL",
-              "redis.call('SELECT', 5) redis.call('SET', 'k', 'five') return redis.call('GET', 'k')",
+              "redis.call('SELECT', 5) redis.call('SET', 'k', 'five') "
+              "return redis.call('GET', 'k')",
               0)
         c.cmd("GET", "k")
         other.cmd("GET", "k")
@@ -121,8 +122,7 @@ def test_function_kill(w):
 
 
 def test_unkillable(w):
-    """A script that has written cannot be killed; SHUTDOWN NOSAVE is refused by larder, and the words
-    of Redis reach the client."""
+    """A script that has written cannot be killed; the words of Redis reach the client."""
     pair = busy_pair(w)
     c, other = w.conn(pair.larder), w.conn(pair.larder)
     c.send_cmd("EVAL", WRITE_LOOP, 1, "k")
@@ -138,7 +138,8 @@ def test_unkillable(w):
 def test_functions(w):
     def scenario(s):
         c, other = s.open(), s.open()
-        code = "#!lua name=%s\nredis.register_function('%s', function(k, a) return {k[1] or 'none', a[1] or 'none'} end)"
+        code = ("#!lua name=%s\nredis.register_function('%s', function(k, a) "
+                "return {k[1] or 'none', a[1] or 'none'} end)")
         c.cmd("FUNCTION", "LOAD", code % ("one", "f1"))
         other.cmd("FCALL", "f1", 1, "k", "a")
         other.cmd("FUNCTION", "LOAD", "REPLACE", code % ("one", "f2"))

@@ -1,4 +1,4 @@
-"""Connection state larder does not model: the session gets a link of its own, and it simply works."""
+"""Connection state larder does not model: the session gets a link of its own, and it works."""
 from compare import same
 from resp import Push, encode, eventually
 from servers import scaled
