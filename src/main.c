@@ -41,6 +41,7 @@ struct larder {
     struct clients *clients;
     struct listener **listeners;
     size_t listener_count;
+    struct listener_events events;
     struct timer *watchdog, *deadline;
     bool draining;
 };
@@ -356,7 +357,6 @@ static void on_exhausted(void *context)
 
 static bool open_listeners(struct larder *l)
 {
-    static const struct listener_events events = {on_accepted, on_exhausted};
     struct settings *s = l->settings;
     size_t passed = service_listen_fds();
     struct buffer error = {0};
@@ -365,11 +365,12 @@ static bool open_listeners(struct larder *l)
     if (passed > s->listener_count)
         log_warning(&l->log, "larder: %zu sockets passed in, %zu listeners set: the rest is unused",
                     passed, s->listener_count);
-    l->listeners = must_calloc(s->listener_count, sizeof *l->listeners);
+    l->events = (struct listener_events){on_accepted, on_exhausted, l};
+    l->listeners = must_calloc(s->listener_count, sizeof(struct listener *));
     for (size_t i = 0; i < s->listener_count; i++) {
         /* Sockets passed in are the listeners in the order of the file. */
         struct listener *one = listener_open(l->loop, &s->listeners[i], i < passed ? 3 + (int)i : -1,
-                                             &events, l, &error);
+                                             &l->events, &error);
 
         if (buffer_len(&error) > 0)
             log_error(&l->log, "larder: %.*s", (int)buffer_len(&error), buffer_head(&error));
@@ -438,10 +439,12 @@ static void tear_down(struct larder *l)
         timer_free(l->deadline);
     if (l->watchdog != NULL)
         timer_free(l->watchdog);
-    clients_free(l->clients);
-    close_listeners(l);
-    admin_free(l->admin);
+    if (l->clients != NULL)
+        clients_close(l->clients);
     pool_free(l->pool);
+    clients_free(l->clients);
+    admin_free(l->admin);
+    close_listeners(l);
     resolver_free(l->resolver);
     loop_free(l->loop);
     settings_free(l->settings);

@@ -137,12 +137,10 @@ static void links_table(struct admin *a, const struct slice *argv, uint32_t argc
     buffer_done(&text);
 }
 
-static void setting_row(void *context, const char *section, const char *name, const char *value,
-                        bool reloadable, const char *help)
+static void setting_row(void *context, const struct setting_view *v)
 {
-    (void)help;
-    buffer_printf(context, "[%s] %s = %s%s\n", section, name, value,
-                  reloadable ? "" : " (restart to change)");
+    buffer_printf(context, "[%s] %s = %s%s\n", v->section, v->name, v->value,
+                  v->reloadable ? "" : " (restart to change)");
 }
 
 static void settings_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,

@@ -9,6 +9,7 @@
  * A client that leaves with replies due stays as a shade until they have come: they are taken in its
  * name and dropped, so that nobody else's are shifted. Callbacks never free; the beat buries. */
 #include "client/client.h"
+#include "client/unknown.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -494,16 +495,23 @@ bool clients_beat(void *context)
     return !list_empty(&all->work);
 }
 
+void clients_close(struct clients *all)
+{
+    all->draining = true;
+    while (!list_empty(&all->open))
+        client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
+}
+
 void clients_free(struct clients *all)
 {
     if (all == NULL)
         return;
-    while (!list_empty(&all->open))
-        client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
+    CHECK(list_empty(&all->open));
     while (!list_empty(&all->shades))
         bury(CONTAINER_OF(all->shades.next, struct client, node));
     free_buried(all);
     exchanges_done(all);
+    unknowns_free(all->unknowns);
     args_done(&all->args);
     buffer_done(&all->words);
     buffer_done(&all->scratch);

@@ -135,6 +135,7 @@ struct clients {
     struct buffer scratch;     /* scratch: requests larder words anew */
     struct buffer trash;       /* answers nobody wants to have */
     struct list spare_exchanges;
+    struct unknowns *unknowns;
     struct timer *pause_timer, *sweep;
     struct pause pause;
     struct client_counters count;

@@ -66,7 +66,9 @@ struct client_counters {
 MUST_USE struct clients *clients_new(struct loop *loop, struct pool *pool,
                                      const struct larder_settings *settings,
                                      const struct console *console);
-/* Closes everybody at once. */
+/* Closes everybody at once. Their replies may still be due: the pool goes next, and then the clients
+ * can be freed. */
+void clients_close(struct clients *all);
 void clients_free(struct clients *all);
 void clients_resettle(struct clients *all, const struct larder_settings *settings);
 

@@ -17,6 +17,7 @@
  * nothing of its own is unanswered (WAIT_DRAIN). */
 #include "net/loop.h"
 #include "client/client.h"
+#include "client/unknown.h"
 #include "resp/write.h"
 
 #include <ctype.h>
@@ -178,12 +179,23 @@ static bool has_nul(const struct request *q, const struct command *cmd)
            (container && memchr(q->argv[1].p, 0, q->argv[1].n) != NULL);
 }
 
+static enum next route_unknown(struct client *c, const struct request *q)
+{
+    struct link *l = lane_link_in(c->lane, c->db);
+
+    /* What the lent link was asked for must be used, even if meanwhile the answer has come. */
+    if (client_lent(c) == NULL && (c->more == NULL || !c->more->loan_refused) &&
+        unknown_is_plain(&c->all->unknowns, q->argv[0], l))
+        return client_ask(c, q);
+    return borrow_serve(c, q);
+}
+
 static enum next route_plain(struct client *c, const struct request *q)
 {
     const struct command *cmd = q->command;
 
     if (cmd == NULL)
-        return borrow_serve(c, q);
+        return route_unknown(c, q);
     switch ((enum route)cmd->route) {
     case ROUTE_SHARED:
         return client_ask(c, q);

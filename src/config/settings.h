@@ -143,9 +143,12 @@ void settings_mdoc(struct buffer *out);
 
 /* Calls `row` for each setting of s: section as in the file ("listener main"), value as
  * settings_dump() shows it, secrets masked. For LARDER SETTINGS. */
+struct setting_view {
+    const char *section, *name, *value, *help;
+    bool reloadable;
+};
 void settings_each(const struct settings *s, void *context,
-                   void (*row)(void *context, const char *section, const char *name,
-                               const char *value, bool reloadable, const char *help));
+                   void (*row)(void *context, const struct setting_view *view));
 
 /* What a reload from `from` to `to` would change but cannot before a restart: one line
  * "section name" each, appended. Empty: all of it can be taken over. Listener sections are matched

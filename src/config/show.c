@@ -54,8 +54,7 @@ void settings_dump(const struct settings *s, struct buffer *out)
 }
 
 void settings_each(const struct settings *s, void *context,
-                   void (*row)(void *context, const char *section, const char *name,
-                               const char *value, bool reloadable, const char *help))
+                   void (*row)(void *context, const struct setting_view *view))
 {
     for (size_t i = 0; i < part_count(s); i++) {
         struct part part = part_at(s, i);
@@ -68,7 +67,11 @@ void settings_each(const struct settings *s, void *context,
 
             value_show(r, part.values, &value);
             buffer_add(&value, "", 1);
-            row(context, buffer_head(&title), r->name, buffer_head(&value), r->reloadable, r->help);
+            row(context, &(struct setting_view){.section = buffer_head(&title),
+                                                .name = r->name,
+                                                .value = buffer_head(&value),
+                                                .help = r->help,
+                                                .reloadable = r->reloadable});
             buffer_done(&value);
         }
         buffer_done(&title);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/units.h"
 #include "net/address.h"
 #include "net/loop.h"
 
@@ -24,7 +25,6 @@ struct listener {
     struct loop *loop;
     const struct listener_settings *settings;
     const struct listener_events *events;
-    void *context;
     struct watch *watch;
     struct timer *pause;
     int fd;
@@ -39,13 +39,13 @@ static void on_readable(void *context)
         int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
-            l->events->accepted(l->context, l, fd, l->is_unix);
+            l->events->accepted(l->events->context, l, fd, l->is_unix);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             watch_pause(l->watch);
             timer_start(l->pause, LISTENER_PAUSE_MS);
-            l->events->exhausted(l->context);
+            l->events->exhausted(l->events->context);
         }
         /* ECONNABORTED and the like are the peer's business; level-triggered, we are told again. */
         return;
@@ -75,7 +75,10 @@ static int bind_to(const struct listener_settings *s, struct buffer *error)
 {
     struct sock_address a;
     char text[ADDRESS_TEXT];
+    unsigned mode = 0;
+    mode_t before;
     int on = 1, fd;
+    bool bound;
 
     address_setting_text(&s->address, text, sizeof text);
     if (!address_numeric(&s->address, &a)) {
@@ -88,21 +91,21 @@ static int bind_to(const struct listener_settings *s, struct buffer *error)
         remove_stale(&a, s->address.path);
     else if (fd >= 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a.storage, a.len) != 0 ||
-        listen(fd, (int)s->backlog) != 0) {
+    /* The mask gives a Unix socket its permissions from its first moment on. */
+    before = umask(s->address.path != NULL && unit_mode(slice_str(s->mode), &mode) ? 0777 & ~mode : 0022);
+    bound = fd >= 0 && bind(fd, (struct sockaddr *)&a.storage, a.len) == 0;
+    (void)umask(before);
+    if (!bound || listen(fd, (int)s->backlog) != 0) {
         buffer_printf(error, "listener %s: %s: %s", s->name, text, strerror(errno));
         if (fd >= 0)
             (void)close(fd);
         return -1;
     }
-    if (s->address.path != NULL && chmod(s->address.path, (mode_t)strtoul(s->mode, NULL, 8)) != 0)
-        buffer_printf(error, "listener %s: cannot set the mode of %s", s->name, s->address.path);
     return fd;
 }
 
 struct listener *listener_open(struct loop *loop, const struct listener_settings *settings, int fd,
-                               const struct listener_events *events, void *context,
-                               struct buffer *error)
+                               const struct listener_events *events, struct buffer *error)
 {
     struct listener *l;
     bool passed_in = fd >= 0;
@@ -120,7 +123,6 @@ struct listener *listener_open(struct loop *loop, const struct listener_settings
     *l = (struct listener){.loop = loop,
                            .settings = settings,
                            .events = events,
-                           .context = context,
                            .fd = fd,
                            .is_unix = own.ss_family == AF_UNIX,
                            .passed_in = passed_in};

@@ -16,6 +16,7 @@ struct listener_events {
     void (*accepted)(void *context, struct listener *l, int fd, bool is_unix);
     /* Descriptors ran out (EMFILE, ENFILE): accepting pauses for LISTENER_PAUSE_MS. */
     void (*exhausted)(void *context);
+    void *context;
 };
 
 /* Binds and listens as the settings say (both borrowed for the listener's life). fd >= 0 is a
@@ -23,7 +24,7 @@ struct listener_events {
  * line in *error when it cannot be. The caller owns it: listener_close(). */
 MUST_USE struct listener *listener_open(struct loop *loop, const struct listener_settings *settings,
                                         int fd, const struct listener_events *events,
-                                        void *context, struct buffer *error);
+                                        struct buffer *error);
 
 /* Stops listening; what the settings say of it can still be asked. */
 void listener_stop(struct listener *l);

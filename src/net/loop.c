@@ -60,7 +60,8 @@ struct loop *loop_new(struct log *log)
     struct loop *loop = must_calloc(1, sizeof *loop);
 
     loop->log = log;
-    loop->scratch = must_alloc(LOOP_SCRATCH);
+    loop->scratch = aligned_alloc(4096, LOOP_HEADROOM + READ_BYTES);
+    CHECK(loop->scratch != NULL);
     if (config != NULL) {
         /* One thread: no locks. */
         (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
@@ -125,7 +126,7 @@ uint64_t loop_now_ms(struct loop *loop)
 
 char *loop_scratch(const struct loop *loop)
 {
-    return loop->scratch;
+    return loop->scratch + LOOP_HEADROOM;
 }
 
 struct log *loop_log(const struct loop *loop)

@@ -30,10 +30,11 @@ void loop_stop(struct loop *loop);
 /* Milliseconds of CLOCK_BOOTTIME (a suspended host must not lengthen a deadline), as of this turn. */
 MUST_USE uint64_t loop_now_ms(struct loop *loop);
 
-/* LOOP_SCRATCH bytes into which whoever reads a socket reads: one for all, so that an idle
- * connection keeps none, and that it stays in the cache. What is in it lives until the callback
- * returns. */
-#define LOOP_SCRATCH (READ_BYTES + LARGE_REPLY_BYTES + 64u)
+/* READ_BYTES, aligned to a page, into which whoever reads a socket reads: one for all, so that an
+ * idle connection keeps none, and that it stays in the cache. LOOP_HEADROOM bytes before it are there
+ * for what was left of the last read, to stand in front of what comes: so the kernel always copies
+ * to an aligned place, which is a third faster. What is in it lives until the callback returns. */
+#define LOOP_HEADROOM (LARGE_REPLY_BYTES + 4096u)
 char *loop_scratch(const struct loop *loop);
 
 struct log *loop_log(const struct loop *loop);

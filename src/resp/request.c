@@ -192,8 +192,7 @@ static enum scan scan_bulks(struct request_scan *s, struct slice in,
         if (UNLIKELY(!body || len > most)) {
             size_t used;
 
-            /* What was seen of a line is of the first one here, which may have gone the short way.
-             */
+            /* What was seen before of a line was of the first one here. */
             if (s->pos != (uint64_t)(at - p))
                 s->line_seen = 0;
             s->pos = (uint64_t)(at - p);

@@ -44,6 +44,6 @@ struct asker {
 };
 
 /* Asks on nobody's behalf: whatever comes is dropped. Stateless and shared. */
-extern struct asker *const asker_nobody;
+MUST_USE struct asker *asker_nobody(void);
 
 #endif

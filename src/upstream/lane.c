@@ -184,8 +184,8 @@ static bool may_share_more(struct lane *lane, bool idle)
         return lane_make_room(lane, fits_first);
     if (lane->count[LINK_SHARED] >= (pool->settings->pool_size + 1) / 2)
         return false;
-    return idle ? c->links_shared + c->links_lent_pool < pool->settings->pool_size
-                : lane_make_room(lane, fits_another);
+    return c->links_shared + c->links_lent_pool < pool->settings->pool_size &&
+           (idle || lane_make_room(lane, fits_another));
 }
 
 struct link *lane_link(struct lane *lane, int db)
@@ -199,7 +199,7 @@ struct link *lane_link(struct lane *lane, int db)
         link_become(idle, LINK_SHARED);
         return idle;
     }
-    if (lane_coming(lane) > lane->loans_waiting)
+    if (lane_coming(lane) > lane_loans_waiting(lane))
         return NULL;
     if (pool_may_open(lane->pool) && may_share_more(lane, false)) {
         lane->next_db = db;
@@ -219,7 +219,9 @@ struct link *lane_link_in(struct lane *lane, int db)
 bool lane_user_known(const struct pool *pool, struct slice user)
 {
     for (list_each(node, &pool->lanes)) {
-        if (slice_eq(slice_str(lane_user(CONTAINER_OF(node, struct lane, node))), user))
+        const struct lane *lane = CONTAINER_OF(node, struct lane, node);
+
+        if (lane->holders > 0 && slice_eq(slice_str(lane_user(lane)), user))
             return true;
     }
     return slice_eq(user, SLICE("default"));

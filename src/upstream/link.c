@@ -86,9 +86,14 @@ static void nobody_failed(struct asker *a, uint32_t n, enum link_failure why, bo
 }
 
 static const struct asker_ops nobody_ops = {nobody_replies, nobody_piece, nobody_failed};
-static const struct asker nobody = {&nobody_ops};
-/* No field of it is ever written: the cast only fits it into slots, whose askers are the callers'. */
-struct asker *const asker_nobody = (struct asker *)(uintptr_t)&nobody;
+
+struct asker *asker_nobody(void)
+{
+    static const struct asker nobody = {&nobody_ops};
+
+    /* No field is ever written: the cast only fits it into slots, whose askers are the callers'. */
+    return (struct asker *)(uintptr_t)&nobody;
+}
 
 /* ---- requests out ---- */
 
@@ -344,7 +349,7 @@ static void on_readable(struct stream *s)
     struct link *l = CONTAINER_OF(s, struct link, stream);
     size_t had = buffer_len(&l->in), got, used;
     bool in_place = had > LARGE_REPLY_BYTES + 64; /* never in raw mode, which keeps nothing */
-    char *p = in_place ? NULL : loop_scratch(l->pool->loop);
+    char *p = in_place ? NULL : loop_scratch(l->pool->loop) - had;
     uint64_t number = l->number;
     enum io io;
 
@@ -446,7 +451,7 @@ static bool tell_late(struct link *l, uint32_t now, uint32_t timeout_ms)
         if (now - s->asked_ms < timeout_ms)
             break;
         any = true;
-        s->asker = asker_nobody;
+        s->asker = asker_nobody();
         l->expired = i + 1;
         l->pool->count.timeouts += n;
         a->ops->failed(a, n, LINK_TIMEOUT, false);

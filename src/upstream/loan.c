@@ -78,7 +78,7 @@ static void stop_waiting(struct loan *loan)
 {
     list_leave(&loan->node);
     loan->waiting = false;
-    loan->lane->loans_waiting--;
+    loan->lane->waiting[loan->kind]--;
     loan->lane->pool->count.loans_waiting--;
 }
 
@@ -103,7 +103,7 @@ bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db)
     }
     list_push_back(&lane->loans[kind], &loan->node);
     loan->waiting = true;
-    lane->loans_waiting++;
+    lane->waiting[kind]++;
     lane->pool->count.loans_waiting++;
     lane->pool->serve_loans = true; /* in the beat: ops->lent() must not come from within this call */
     return false;
@@ -117,9 +117,11 @@ static struct link *find_dispensable(const struct lane *lane)
         struct lane *other = CONTAINER_OF(node, struct lane, node);
         struct list *idle = &other->links[LINK_IDLE], *shared = &other->links[LINK_SHARED];
 
-        if (other != lane && !list_empty(idle))
+        if (other == lane || lane_loans_waiting(other) > 0)
+            continue;
+        if (!list_empty(idle))
             return CONTAINER_OF(idle->prev, struct link, node);
-        if (other != lane && other->holders == 0 && !list_empty(shared) &&
+        if (other->holders == 0 && !list_empty(shared) &&
             CONTAINER_OF(shared->next, struct link, node)->slots.len == 0)
             return CONTAINER_OF(shared->next, struct link, node);
     }
@@ -149,14 +151,39 @@ static bool fits_long(const struct pool *pool)
     return pool->count.links < pool->settings->max_links && may_open_for(pool, LOAN_LONG);
 }
 
-/* Serves the first of a kind; false when it must go on waiting. */
+/* A lane that has several shared links, for other databases or because one was slow, gives back one
+ * that nobody is waiting on. Sessions that used it find another by its changed number. */
+static bool reclaim_shared(struct pool *pool)
+{
+    for (list_each(lane_node, &pool->lanes)) {
+        struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
+
+        if (lane->count[LINK_SHARED] < 2)
+            continue;
+        for (list_each(node, &lane->links[LINK_SHARED])) {
+            struct link *l = CONTAINER_OF(node, struct link, node);
+
+            if (l->slots.len > 0 || buffer_len(&l->out) > 0)
+                continue;
+            l->number = ++pool->link_numbers;
+            link_become(l, LINK_IDLE);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Lends an idle link to the first of a kind, or brings one to the database it wants; true when the
+ * next may be looked at. */
 static bool serve_first(struct lane *lane, uint8_t kind)
 {
     struct loan *loan;
     struct link *l;
     bool other;
 
-    if (list_empty(&lane->loans[kind]) || !may_lend(lane->pool, kind))
+    if (list_empty(&lane->loans[kind]))
+        return false;
+    if (!may_lend(lane->pool, kind) && (kind == LOAN_LONG || !reclaim_shared(lane->pool)))
         return false;
     loan = CONTAINER_OF(lane->loans[kind].next, struct loan, node);
     l = find_idle(lane, loan->db, &other);
@@ -166,30 +193,42 @@ static bool serve_first(struct lane *lane, uint8_t kind)
         loan->ops->lent(loan);
         return true;
     }
-    if (lane_coming(lane) >= lane->loans_waiting)
+    if (!other || lane_coming(lane) >= lane->waiting[kind])
         return false;
-    if (other) {
-        prepare_begin(CONTAINER_OF(lane->links[LINK_IDLE].prev, struct link, node), loan->db);
-    } else if (pool_may_open(lane->pool) &&
-               lane_make_room(lane, kind == LOAN_LONG ? fits_long : fits_pool)) {
-        lane->next_db = loan->db < 0 ? 0 : loan->db;
-        link_dial(lane);
-    } else {
-        return false;
-    }
-    return lane_coming(lane) < lane->loans_waiting;
+    prepare_begin(CONTAINER_OF(lane->links[LINK_IDLE].prev, struct link, node), loan->db);
+    return lane_coming(lane) < lane->waiting[kind];
 }
 
+/* Opens a link for the first of a kind, if there may be one more. */
+static bool open_for(struct lane *lane, uint8_t kind)
+{
+    struct loan *loan;
+
+    if (list_empty(&lane->loans[kind]) || !may_lend(lane->pool, kind) ||
+        lane_coming(lane) >= lane->waiting[kind] || !pool_may_open(lane->pool) ||
+        !lane_make_room(lane, kind == LOAN_LONG ? fits_long : fits_pool))
+        return false;
+    loan = CONTAINER_OF(lane->loans[kind].next, struct loan, node);
+    lane->next_db = loan->db < 0 ? 0 : loan->db;
+    link_dial(lane);
+    return true;
+}
+
+/* First what is there is lent, in every lane, and only then room is made for more: else lanes would
+ * take each other's links away before they are used. */
 void loans_serve(struct pool *pool)
 {
-    /* ops->lent() may ask, end and release: so each step looks afresh, and lanes do not go while
-     * their loans wait. */
-    for (list_each_safe(node, next, &pool->lanes)) {
-        struct lane *lane = CONTAINER_OF(node, struct lane, node);
-        uint32_t most = lane->loans_waiting * 2;
+    bool (*const steps[])(struct lane *, uint8_t) = {serve_first, open_for};
 
-        while (most-- > 0 && (serve_first(lane, LOAN_LONG) || serve_first(lane, LOAN_POOL)))
-            continue;
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        /* ops->lent() may ask, end and release; lanes do not go while their loans wait. */
+        for (list_each_safe(node, next, &pool->lanes)) {
+            struct lane *lane = CONTAINER_OF(node, struct lane, node);
+            uint32_t most = lane->waiting[LOAN_LONG] + lane->waiting[LOAN_POOL];
+
+            while (most-- > 0 && (steps[i](lane, LOAN_LONG) || steps[i](lane, LOAN_POOL)))
+                continue;
+        }
     }
 }
 

@@ -250,7 +250,7 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms)
     }
     /* Those who wait look at their deadlines. */
     lane_wake(lane);
-    return busy || !list_empty(&lane->waiters) || lane->loans_waiting > 0 ||
+    return busy || !list_empty(&lane->waiters) || lane_loans_waiting(lane) > 0 ||
            !list_empty(&lane->links[LINK_IDLE]) ||
            (lane->holders > 0 ? lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0
                               : lane->count[LINK_SHARED] > 0);
@@ -271,7 +271,7 @@ static void on_tick(void *context)
         busy |= tick_lane(lane, now_ms);
         for (size_t i = 0; i < LINK_STATE_COUNT; i++)
             links += lane->count[i];
-        if (lane->holders == 0 && links == 0 && lane->loans_waiting == 0 &&
+        if (lane->holders == 0 && links == 0 && lane_loans_waiting(lane) == 0 &&
             list_empty(&lane->waiters))
             lane_free(lane);
     }

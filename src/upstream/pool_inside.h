@@ -19,7 +19,7 @@ struct lane {
     uint32_t count[LINK_STATE_COUNT];
     struct list waiters; /* struct lane_waiter */
     struct list loans[2]; /* by kind: waiting for a link, first come first served */
-    uint32_t loans_waiting;
+    uint32_t waiting[2];  /* .. and how many */
     struct buffer hello; /* the reply to HELLO, whole */
     size_t id_at, id_len; /* where in it the connection's number stands; 0: nowhere */
     struct buffer hello_error; /* or the error line that answered it */
@@ -64,6 +64,11 @@ static inline uint64_t pool_spare(const struct pool *pool)
     const struct upstream_counters *c = &pool->count;
 
     return c->links - c->links_shared - c->links_lent_pool - c->links_lent_long;
+}
+
+static inline uint32_t lane_loans_waiting(const struct lane *lane)
+{
+    return lane->waiting[LOAN_POOL] + lane->waiting[LOAN_LONG];
 }
 
 /* dial.c: a link of the lane starts to connect. */

@@ -88,7 +88,7 @@ async function runTests(client) {
         current = number;
         const started = Date.now();
         try {
-            await until(reachable, 'larder can be reached');
+            await until(reachable, 'larder can be reached', 5000);
             await limited(run);
             const took = env.V ? ` # ${(Date.now() - started) / 1000} s` : '';
             console.log(`ok ${client}: ${name}${took}`);

@@ -100,7 +100,7 @@ def run_tests(client):
         _now["number"], started = number, time.monotonic()
         signal.alarm(TEST_SECONDS)
         try:
-            until(_reachable, "larder can be reached")
+            until(_reachable, "larder can be reached", 5)
             function()
             took = f" # {time.monotonic() - started:.2f} s" if os.environ.get("V") else ""
             print(f"ok {client}: {name}{took}", flush=True)

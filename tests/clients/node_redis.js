@@ -100,7 +100,7 @@ test('WATCH: a conflict and none', () => using(2, async (c, other) => {
 }));
 
 test('WATCH: a pool of 8 counts to 400', async () => {
-    const pool = await createClientPool(options(), { minimum: 8, maximum: 8 }).connect();
+    const pool = await createClientPool(options(), { minimum: 8, maximum: 8, acquireTimeout: 20000 }).connect();
     pool.on('error', () => {});
     async function count(client) {
         for (;;) {

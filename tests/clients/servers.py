@@ -16,6 +16,7 @@ from wire import Wire
 
 READY_SECONDS = 20
 STOP_SECONDS = 15
+MOST_CRASHES = 10
 PASSWORD = "between the walls"
 DATABASES = 5  # the suites use no others
 USERS = tuple("larder-clients-" + name for name in ("app", "reader", "net", "cli", "node", "io"))
@@ -91,6 +92,7 @@ class Servers:
         self.direct = at == "redis"
         self.upstream = self.larder = None
         self.trouble = []
+        self.crashes = 0
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.control = None
@@ -186,12 +188,16 @@ class Servers:
 
     def watch(self):
         """Starts again what ended by itself, so that the tests that follow still say something."""
-        while not self.stopping.wait(0.02):
+        while not self.hopeless() and not self.stopping.wait(0.02):
             with self.lock:
                 for server in {self.upstream, self.larder}:
                     if server.running and server.dead():
+                        self.crashes += 1
                         self.trouble.append(f"{server.name} ended by itself, status {server.process.returncode}")
                         server.launch()
+
+    def hopeless(self):
+        return self.crashes >= MOST_CRASHES
 
     def troubles(self):
         """What went wrong with the servers since the last call."""

@@ -85,6 +85,7 @@ class Server:
         self.process = None
         self.expect_exit = False  # a test that ends it itself says so
         self.stopped = False
+        self.last_log = ""
 
     def spawn(self, argv, env=None, pass_fds=(), limits=()):
         command = WITH_PARENT + (["prlimit", *limits] if limits else []) + list(argv)
@@ -126,7 +127,7 @@ class Server:
             with open(self.log_path, errors="replace") as f:
                 return f.read()
         except FileNotFoundError:
-            return ""  # stopped and removed already
+            return self.last_log  # stopped and removed already
 
     def log_tail(self, lines=40):
         text = [line for line in self.log().splitlines()
@@ -162,6 +163,7 @@ class Server:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def remove(self):
+        self.last_log = self.log()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
@@ -348,8 +350,7 @@ class Larder(Server):
                 self.process.kill()
                 self.process.wait()
             found += [p for p in self.problems() if "log has" in p and p not in found]
-        if not found:
-            self.remove()
+        self.remove()
         return found
 
 

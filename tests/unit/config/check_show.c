@@ -118,13 +118,13 @@ START_TEST(reference_uncommented_loads_to_the_defaults)
 }
 END_TEST
 
-static void count_row(void *context, const char *section, const char *name, const char *value,
-                      bool reloadable, const char *help)
+static void count_row(void *context, const struct setting_view *v)
 {
     struct buffer *out = context;
 
-    ck_assert_uint_gt(strlen(help), 0);
-    buffer_printf(out, "%s/%s/%s/%s\n", section, name, value, reloadable ? "reload" : "restart");
+    ck_assert_uint_gt(strlen(v->help), 0);
+    buffer_printf(out, "%s/%s/%s/%s\n", v->section, v->name, v->value,
+                  v->reloadable ? "reload" : "restart");
 }
 
 START_TEST(each)

@@ -1,0 +1,12 @@
+/* suites.h - the suites of the base room. */
+#ifndef LARDER_TESTS_BASE_SUITES_H
+#define LARDER_TESTS_BASE_SUITES_H
+
+#include <check.h>
+
+Suite *slice_suite(void);  /* check_slice.c */
+Suite *buffer_suite(void); /* check_buffer.c */
+Suite *list_suite(void);   /* check_list.c: lists and counters */
+Suite *log_suite(void);    /* check_log.c */
+
+#endif

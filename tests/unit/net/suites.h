@@ -1,0 +1,14 @@
+/* suites.h - the suites of the net room. */
+#ifndef LARDER_TESTS_NET_SUITES_H
+#define LARDER_TESTS_NET_SUITES_H
+
+#include <check.h>
+
+Suite *address_suite(void);  /* check_address.c: addresses; digests */
+Suite *service_suite(void);  /* check_service.c */
+Suite *loop_suite(void);     /* check_loop.c */
+Suite *stream_suite(void);   /* check_stream.c */
+Suite *resolver_suite(void); /* check_resolver.c */
+Suite *listener_suite(void); /* check_listener.c */
+
+#endif
