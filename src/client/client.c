@@ -127,9 +127,10 @@ static void session_free(struct session *m)
 
 void client_settle(struct client *c)
 {
-    bool muted = c->more != NULL && c->more->reply_mode != REPLY_ON;
+    const struct session *m = c->more;
+    bool special = m != NULL && (m->reply_mode != REPLY_ON || m->multi_refused);
 
-    c->plain = c->open && c->authenticated && c->mode == MODE_PLAIN && !muted && !c->ending;
+    c->plain = c->open && c->authenticated && c->mode == MODE_PLAIN && !special && !c->ending;
 }
 
 /* ---- accept ---- */
@@ -421,10 +422,10 @@ static void leave_links(struct client *c)
         link_resume(m->resting);
     if (m->sub.link != NULL || m->sub.waiting)
         loan_end(&m->sub, LOAN_CLOSE);
-    /* What is unanswered on a lent link, or blocked there, goes down with it. Only a clean WATCH or
-     * MULTI is worth keeping the link for. */
+    /* What blocks on a lent link, or is half sent there, goes down with it. A WATCH or MULTI can be
+     * cleaned up behind whatever is still due: replies go to the shade of this client. */
     if (m->loan.link != NULL || m->loan.waiting)
-        loan_end(&m->loan, c->mode == MODE_TX && client_drained(c) ? LOAN_DISCARD : LOAN_CLOSE);
+        loan_end(&m->loan, c->mode == MODE_TX && !m->streaming ? LOAN_DISCARD : LOAN_CLOSE);
     if (m->next_lane != NULL)
         lane_release(m->next_lane);
     m->next_lane = NULL;

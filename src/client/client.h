@@ -109,6 +109,8 @@ struct session {
     bool wrote_in_multi;     /* a write has been queued since MULTI */
     uint32_t queued;         /* commands queued since MULTI */
     bool name_upstream;      /* CLIENT SETNAME was queued: only the link knows the name */
+    bool multi_refused;      /* larder could not begin a MULTI: all up to its EXEC is refused */
+    bool watch_refused;      /* .. nor a WATCH: the EXEC it was meant for must fail */
     bool spoilt;             /* larder has refused a command since MULTI: EXEC must fail */
     bool want_exec_db;       /* SELECT was queued: after EXEC the db must be asked for */
     bool loan_refused;       /* the loan waited for was refused; .. */
@@ -154,6 +156,7 @@ struct request {
     struct slice *argv;
     uint32_t argc;
     struct slice bytes; /* RESP multibulk */
+    bool more;          /* further bytes of the client stand behind it */
 };
 
 /* What became of it. */
@@ -251,6 +254,7 @@ enum next own_serve(struct client *c, const struct request *q);
 
 /* transaction.c */
 enum next tx_serve(struct client *c, const struct request *q);
+enum next tx_refused_serve(struct client *c, const struct request *q);
 enum next tx_exec(struct client *c, const struct request *q);
 void tx_leave(struct client *c);
 void tx_replied(struct client *c, enum exchange_kind kind, char type, struct slice bytes);

@@ -131,13 +131,13 @@ static void learn_db(struct client *c, struct slice bytes)
     const char *at = memmem(bytes.p, bytes.n, " db=", 4);
     int db = 0;
 
-    if (at == NULL || !c->open)
+    if (at == NULL) { /* refused: where the session is now cannot be told */
+        client_end(c, CLOSE_UPSTREAM);
         return;
+    }
     for (at += 4; *at >= '0' && *at <= '9' && db < 100000000; at++)
         db = db * 10 + (*at - '0');
-    c->db = db;
-    if (client_lent(c) != NULL)
-        client_lent(c)->db = db;
+    local_selected(c, db, true);
 }
 
 /* An id of upstream's, as CLIENT GETREDIR tells it, becomes the larder client who has that link. */
@@ -200,8 +200,6 @@ static void act(struct client *c, struct exchange *x, char type, struct slice by
 
     switch ((enum exchange_kind)x->kind) {
     case EX_SELECT:
-        if (ok)
-            c->db = x->detail;
         local_selected(c, x->detail, ok);
         return;
     case EX_MULTI:
@@ -278,16 +276,19 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     struct client *c = x->client;
     bool silent = x->muted || x->kind == EX_DROP || x->kind == EX_EXEC_DB;
 
+    enum exchange_kind kind = (enum exchange_kind)x->kind;
+
     (void)n;
     spare(x);
-    if (c->open && x->kind == EX_SELECT)
-        local_selected(c, -1, false);
     if (c->open && (c->waits == WAIT_REPLY || c->waits == WAIT_BLOCKED) && c->owed == 1)
         client_wake(c);
     if (silent)
         client_answered(c, 1);
     else
         client_failed(c, 1, why, begun);
+    /* Whether the session is in that database, or that user, is unknown: it cannot go on. */
+    if (c->open && (kind == EX_SELECT || kind == EX_AUTH || kind == EX_HELLO))
+        client_end(c, CLOSE_UPSTREAM);
 }
 
 static const struct asker_ops piece_ops = {on_replies, on_piece, on_failed};

@@ -108,6 +108,7 @@ static enum next reset(struct client *c)
     c->mode = MODE_PLAIN;
     subscriptions_done(&m->subs);
     m->in_multi = m->watching = m->want_exec_db = m->monitor = false;
+    m->multi_refused = m->watch_refused = false;
     m->reply_mode = REPLY_ON;
     client_set_text(&m->name, slice_of("", 0));
     c->no_evict = false;
@@ -120,51 +121,57 @@ static enum next reset(struct client *c)
     return NEXT;
 }
 
-/* ---- SELECT ---- */
-
-/* The link on which the session says SELECT: of its own, one that is in that database already, or
- * its present one, brought to the present database first so that a refusal leaves it right. */
-static struct link *link_to_select(struct client *c, int32_t db, enum next *ret_next)
+/* A change of the session that could not be put to Redis: what the client has sent behind it must not
+ * run as if nothing had been said - in another database, as another user. */
+static enum next part(struct client *c)
 {
-    struct link *l;
-
-    if (client_lent(c) != NULL)
-        return client_lent(c);
-    l = lane_link_in(c->lane, db);
-    if (l == NULL)
-        return client_link(c, ret_next);
-    c->link = l;
-    c->link_number = l->number;
-    return l;
+    client_end(c, CLOSE_UPSTREAM);
+    return GONE;
 }
 
+/* ---- SELECT ---- */
+
+/* SELECT goes to Redis: over a shared link that is in that database already, where it changes nothing;
+ * else over a lent link, which then serves whoever is in that database. A shared link in use never
+ * changes its database. A session with a link of its own says it there. */
 static enum next select_db(struct client *c, const struct request *q)
 {
-    enum next next = NEXT;
+    bool lent = c->mode != MODE_PLAIN;
+    enum next next;
     struct link *l;
     int64_t db;
 
     if (!client_drained(c))
         return client_wait(c, WAIT_DRAIN);
     if (q->argc != 2 || !slice_int(q->argv[1], &db) || db < 0 || db > INT32_MAX)
-        return client_lent(c) != NULL ? client_ask_lent(c, q) : client_ask(c, q); /* an error */
-    l = link_to_select(c, (int32_t)db, &next);
-    if (l == NULL)
-        return next;
+        return lent ? client_ask_lent(c, q) : client_ask(c, q); /* an error */
+    l = lent ? client_lent(c) : client_session(c)->loan.link == NULL ? lane_link_in(c->lane, (int)db) : NULL;
+    if (l == NULL) {
+        next = borrow(c, LOAN_POOL, -1);
+        l = client_lent(c);
+        if (l == NULL)
+            return next == NEXT ? part(c) : next;
+    }
     exchange_ask(c, l, q->bytes, EX_SELECT, (int32_t)db);
-    l->db = (int32_t)db;
     (void)client_wait(c, WAIT_REPLY);
     return NEXT;
 }
 
 void local_selected(struct client *c, int32_t db, bool ok)
 {
-    struct link *l = client_lent(c) != NULL ? client_lent(c) : c->link;
+    struct link *l = client_lent(c);
 
-    (void)db;
-    /* Refused: others may have changed it since. Not knowing costs one SELECT. */
-    if (!ok && l != NULL && (client_lent(c) != NULL || l->number == c->link_number))
-        l->db = client_lent(c) != NULL ? c->db : -1;
+    if (ok && c->db != db) {
+        c->db = db;
+        c->link = NULL;
+        c->link_number = 0;
+    }
+    if (l == NULL)
+        return;
+    if (ok)
+        l->db = db;
+    if (c->mode == MODE_PLAIN)
+        loan_end(&c->more->loan, LOAN_CLEAN);
 }
 
 /* ---- AUTH ---- */
@@ -191,7 +198,7 @@ static enum next login_upstream(struct client *c, struct slice user, struct slic
     enum next next = borrow(c, LOAN_POOL, lane_wants_login(c->lane) ? -1 : c->db);
 
     if (m->loan.link == NULL)
-        return next;
+        return next == NEXT ? part(c) : next;
     m->next_lane = lane_hold(c->all->pool, slice_eq(user, SLICE("default")) ? slice_of("", 0) : user,
                              password, proto ? proto : c->proto);
     exchange_ask(c, m->loan.link, bytes, proto ? EX_HELLO : EX_AUTH, proto);

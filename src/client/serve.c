@@ -52,8 +52,14 @@ enum next client_no_link(struct client *c, struct lane *lane)
     if (now_ms - m->wait_ms < pool_command_timeout(c->all->pool))
         return client_wait_link(c, lane);
     c->all->count.unreached++;
-    write_error(client_answer(c), "UPSTREAM %s not reached: %s; the command was not executed",
-                pool_address(c->all->pool), trouble[0] ? trouble : "no connection became free in time");
+    if (trouble[0])
+        write_error(client_answer(c), "UPSTREAM %s not reached: %s; the command was not executed",
+                    pool_address(c->all->pool), trouble);
+    else
+        write_error(client_answer(c),
+                    "UPSTREAM no connection to %s became free in time (see pool_size); the command was "
+                    "not executed",
+                    pool_address(c->all->pool));
     return NEXT;
 }
 
@@ -62,27 +68,17 @@ enum next client_no_link(struct client *c, struct lane *lane)
 struct link *client_link(struct client *c, enum next *ret_next)
 {
     struct link *l = c->link;
+    bool mine = l != NULL && l->number == c->link_number;
 
-    if (LIKELY(l != NULL && l->number == c->link_number)) {
-        if (LIKELY(l->db == c->db && !link_full(l) && (c->owed > 0 || link_takes_newcomers(l))))
-            return l;
-        if (!client_drained(c)) {
-            if (link_full(l)) {
-                *ret_next = client_no_link(c, c->lane);
-                return NULL;
-            }
-            link_select(l, c->db);
-            return l;
-        }
-    }
-    l = lane_link(c->lane, c->db);
+    if (LIKELY(mine && !link_full(l) && (!client_drained(c) || link_takes_newcomers(l))))
+        return l;
+    l = mine && !client_drained(c) ? NULL : lane_link(c->lane, c->db);
     if (l == NULL) {
         *ret_next = client_no_link(c, c->lane);
         return NULL;
     }
     c->link = l;
     c->link_number = l->number;
-    link_select(l, c->db);
     return l;
 }
 
@@ -161,7 +157,8 @@ static void refuse_stranger(struct client *c, const struct request *q)
     } else if (!command_arity_ok(cmd, q->argc)) {
         wrong_arity(client_answer(c), cmd->name);
     } else {
-        write_error(client_answer(c), "NOAUTH Authentication required.");
+        write_error(client_answer(c), "%sNOAUTH Authentication required.",
+                    cmd->id == CMD_EXEC ? "EXECABORT Transaction discarded because of: " : "");
     }
 }
 
@@ -253,6 +250,13 @@ static enum next route(struct client *c, const struct request *q)
         refuse_stranger(c, q);
         return NEXT;
     }
+    /* An upstream that wants a login larder cannot give: what larder answers itself is no more open
+     * to strangers than the rest. */
+    if (cmd != NULL && cmd->route == ROUTE_LOCAL && (cmd->flags & CF_NO_AUTH) == 0 &&
+        lane_wants_login(c->lane)) {
+        refuse_stranger(c, q);
+        return NEXT;
+    }
     if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
         return refuse(c, q);
     if (c->all->pause.until_ms != 0 && client_may_pause(c, cmd))
@@ -261,6 +265,8 @@ static enum next route(struct client *c, const struct request *q)
         c->all->count.paused_pending++;
         return client_wait(c, WAIT_PENDING);
     }
+    if (c->more != NULL && c->more->multi_refused)
+        return tx_refused_serve(c, q);
     return route_by_mode(c, q);
 }
 
@@ -309,7 +315,7 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
         return c->owed + run->count < c->all->settings->max_pending &&
                run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->all->pause.until_ms == 0 && l != NULL && l->number == c->link_number &&
-           l->db == c->db && !link_full(l) && (c->owed > 0 || link_takes_newcomers(l)) &&
+           !link_full(l) && (c->owed > 0 || link_takes_newcomers(l)) &&
            c->owed < c->all->settings->max_pending;
 }
 
@@ -323,14 +329,17 @@ static void protocol_error(struct client *c, const struct request_scan *scan)
     client_end(c, CLOSE_PROTOCOL);
 }
 
-static enum next serve_one(struct client *c, const struct command *cmd, const char *p, size_t n)
+static enum next serve_one(struct client *c, const struct command *cmd, struct slice bytes, bool more)
 {
     struct clients *all = c->all;
-    struct request q = {
-        .command = cmd, .argv = all->args.v, .argc = all->args.n, .bytes = slice_of(p, n)};
+    struct request q = {.command = cmd,
+                        .argv = all->args.v,
+                        .argc = all->args.n,
+                        .bytes = bytes,
+                        .more = more};
     enum next next;
 
-    if (p[0] != '*') {
+    if (bytes.p[0] != '*') {
         buffer_done(&all->scratch);
         write_request(&all->scratch, q.argv, q.argc);
         q.bytes = buffer_slice(&all->scratch);
@@ -414,7 +423,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
             continue;
         }
         end_run(c, &run);
-        next = serve_one(c, cmd, p + at, length);
+        next = serve_one(c, cmd, slice_of(p + at, length), at + length < n);
         if (next != LATER)
             at += length;
         limits.unauthenticated = !c->authenticated;

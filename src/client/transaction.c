@@ -46,7 +46,8 @@ void tx_replied(struct client *c, enum exchange_kind kind, char type, struct sli
 
     if (kind == EX_MULTI && type == '+' && !m->in_multi) {
         m->in_multi = true;
-        m->wrote_in_multi = m->spoilt = false;
+        m->wrote_in_multi = false;
+        m->spoilt = m->watch_refused;
         m->queued = 0;
     } else if (kind == EX_MULTI) {
         return; /* refused, or nested: as it was */
@@ -55,7 +56,7 @@ void tx_replied(struct client *c, enum exchange_kind kind, char type, struct sli
     else if (kind == EX_UNWATCH)
         m->watching &= m->in_multi || type != '+'; /* within MULTI it is only queued */
     else if (type != '-' || aborted)
-        m->in_multi = m->watching = false;
+        m->in_multi = m->watching = m->watch_refused = false;
     if (in_force(m) || c->mode != MODE_TX || c->owed > 1 || m->muted_owed > 0)
         return;
     if (m->want_exec_db && client_lent(c) != NULL) {
@@ -87,6 +88,40 @@ static enum next ask_and_wait(struct client *c, const struct request *q, enum ex
     return next;
 }
 
+/* There was no link for it, and the client was told. What it has sent behind that is meant for the
+ * transaction and must not run outside: all or nothing. A client that waits for each reply knows. */
+static void note_refused(struct client *c, const struct request *q, enum exchange_kind kind)
+{
+    struct session *m = c->more;
+
+    if (!q->more)
+        return;
+    if (kind == EX_MULTI)
+        m->multi_refused = true;
+    else
+        m->watch_refused = true;
+    client_settle(c);
+}
+
+/* Between a MULTI that larder refused and its EXEC. */
+enum next tx_refused_serve(struct client *c, const struct request *q)
+{
+    uint16_t id = q->command != NULL ? q->command->id : CMD_UNKNOWN;
+
+    if (id == CMD_EXEC)
+        write_error(client_answer(c), "EXECABORT Transaction discarded because of previous errors.");
+    else if (id == CMD_DISCARD)
+        write_status(client_answer(c), "OK");
+    else
+        write_error(client_answer(c),
+                    "UPSTREAM the MULTI before it was refused; the command was not executed");
+    if (id == CMD_EXEC || id == CMD_DISCARD) {
+        c->more->multi_refused = c->more->watch_refused = false;
+        client_settle(c);
+    }
+    return NEXT;
+}
+
 static enum next begin(struct client *c, const struct request *q, enum exchange_kind kind)
 {
     struct session *m = client_session(c);
@@ -94,6 +129,8 @@ static enum next begin(struct client *c, const struct request *q, enum exchange_
 
     if (m->loan.link == NULL) {
         next = borrow(c, LOAN_POOL, c->db);
+        if (m->loan.link == NULL && next == NEXT)
+            note_refused(c, q, kind);
         if (m->loan.link == NULL)
             return next;
     }

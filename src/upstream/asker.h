@@ -17,7 +17,6 @@
     X(LINK_GARBLED, "garbled", "upstream sent what is not RESP; it is unknown whether the command was executed") \
     X(LINK_UNREACHED, "unreached", "cannot connect to upstream; the command was not executed")      \
     X(LINK_STRAY, "stray", "upstream answered what nobody asked; it is unknown whether the command was executed") \
-    X(LINK_WRONG_DB, "wrong-db", "upstream refused to change the database; it is unknown whether the command was executed") \
     X(LINK_CLOSED, "closed", "connection to upstream closed by larder; it is unknown whether the command was executed")
 
 #define LINK_FAILURE_NAME(name, word, sentence) name,

@@ -99,6 +99,7 @@ void link_dial(struct lane *lane)
     struct sock_address a;
 
     l->lane = lane;
+    buffer_done(&lane->refusal);
     l->db = lane->next_db;
     pool->count.connects++;
     pool->count.links++;

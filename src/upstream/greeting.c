@@ -23,8 +23,7 @@ enum step {
     STEP_SELECT,
     STEP_DISCARD,
     STEP_UNWATCH,
-    STEP_PREPARE,       /* SELECT on an idle link, for a loan that waits for it */
-    STEP_INLINE_SELECT, /* SELECT on a link in use */
+    STEP_PREPARE, /* SELECT on a link that nobody uses, for one who needs that database */
 };
 
 static void say_db(struct link *l, int db, enum step step)
@@ -205,17 +204,12 @@ static void on_step(struct link *l, struct slice bytes)
         return;
     case STEP_PREPARE:
         if (error) {
+            /* Refused, it is where it was. Those who wait are told why (-BUSY, -NOPERM ..). */
+            l->db = l->db_before;
+            keep(&l->lane->refusal, bytes);
             loans_refuse(l->lane, bytes);
-            link_fail(l, LINK_CLOSED);
-        } else {
-            pool_link_free(l);
         }
-        return;
-    case STEP_INLINE_SELECT:
-        /* What was queued behind has run in another database than its session is in. It cannot be
-         * called back; but nothing further may run here. */
-        if (error)
-            link_fail(l, LINK_WRONG_DB);
+        pool_link_free(l);
         return;
     }
 }
@@ -238,14 +232,10 @@ static void own_failed(struct asker *a, uint32_t n, enum link_failure why, bool 
 
 const struct asker_ops greeting_asker_ops = {own_replies, NULL, own_failed};
 
-void link_select(struct link *l, int db)
-{
-    if (l->db != db)
-        say_db(l, db, STEP_INLINE_SELECT);
-}
-
 void prepare_begin(struct link *l, int db)
 {
+    buffer_done(&l->lane->refusal);
+    l->db_before = l->db;
     link_become(l, LINK_CLEANING);
     say_db(l, db, STEP_PREPARE);
 }

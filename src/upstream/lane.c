@@ -15,6 +15,7 @@ static struct lane *lane_new(struct pool *pool, struct slice user, struct slice 
 
     lane->pool = pool;
     lane->proto = proto;
+    lane->next_db = (int)pool->settings->database;
     lane->user = must_alloc(user.n + 1);
     memcpy(lane->user, user.p, user.n);
     lane->user[user.n] = 0;
@@ -130,7 +131,7 @@ static struct link *lighter(struct link *a, struct link *b)
     return b->slots.len < a->slots.len ? b : a;
 }
 
-/* Of a lane's shared links: the best for a session in db, and the best of those that will do. */
+/* Of a lane's shared links in db: the best, and the best of those that would rather not. */
 static struct link *best_shared(const struct lane *lane, int db, struct link **ret_second)
 {
     struct link *best = NULL, *second = NULL;
@@ -138,15 +139,29 @@ static struct link *best_shared(const struct lane *lane, int db, struct link **r
     for (list_each(node, &lane->links[LINK_SHARED])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
-        if (link_full(l))
+        if (l->db != db || link_full(l))
             continue;
-        if (link_takes_newcomers(l) && l->db == db)
+        if (link_takes_newcomers(l))
             best = lighter(best, l);
-        else if (second == NULL || second->db != db || l->db == db)
-            second = second != NULL && second->db == l->db ? lighter(second, l) : l;
+        else
+            second = lighter(second, l);
     }
     *ret_second = second;
     return best;
+}
+
+/* A link in another database that nobody waits on: idle, or shared and at rest. */
+static struct link *find_unused(const struct lane *lane)
+{
+    if (!list_empty(&lane->links[LINK_IDLE]))
+        return CONTAINER_OF(lane->links[LINK_IDLE].prev, struct link, node);
+    for (list_each(node, &lane->links[LINK_SHARED])) {
+        struct link *l = CONTAINER_OF(node, struct link, node);
+
+        if (l->slots.len == 0 && buffer_len(&l->out) == 0)
+            return l;
+    }
+    return NULL;
 }
 
 static struct link *idle_in_db(const struct lane *lane, int db)
@@ -190,14 +205,14 @@ static bool may_share_more(struct lane *lane, bool idle)
 
 struct link *lane_link(struct lane *lane, int db)
 {
-    struct link *second, *best = best_shared(lane, db, &second), *idle;
+    struct link *second, *best = best_shared(lane, db, &second), *l;
 
     if (best != NULL)
         return best;
-    idle = idle_in_db(lane, db);
-    if (idle != NULL && (second == NULL || may_share_more(lane, true))) {
-        link_become(idle, LINK_SHARED);
-        return idle;
+    l = idle_in_db(lane, db);
+    if (l != NULL && (second == NULL || may_share_more(lane, true))) {
+        link_become(l, LINK_SHARED);
+        return l;
     }
     if (lane_coming(lane) > lane_loans_waiting(lane))
         return NULL;
@@ -206,7 +221,14 @@ struct link *lane_link(struct lane *lane, int db)
         link_dial(lane);
         return NULL;
     }
-    return second;
+    if (second != NULL)
+        return second;
+    l = find_unused(lane);
+    if (l != NULL) {
+        l->number = ++lane->pool->link_numbers; /* whoever used it looks for another */
+        prepare_begin(l, db);
+    }
+    return NULL;
 }
 
 struct link *lane_link_in(struct lane *lane, int db)

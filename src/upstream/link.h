@@ -52,7 +52,8 @@ struct link {
     uint64_t number;    /* larder's own number, never reused: tells a reused struct apart */
     const char *trouble; /* why it could not come up, where the stream does not know; static */
     uint32_t expired;   /* slots at the front that have had their timeout answered */
-    int db;             /* the database once all that is queued has run; -1 unknown */
+    int db;             /* the database once all that is queued has run */
+    int db_before;      /* .. and before the SELECT of larder's that is under way */
     uint8_t state;      /* enum link_state */
     bool streaming;     /* the head's reply is handed on in pieces */
     bool streaming_oob; /* .. and it is a frame that nobody asked for */

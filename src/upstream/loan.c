@@ -246,7 +246,7 @@ void loan_end(struct loan *loan, enum loan_end how)
     loan->link = NULL;
     l->loan = NULL;
     l->listening = l->raw = false;
-    if (how == LOAN_CLOSE || (how == LOAN_DISCARD && l->slots.len > 0) || l->streaming) {
+    if (how == LOAN_CLOSE || (how == LOAN_CLEAN && l->slots.len > 0) || l->streaming) {
         link_fail(l, LINK_CLOSED);
         return;
     }

@@ -108,9 +108,9 @@ struct lane_waiter {
     void (*wake)(struct lane_waiter *w);
 };
 
-/* A shared link whose next command runs in `db` (if not, the link's db is changed first, in line).
- * NULL: there is none now; one is being opened if that is allowed. then either wait, or see
- * lane_refusal(). */
+/* A shared link in database `db`; as long as it is shared it stays in it, so a command can never run
+ * in another. NULL: there is none now; one is being opened or brought there if that is allowed. Then
+ * either wait, or see lane_refusal(). */
 MUST_USE struct link *lane_link(struct lane *lane, int db);
 /* One that is in `db` already, or NULL; none is opened or moved. */
 MUST_USE struct link *lane_link_in(struct lane *lane, int db);
@@ -119,9 +119,6 @@ void lane_wake(struct lane *lane);
 /* An upstream that answers but refuses (-NOAUTH, -WRONGPASS, -LOADING, -BUSY ..): its error line with CR
  * LF, to be given to clients at once; empty otherwise. */
 MUST_USE struct slice lane_refusal(const struct lane *lane);
-
-/* Brings a shared link to `db` before the next command of a session that is in it. */
-void link_select(struct link *l, int db);
 
 /* ---- loans ---- */
 

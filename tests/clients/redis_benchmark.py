@@ -32,18 +32,18 @@ def clean():
                    capture_output=True, timeout=20, check=True)
 
 
-for depth, clients, requests in ((1, 50, 2000), (16, 50, 5000), (64, 50, 10000), (16, 200, 5000)):
+for depth, clients, requests in ((1, 50, 1000), (16, 50, 2000), (64, 50, 4000)):
     @test(f"all tests, pipeline {depth}, {clients} clients")
     def everything(depth=depth, clients=clients, requests=requests):
         same(bench("-n", requests, "-P", depth, "-c", clients), ALL)
         clean()
 
 
-@test("pipeline 1 and 64, 200 clients")
+@test("pipeline 1, 16 and 64, 200 clients")
 def many_clients():
     chosen = "ping_mbulk,set,get,lpush,lpop,mset"
-    same(len(bench("-n", 4000, "-c", 200, "-t", chosen)), 6)
-    same(len(bench("-n", 20000, "-c", 200, "-P", 64, "-t", chosen)), 6)
+    for depth in (1, 16, 64):
+        same(len(bench("-n", 4000, "-c", 200, "-P", depth, "-t", chosen)), 6)
     clean()
 
 
@@ -59,7 +59,7 @@ def random_keys():
 
 @test("RESP3")
 def resp3():
-    same(bench("-3", "-n", 5000, "-P", 16), ALL)
+    same(bench("-3", "-n", 2000, "-P", 16), ALL)
     clean()
 
 

@@ -244,6 +244,23 @@ def test_more_transactions_than_links(w):
     assert holders[1].cmd("EXEC") == []
 
 
+def test_clients_that_leave_while_they_wait_for_a_link(w):
+    """A crowd says MULTI and is gone before its turn: the queue empties without a connection for
+    each, and whoever is still there is served."""
+    redis = w.redis()
+    larder = w.larder(redis, up={"pool_size": 10, "queue_timeout": "30s"})
+    before = redis.connections()
+    for _ in range(scaled(1000)):
+        c = Conn(larder.address)
+        c.send(encode_all([("MULTI",), ("INCR", "n")]))
+        c.close()
+    c = w.conn(larder, timeout=20)
+    assert c.pipeline([("MULTI",), ("GET", "n"), ("EXEC",)])[2] == [None]
+    eventually(lambda: c.cmd("CLIENT", "LIST").count(b"\n") == 1, timeout=10)
+    opened = redis.connections() - before - 1
+    assert opened <= 20, f"{opened} connections opened for a pool of 10"
+
+
 def test_session_returns_to_the_shared_link(w):
     """After EXEC the pool is as before: few connections however many clients have had one."""
     pair = w.pair()

@@ -1,5 +1,6 @@
 /* check_address.c - addresses from settings and as text; comparing secrets. */
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -24,7 +25,8 @@ static const struct address_case cases[] = {
     {{"", 6380, NULL}, ":6380", "0.0.0.0:6380"},
     {{NULL, 6380, NULL}, ":6380", "0.0.0.0:6380"},
     {{"*", 6380, NULL}, "*:6380", "0.0.0.0:6380"},
-    {{NULL, 0, "/run/larder/larder.sock"}, "unix:/run/larder/larder.sock",
+    {{NULL, 0, "/run/larder/larder.sock"},
+     "unix:/run/larder/larder.sock",
      "/run/larder/larder.sock:0"},
     {{"localhost", 6379, NULL}, "localhost:6379", NULL},
     {{"redis.example", 6379, NULL}, "redis.example:6379", NULL},

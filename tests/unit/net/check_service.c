@@ -23,9 +23,9 @@ static int manager(const char *name)
     memcpy(un.sun_path, name, n);
     if (name[0] == '@')
         un.sun_path[0] = 0;
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&un,
-                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)),
-                     0);
+    ck_assert_int_eq(
+        bind(fd, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)),
+        0);
     (void)setenv("NOTIFY_SOCKET", name, 1);
     return fd;
 }
@@ -168,11 +168,20 @@ struct env_case {
 };
 
 static const struct env_case watchdogs[] = {
-    {NULL, NULL, 0},         {"30000000", NULL, 15000},   {"30000000", "own", 15000},
-    {"30000000", "1", 0},    {NULL, "own", 0},            {"0", "own", 0},
-    {"-5", "own", 0},        {"3000", "own", 1},          {"1", "own", 1},
-    {"30000000x", "own", 0}, {"", "own", 0},              {"99999999999999999999", "own", 0},
-    {"3999", NULL, 1},       {"4000", NULL, 2},
+    {NULL, NULL, 0},
+    {"30000000", NULL, 15000},
+    {"30000000", "own", 15000},
+    {"30000000", "1", 0},
+    {NULL, "own", 0},
+    {"0", "own", 0},
+    {"-5", "own", 0},
+    {"3000", "own", 1},
+    {"1", "own", 1},
+    {"30000000x", "own", 0},
+    {"", "own", 0},
+    {"99999999999999999999", "own", 0},
+    {"3999", NULL, 1},
+    {"4000", NULL, 2},
 };
 
 START_TEST(the_watchdog_is_fed_twice_a_period)
@@ -186,9 +195,9 @@ START_TEST(the_watchdog_is_fed_twice_a_period)
 END_TEST
 
 static const struct env_case passed[] = {
-    {NULL, NULL, 0},   {"2", "own", 2},  {"1", "own", 1}, {"2", NULL, 0},   {"2", "1", 0},
-    {"0", "own", 0},   {"-1", "own", 0}, {"x", "own", 0}, {NULL, "own", 0}, {"64", "own", 64},
-    {"65", "own", 0}, /* more than anybody passes */
+    {NULL, NULL, 0},  {"2", "own", 2},   {"1", "own", 1},  {"2", NULL, 0},
+    {"2", "1", 0},    {"0", "own", 0},   {"-1", "own", 0}, {"x", "own", 0},
+    {NULL, "own", 0}, {"64", "own", 64}, {"65", "own", 0}, /* more than anybody passes */
 };
 
 START_TEST(sockets_are_passed_to_this_process_only)

@@ -1,0 +1,9 @@
+/* suites.h - the suites of the client room. */
+#ifndef LARDER_TESTS_CLIENT_SUITES_H
+#define LARDER_TESTS_CLIENT_SUITES_H
+
+#include <check.h>
+
+Suite *subscriptions_suite(void); /* check_subscriptions.c */
+
+#endif

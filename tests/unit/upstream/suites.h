@@ -1,0 +1,13 @@
+/* suites.h - the suites of the upstream room. */
+#ifndef LARDER_TESTS_UPSTREAM_SUITES_H
+#define LARDER_TESTS_UPSTREAM_SUITES_H
+
+#include <check.h>
+
+Suite *slots_suite(void);   /* check_slots.c */
+Suite *replies_suite(void); /* check_replies.c: a link hands on what comes */
+Suite *ends_suite(void);    /* check_ends.c: how links fail, and what is late */
+Suite *loans_suite(void);   /* check_loans.c: lending */
+Suite *lanes_suite(void);   /* check_lanes.c: greeting, databases, refusals, lanes */
+
+#endif

@@ -1,0 +1,14 @@
+/* turns.h - the loop, turn by turn, with a clock that can be moved. */
+#ifndef LARDER_TESTS_UPSTREAM_TURNS_H
+#define LARDER_TESTS_UPSTREAM_TURNS_H
+
+#include <stdint.h>
+
+struct loop;
+
+/* One turn of loop_run(): waits for something to happen. */
+void turn(struct loop *loop);
+/* The clock of the loop goes ahead by that much, for the turns that follow. */
+void clock_move(uint64_t ms);
+
+#endif
