@@ -355,10 +355,28 @@ static void on_exhausted(void *context)
     clients_exhausted(l->clients);
 }
 
+/* The socket passed in for listener i: by its name, else the next that no listener has by name; -1:
+ * none. *next counts through the latter. */
+static int passed_fd(const struct settings *s, size_t i, size_t *next)
+{
+    int fd = service_listen_fd_named(s->listeners[i].name);
+
+    while (fd < 0 && *next < service_listen_fds()) {
+        bool taken = false;
+
+        fd = 3 + (int)(*next)++;
+        for (size_t k = 0; k < s->listener_count; k++)
+            taken |= service_listen_fd_named(s->listeners[k].name) == fd;
+        if (taken)
+            fd = -1;
+    }
+    return fd;
+}
+
 static bool open_listeners(struct larder *l)
 {
     struct settings *s = l->settings;
-    size_t passed = service_listen_fds();
+    size_t passed = service_listen_fds(), next = 0;
     struct buffer error = {0};
     char where[ADDRESS_TEXT];
 
@@ -368,8 +386,7 @@ static bool open_listeners(struct larder *l)
     l->events = (struct listener_events){on_accepted, on_exhausted, l};
     l->listeners = must_calloc(s->listener_count, sizeof(struct listener *));
     for (size_t i = 0; i < s->listener_count; i++) {
-        /* Sockets passed in are the listeners in the order of the file. */
-        struct listener *one = listener_open(l->loop, &s->listeners[i], i < passed ? 3 + (int)i : -1,
+        struct listener *one = listener_open(l->loop, &s->listeners[i], passed_fd(s, i, &next),
                                              &l->events, &error);
 
         if (buffer_len(&error) > 0)

@@ -82,3 +82,18 @@ size_t service_listen_fds(void)
         return 0;
     return (size_t)n;
 }
+
+int service_listen_fd_named(const char *name)
+{
+    const char *names = getenv("LISTEN_FDNAMES");
+    size_t count = service_listen_fds(), n = strlen(name);
+
+    for (size_t i = 0; names != NULL && i < count; i++) {
+        size_t len = strcspn(names, ":");
+
+        if (len == n && memcmp(names, name, n) == 0)
+            return 3 + (int)i;
+        names = names[len] == ':' ? names + len + 1 : NULL;
+    }
+    return -1;
+}

@@ -106,7 +106,7 @@ START_TEST(closed_when_it_cannot_be_clean)
         break;
     case 1: /* a reply is due */
         ask(b[0].loan.link, &a, "A", 1);
-        loan_end(&b[0].loan, LOAN_DISCARD);
+        loan_end(&b[0].loan, LOAN_CLEAN);
         ck_assert_str_eq(ear_heard(&a), "!1 closed");
         break;
     case 2: /* UNWATCH is refused */
@@ -119,6 +119,22 @@ START_TEST(closed_when_it_cannot_be_clean)
     }
     UNTIL(peer_gone(0));
     noted(0, ""); /* it has ended the loan: nothing is lost to it */
+}
+END_TEST
+
+/* A client left in the middle of its transaction: DISCARD stands behind what is unanswered. */
+START_TEST(cleaned_behind_what_is_unanswered)
+{
+    borrow(0, LOAN_POOL, 0);
+    ask(b[0].loan.link, &a, "A", 2);
+    loan_end(&b[0].loan, LOAN_DISCARD);
+    w.discard = NULL;
+    UNTIL(peer_asked(0, "HELLO 2\nA\nA\nDISCARD\n"));
+    ck_assert(!loan_ask(&b[1].loan, w.lane, LOAN_POOL, 0));
+    peer_say(0, "+1\r\n+2\r\n+OK\r\n");
+    UNTIL(b[1].loan.link != NULL);
+    ck_assert_str_eq(ear_heard(&a), "2(+1.+2.)");
+    ck_assert_uint_eq(w.peers, 1);
 }
 END_TEST
 
@@ -274,7 +290,10 @@ START_TEST(a_database_that_is_refused)
     ck_assert(!loan_ask(&b[0].loan, w.lane, LOAN_POOL, 99));
     UNTIL(!b[0].loan.waiting);
     noted(0, "refused -ERR DB index is out of range.;");
-    UNTIL(peer_gone(0));
+    /* The link is where it was, and can be lent there. */
+    ck_assert_uint_eq(pool_count_links(w.pool, LINK_IDLE), 1);
+    ck_assert(loan_ask(&b[1].loan, w.lane, LOAN_POOL, 0));
+    ck_assert(peer_asked(0, "HELLO 2\nSELECT 99\n"));
 }
 END_TEST
 
@@ -412,6 +431,7 @@ Suite *loans_suite(void)
     tcase_add_test(t, lent_and_given_back);
     tcase_add_loop_test(t, cleaned_before_it_is_lent_again, 0, 2);
     tcase_add_loop_test(t, closed_when_it_cannot_be_clean, 0, 3);
+    tcase_add_test(t, cleaned_behind_what_is_unanswered);
     tcase_add_test(t, closed_when_cleaning_takes_too_long);
     tcase_add_test(t, pool_size_bounds_short_loans);
     tcase_add_test(t, first_come_first_served);
