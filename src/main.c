@@ -79,9 +79,12 @@ static int print_version(void)
 static enum action parse_options(int argc, char **argv, const char **ret_path)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},  {"check-config", no_argument, NULL, 'k'},
-        {"dump-config", no_argument, NULL, 'd'},   {"healthcheck", no_argument, NULL, 'p'},
-        {"version", no_argument, NULL, 'v'},       {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, 'c'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"dump-config", no_argument, NULL, 'd'},
+        {"healthcheck", no_argument, NULL, 'p'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     enum action action = RUN;
@@ -181,7 +184,8 @@ static int healthcheck(const struct settings *s)
         write(fd, "ECHO larder\r\n", 13) == 13 && ready(fd, POLLIN)) {
         ssize_t n = read(fd, reply, sizeof reply);
 
-        rc = n > 5 && (memcmp(reply, "$6\r\nl", 5) == 0 || memcmp(reply, "-NOAUTH", 5) == 0) ? 0 : 1;
+        rc =
+            n > 5 && (memcmp(reply, "$6\r\nl", 5) == 0 || memcmp(reply, "-NOAUTH", 5) == 0) ? 0 : 1;
     }
     if (rc != 0)
         fprintf(stderr, "larder: no answer on the listener '%s'\n", s->listeners[0].name);
@@ -386,8 +390,8 @@ static bool open_listeners(struct larder *l)
     l->events = (struct listener_events){on_accepted, on_exhausted, l};
     l->listeners = must_calloc(s->listener_count, sizeof(struct listener *));
     for (size_t i = 0; i < s->listener_count; i++) {
-        struct listener *one = listener_open(l->loop, &s->listeners[i], passed_fd(s, i, &next),
-                                             &l->events, &error);
+        struct listener *one =
+            listener_open(l->loop, &s->listeners[i], passed_fd(s, i, &next), &l->events, &error);
 
         if (buffer_len(&error) > 0)
             log_error(&l->log, "larder: %.*s", (int)buffer_len(&error), buffer_head(&error));

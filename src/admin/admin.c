@@ -26,10 +26,8 @@ struct admin *admin_new(struct loop *loop, struct pool *pool, const struct setti
 {
     struct admin *a = must_calloc(1, sizeof *a);
 
-    *a = (struct admin){.loop = loop,
-                        .pool = pool,
-                        .settings = settings,
-                        .started_ms = loop_now_ms(loop)};
+    *a = (struct admin){
+        .loop = loop, .pool = pool, .settings = settings, .started_ms = loop_now_ms(loop)};
     return a;
 }
 
@@ -220,8 +218,8 @@ static void on_info(void *context, struct buffer *out)
                   (int)getpid());
     buffer_printf(out, "larder_uptime_in_seconds:%llu\r\n",
                   (unsigned long long)(loop_now_ms(a->loop) - a->started_ms) / 1000);
-    buffer_printf(out, "larder_upstream:%s\r\nlarder_upstream_trouble:%s\r\n", pool_address(a->pool),
-                  pool_trouble(a->pool));
+    buffer_printf(out, "larder_upstream:%s\r\nlarder_upstream_trouble:%s\r\n",
+                  pool_address(a->pool), pool_trouble(a->pool));
     buffer_printf(out, "larder_connected_clients:%zu\r\n", clients_count(a->clients));
     put_counters(a, "\r\n", out);
 }

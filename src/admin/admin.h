@@ -10,14 +10,15 @@ struct loop;
 struct pool;
 
 /* All borrowed; the clients are told of later, for they need the console: admin_watch(). */
-MUST_USE struct admin *admin_new(struct loop *loop, struct pool *pool,
-                                 const struct settings *settings);
+MUST_USE
+struct admin *admin_new(struct loop *loop, struct pool *pool, const struct settings *settings);
 void admin_watch(struct admin *a, struct clients *clients);
 void admin_resettle(struct admin *a, const struct settings *settings);
 void admin_free(struct admin *a);
 
 /* What client/ calls. */
-MUST_USE struct console admin_console(struct admin *a);
+MUST_USE
+struct console admin_console(struct admin *a);
 
 /* Clients, links and counters as lines of text: for SIGUSR2. */
 void admin_dump(struct admin *a, struct buffer *out);

@@ -40,7 +40,8 @@ static inline struct slice buffer_slice(const struct buffer *b)
 void buffer_add(struct buffer *b, const void *bytes, size_t n);
 
 /* At least n bytes of room behind the tail; write there, then buffer_fill() what was written. */
-MUST_USE char *buffer_room(struct buffer *b, size_t n);
+MUST_USE
+char *buffer_room(struct buffer *b, size_t n);
 void buffer_fill(struct buffer *b, size_t n);
 
 /* Takes n bytes from the front; the memory is given back with the last. */

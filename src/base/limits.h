@@ -44,7 +44,8 @@
  * streams to it waits, if nobody else waits behind it there. */
 #define CLIENT_OUT_PAUSE_BYTES (256u * 1024u)
 
-/* The same towards the upstream: a request streamed on a lent link waits at so many unsent bytes. */
+/* The same towards the upstream: a request streamed on a lent link waits at so many unsent bytes.
+ */
 #define LINK_STREAM_BYTES (256u * 1024u)
 
 #endif

@@ -54,7 +54,13 @@ static inline void list_move_all(struct list *from, struct list *to)
 }
 
 /* for (list_each(node, &list)) ..., the safe one allowing that `node` leaves. */
-#define list_each(n, l)         struct list *n = (l)->next; n != (l); n = n->next
-#define list_each_safe(n, x, l) struct list *n = (l)->next, *x = n->next; n != (l); n = x, x = n->next
+#define list_each(n, l)                                                                            \
+    struct list *n = (l)->next;                                                                    \
+    n != (l);                                                                                      \
+    n = n->next
+#define list_each_safe(n, x, l)                                                                    \
+    struct list *n = (l)->next, *x = n->next;                                                      \
+    n != (l);                                                                                      \
+    n = x, x = n->next
 
 #endif

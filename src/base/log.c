@@ -24,7 +24,8 @@ static bool is_journal(int fd)
 
     if (stream == NULL || fstat(fd, &st) != 0)
         return false;
-    (void)snprintf(mine, sizeof mine, "%lu:%lu", (unsigned long)st.st_dev, (unsigned long)st.st_ino);
+    (void)snprintf(mine, sizeof mine, "%lu:%lu", (unsigned long)st.st_dev,
+                   (unsigned long)st.st_ino);
     return strcmp(stream, mine) == 0;
 }
 
@@ -118,8 +119,8 @@ static bool may_log(struct log *log, enum log_level level, const struct timespec
     return false;
 }
 
-__attribute__((format(printf, 3, 0))) static void
-log_line(struct log *log, enum log_level level, const char *format, va_list ap)
+__attribute__((format(printf, 3, 0))) static void log_line(struct log *log, enum log_level level,
+                                                           const char *format, va_list ap)
 {
     struct timespec t;
     char text[LOG_LINE];

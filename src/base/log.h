@@ -18,7 +18,7 @@ struct log {
     enum log_level level;
     enum log_format format; /* AUTO is resolved by log_open */
     int fd;
-    int64_t burst_second;   /* the second that `burst` counts */
+    int64_t burst_second; /* the second that `burst` counts */
     uint32_t burst, dropped;
 };
 

@@ -58,6 +58,7 @@ static inline bool slice_starts(struct slice a, struct slice head)
 
 /* Reads a decimal integer the way Redis' string2ll does: optional '-', no '+', no blanks, no
  * leading zeros, nothing behind it, within int64. False and *ret_value untouched otherwise. */
-MUST_USE bool slice_int(struct slice s, int64_t *ret_value);
+MUST_USE
+bool slice_int(struct slice s, int64_t *ret_value);
 
 #endif

@@ -5,8 +5,8 @@
  *      held:                      PONG at=2
  *
  * Replies of links come in order by themselves and are sent on straight from the read buffer. An
- * answer of larder's own that must not overtake them is held, marked with how many requests had been
- * asked before it, and goes out as soon as that many have been answered. */
+ * answer of larder's own that must not overtake them is held, marked with how many requests had
+ * been asked before it, and goes out as soon as that many have been answered. */
 #include <stdlib.h>
 
 #include "client/client.h"
@@ -15,7 +15,8 @@
 
 bool client_is_muted(const struct client *c)
 {
-    return c->more != NULL && (c->more->reply_mode == REPLY_OFF || c->more->reply_mode == REPLY_SKIP);
+    return c->more != NULL &&
+           (c->more->reply_mode == REPLY_OFF || c->more->reply_mode == REPLY_SKIP);
 }
 
 /* Where an answer of larder's own goes; the caller appends exactly one reply. */
@@ -75,9 +76,9 @@ void client_answered(struct client *c, uint32_t n)
     }
     if (c->more != NULL && c->more->held_first != NULL)
         release_held(c);
-    if (c->waits == WAIT_DRAIN ? client_drained(c)
-                               : c->waits == WAIT_PENDING &&
-                                     c->owed <= c->all->settings->max_pending / 2)
+    if (c->waits == WAIT_DRAIN
+            ? client_drained(c)
+            : c->waits == WAIT_PENDING && c->owed <= c->all->settings->max_pending / 2)
         client_wake(c);
     if (c->ending && client_drained(c))
         client_work(c, WORK_FLUSH);

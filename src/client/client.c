@@ -6,8 +6,9 @@
  *                                                |
  *                            shade (replies are still due on links) --> buried --> freed
  *
- * A client that leaves with replies due stays as a shade until they have come: they are taken in its
- * name and dropped, so that nobody else's are shifted. Callbacks never free; the beat buries. */
+ * A client that leaves with replies due stays as a shade until they have come: they are taken in
+ * its name and dropped, so that nobody else's are shifted. Callbacks never free; the beat buries.
+ */
 #include "client/client.h"
 #include "client/unknown.h"
 
@@ -20,9 +21,12 @@
 #include "net/loop.h"
 #include "resp/write.h"
 
-#define IN_WAIT_BYTES  (64u * 1024u) /* read ahead while a client waits; the rest stays in the socket */
-#define SERVES_A_TURN  512u          /* clients that the beat serves before the sockets are looked at again */
-#define SWEEP_MS       1000u
+#define IN_WAIT_BYTES                                                                              \
+    (64u * 1024u) /* read ahead while a client waits; the rest stays in the socket */
+#define SERVES_A_TURN                                                                              \
+    512u /* clients that the beat serves before the sockets are looked at again                    \
+          */
+#define SWEEP_MS 1000u
 
 static const struct stream_ops client_stream_ops;
 
@@ -480,7 +484,8 @@ static void free_buried(struct clients *all)
 bool clients_beat(void *context)
 {
     struct clients *all = context;
-    /* Work that arises meanwhile joins the list again and is for this beat as well, up to a bound. */
+    /* Work that arises meanwhile joins the list again and is for this beat as well, up to a bound.
+     */
     for (unsigned i = 0; i < SERVES_A_TURN && !list_empty(&all->work); i++) {
         struct client *c = CONTAINER_OF(all->work.next, struct client, work);
         uint8_t what = c->work_flags;
@@ -553,7 +558,7 @@ static void on_sweep(void *context)
     uint64_t now_ms = loop_now_ms(all->loop);
     bool again = all->settings->client_idle_timeout > 0;
 
-    for (list_each_safe(node, next, &all->open)) {
+    for (list_each_safe (node, next, &all->open)) {
         struct client *c = CONTAINER_OF(node, struct client, node);
 
         sweep_client(c, now_ms);
@@ -574,7 +579,7 @@ static void on_pause_over(void *context)
     struct clients *all = context;
 
     all->pause = (struct pause){0};
-    for (list_each_safe(node, next, &all->open)) {
+    for (list_each_safe (node, next, &all->open)) {
         struct client *c = CONTAINER_OF(node, struct client, node);
 
         if (c->waits == WAIT_PAUSE)
@@ -597,7 +602,7 @@ void clients_drain(struct clients *all, void (*done)(void *context), void *conte
     all->drained = done;
     all->drained_context = context;
     on_pause_over(all);
-    for (list_each_safe(node, next, &all->open)) {
+    for (list_each_safe (node, next, &all->open)) {
         struct client *c = CONTAINER_OF(node, struct client, node);
 
         /* Who is in flight is answered first; who only waits or listens would wait for ever. */
@@ -634,6 +639,6 @@ size_t clients_count(const struct clients *all)
 
 void clients_describe(struct clients *all, struct buffer *out)
 {
-    for (list_each(node, &all->open))
+    for (list_each (node, &all->open))
         client_describe(CONTAINER_OF(node, struct client, node), out);
 }

@@ -46,12 +46,12 @@ struct client {
     struct stream stream;
     struct asker asker; /* of plain requests: replies pass as they come */
     struct clients *all;
-    struct list node;   /* among the open, or the shades: closed with replies still due */
-    struct list work;   /* among those the beat looks at */
-    struct buffer in;   /* what is not served yet */
-    struct buffer out;  /* what the socket would not take yet */
+    struct list node;  /* among the open, or the shades: closed with replies still due */
+    struct list work;  /* among those the beat looks at */
+    struct buffer in;  /* what is not served yet */
+    struct buffer out; /* what the socket would not take yet */
     struct lane *lane;
-    struct link *link;  /* its shared link; valid while link_number is the link's */
+    struct link *link; /* its shared link; valid while link_number is the link's */
     uint64_t link_number;
     struct session *more;
     struct listener *listener;
@@ -68,10 +68,10 @@ struct client {
     uint8_t work_flags; /* enum work */
     uint8_t end_reason; /* enum close_reason, while ending */
     bool open : 1;      /* false: a shade */
-    bool plain : 1;     /* nothing special: an ordinary command may go straight to the shared link */
+    bool plain : 1; /* nothing special: an ordinary command may go straight to the shared link */
     bool authenticated : 1;
-    bool ending : 1;    /* closes when all it is owed has been sent; serves no more */
-    bool eof : 1;       /* the client has said all it will say */
+    bool ending : 1; /* closes when all it is owed has been sent; serves no more */
+    bool eof : 1;    /* the client has said all it will say */
     bool is_unix : 1;
     bool no_evict : 1;
 };
@@ -88,37 +88,37 @@ enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP };
 struct session {
     struct client *client;
     struct lane_waiter waiter;
-    struct loan loan;        /* for MODE_TX, MODE_LISTEN, MODE_OWN, and single commands */
-    struct loan sub;         /* RESP3: carries the subscriptions */
+    struct loan loan; /* for MODE_TX, MODE_LISTEN, MODE_OWN, and single commands */
+    struct loan sub;  /* RESP3: carries the subscriptions */
     struct subscriptions subs;
-    struct asker muted;      /* of requests whose replies the client does not want */
+    struct asker muted; /* of requests whose replies the client does not want */
     uint32_t muted_owed;
     struct held *held_first, *held_last;
     struct request_scan scan; /* of the request that is not whole yet */
     char *name, *lib_name, *lib_ver;
-    char *next_name;         /* of the HELLO under way */
-    uint64_t wait_ms;        /* since when nothing could be asked (WAIT_LINK) */
-    size_t stall_unsent;     /* what the kernel kept for it when it was looked at last */
-    uint64_t stall_ms;       /* since when the client has taken nothing of too much */
-    struct lane *next_lane;  /* AUTH or HELLO under way: to be joined if it succeeds */
-    struct link *resting;    /* a link that waits for this client to read, see link_resume() */
+    char *next_name;        /* of the HELLO under way */
+    uint64_t wait_ms;       /* since when nothing could be asked (WAIT_LINK) */
+    size_t stall_unsent;    /* what the kernel kept for it when it was looked at last */
+    uint64_t stall_ms;      /* since when the client has taken nothing of too much */
+    struct lane *next_lane; /* AUTH or HELLO under way: to be joined if it succeeds */
+    struct link *resting;   /* a link that waits for this client to read, see link_resume() */
     uint64_t resting_number;
-    uint8_t reply_mode;      /* enum reply_mode */
+    uint8_t reply_mode; /* enum reply_mode */
     bool monitor, tracking;
-    bool in_multi, watching; /* as far as the replies seen so far tell */
-    bool wrote_in_multi;     /* a write has been queued since MULTI */
-    uint32_t queued;         /* commands queued since MULTI */
-    bool name_upstream;      /* CLIENT SETNAME was queued: only the link knows the name */
-    bool multi_refused;      /* larder could not begin a MULTI: all up to its EXEC is refused */
-    bool watch_refused;      /* .. nor a WATCH: the EXEC it was meant for must fail */
-    bool spoilt;             /* larder has refused a command since MULTI: EXEC must fail */
-    bool want_exec_db;       /* SELECT was queued: after EXEC the db must be asked for */
-    bool loan_refused;       /* the loan waited for was refused; .. */
+    bool in_multi, watching;  /* as far as the replies seen so far tell */
+    bool wrote_in_multi;      /* a write has been queued since MULTI */
+    uint32_t queued;          /* commands queued since MULTI */
+    bool name_upstream;       /* CLIENT SETNAME was queued: only the link knows the name */
+    bool multi_refused;       /* larder could not begin a MULTI: all up to its EXEC is refused */
+    bool watch_refused;       /* .. nor a WATCH: the EXEC it was meant for must fail */
+    bool spoilt;              /* larder has refused a command since MULTI: EXEC must fail */
+    bool want_exec_db;        /* SELECT was queued: after EXEC the db must be asked for */
+    bool loan_refused;        /* the loan waited for was refused; .. */
     struct buffer loan_error; /* .. upstream's error line, or empty */
-    uint64_t stream_left;    /* a large request under way: see large.c */
+    uint64_t stream_left;     /* a large request under way: see large.c */
     uint8_t streaming;
-    bool was_patient;        /* what the loan's patience was before a large request */
-    int32_t expect_db;       /* of the SELECT under way */
+    bool was_patient;  /* what the loan's patience was before a large request */
+    int32_t expect_db; /* of the SELECT under way */
 };
 
 struct pause {
@@ -132,17 +132,17 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
-    struct args args;          /* scratch: the present request's arguments */
-    struct buffer words;       /* scratch: an inline request's words */
-    struct buffer scratch;     /* scratch: requests larder words anew */
-    struct buffer trash;       /* answers nobody wants to have */
+    struct args args;      /* scratch: the present request's arguments */
+    struct buffer words;   /* scratch: an inline request's words */
+    struct buffer scratch; /* scratch: requests larder words anew */
+    struct buffer trash;   /* answers nobody wants to have */
     struct list spare_exchanges;
     struct unknowns *unknowns;
     struct timer *pause_timer, *sweep;
     struct pause pause;
     struct client_counters count;
     uint64_t next_id;
-    uint16_t refused_flags;    /* commands with any of these are refused */
+    uint16_t refused_flags;        /* commands with any of these are refused */
     const struct request *present; /* the request being served, and whose it is: CLIENT LIST */
     const struct client *present_client;
     bool draining;
@@ -178,8 +178,10 @@ void client_work(struct client *c, enum work what);
 void client_settle(struct client *c); /* recomputes `plain` */
 void client_adjust_wants(struct client *c);
 void client_shade_check(struct client *c);
-MUST_USE bool client_drained(const struct client *c);
-MUST_USE bool client_quiet(const struct client *c); /* .. and no confirmation of pub/sub due */
+MUST_USE
+bool client_drained(const struct client *c);
+MUST_USE
+bool client_quiet(const struct client *c); /* .. and no confirmation of pub/sub due */
 uint64_t client_now(const struct client *c);
 void clients_sweep_soon(struct clients *all);
 void clients_pause(struct clients *all, uint64_t until_ms, bool everything);
@@ -188,17 +190,20 @@ void clients_pause(struct clients *all, uint64_t until_ms, bool everything);
 extern const struct asker_ops plain_asker_ops, muted_asker_ops;
 void client_put(struct client *c, struct slice bytes);
 bool client_put_piece(struct client *c, struct slice bytes, struct link *from);
-MUST_USE struct buffer *client_answer(struct client *c);
+MUST_USE
+struct buffer *client_answer(struct client *c);
 void client_answered(struct client *c, uint32_t n);
 void client_flush(struct client *c);
 void client_failed(struct client *c, uint32_t n, enum link_failure why, bool begun);
-MUST_USE bool client_is_muted(const struct client *c);
+MUST_USE
+bool client_is_muted(const struct client *c);
 
 /* serve.c */
 void client_serve_input(struct client *c);
 size_t client_serve(struct client *c, const char *p, size_t n);
 enum next client_ask(struct client *c, const struct request *q);
-MUST_USE struct link *client_link(struct client *c, enum next *ret_next);
+MUST_USE
+struct link *client_link(struct client *c, enum next *ret_next);
 enum next client_no_link(struct client *c, struct lane *lane);
 enum next client_ask_lent(struct client *c, const struct request *q);
 
@@ -209,32 +214,35 @@ enum exchange_kind {
     EX_MULTI,
     EX_EXEC,
     EX_DISCARD,
-    EX_ABORT,    /* DISCARD in place of EXEC */
+    EX_ABORT, /* DISCARD in place of EXEC */
     EX_WATCH,
     EX_UNWATCH,
-    EX_LENT,     /* the loan ends with the reply */
+    EX_LENT, /* the loan ends with the reply */
     EX_AUTH,
     EX_HELLO,
-    EX_DROP,     /* of larder's own: not the client's */
-    EX_OWN_TRY,  /* an unknown CLIENT subcommand: if it succeeds the link is kept */
-    EX_EXEC_DB,  /* CLIENT INFO after an EXEC with SELECT */
-    EX_REDIR,    /* CLIENT GETREDIR: a number to be translated */
+    EX_DROP,    /* of larder's own: not the client's */
+    EX_OWN_TRY, /* an unknown CLIENT subcommand: if it succeeds the link is kept */
+    EX_EXEC_DB, /* CLIENT INFO after an EXEC with SELECT */
+    EX_REDIR,   /* CLIENT GETREDIR: a number to be translated */
     EX_OWN_HELLO,
-    EX_PASS,     /* passes as it is; counted by itself */
+    EX_PASS, /* passes as it is; counted by itself */
 };
 void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
                   int32_t detail);
 void exchanges_done(struct clients *all);
-MUST_USE struct client *client_by_link_id(struct clients *all, uint64_t link_id);
+MUST_USE
+struct client *client_by_link_id(struct clients *all, uint64_t link_id);
 
 /* local.c, client_command.c: answered here */
 enum next local_serve(struct client *c, const struct request *q);
 enum next client_command_serve(struct client *c, const struct request *q);
 void local_selected(struct client *c, int32_t db, bool ok);
 void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t proto);
-MUST_USE bool client_name_valid(struct slice name);
+MUST_USE
+bool client_name_valid(struct slice name);
 void client_set_text(char **field, struct slice value);
-MUST_USE bool client_may_pause(const struct client *c, const struct command *cmd);
+MUST_USE
+bool client_may_pause(const struct client *c, const struct command *cmd);
 void client_describe(struct client *c, struct buffer *out);
 void unknown_subcommand(struct buffer *out, const char *container, struct slice word);
 void unknown_command(struct buffer *out, const struct request *q);

@@ -1,9 +1,9 @@
 /* client_command.c - CLIENT: larder's clients are its own, so it answers for them.
  *
- * What asks Redis for a state of the connection (TRACKING, CACHING, NO-TOUCH, subcommands larder does
- * not know) is put to Redis on a lent link; if it succeeds the session keeps that link for life. Ids
- * are larder's own: where one goes upstream (UNBLOCK, TRACKING REDIRECT) it becomes the id of that
- * client's link. */
+ * What asks Redis for a state of the connection (TRACKING, CACHING, NO-TOUCH, subcommands larder
+ * does not know) is put to Redis on a lent link; if it succeeds the session keeps that link for
+ * life. Ids are larder's own: where one goes upstream (UNBLOCK, TRACKING REDIRECT) it becomes the
+ * id of that client's link. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +16,7 @@
 
 static struct client *client_by_id(struct clients *all, uint64_t id)
 {
-    for (list_each(node, &all->open)) {
+    for (list_each (node, &all->open)) {
         struct client *c = CONTAINER_OF(node, struct client, node);
 
         if (c->id == id)
@@ -27,7 +27,7 @@ static struct client *client_by_id(struct clients *all, uint64_t id)
 
 struct client *client_by_link_id(struct clients *all, uint64_t link_id)
 {
-    for (list_each(node, &all->open)) {
+    for (list_each (node, &all->open)) {
         struct client *c = CONTAINER_OF(node, struct client, node);
         struct session *m = c->more;
 
@@ -176,10 +176,12 @@ static enum next set_info(struct client *c, const struct request *q)
         write_error(client_answer(c), "ERR Unrecognized option '%.*s'",
                     (int)(q->argv[2].n < 128 ? q->argv[2].n : 128), q->argv[2].p);
     } else if (!client_name_valid(q->argv[3])) {
-        write_error(client_answer(c), "ERR %s cannot contain spaces, newlines or special characters.",
+        write_error(client_answer(c),
+                    "ERR %s cannot contain spaces, newlines or special characters.",
                     name ? "lib-name" : "lib-ver");
     } else {
-        client_set_text(name ? &client_session(c)->lib_name : &client_session(c)->lib_ver, q->argv[3]);
+        client_set_text(name ? &client_session(c)->lib_name : &client_session(c)->lib_ver,
+                        q->argv[3]);
         write_status(client_answer(c), "OK");
     }
     return NEXT;
@@ -227,7 +229,7 @@ static enum next list(struct client *c, const struct request *q)
         write_error(client_answer(c), "ERR syntax error");
         return NEXT;
     }
-    for (list_each(node, &c->all->open)) {
+    for (list_each (node, &c->all->open)) {
         struct client *other = CONTAINER_OF(node, struct client, node);
 
         if (client_filter_matches(&f, other))
@@ -247,7 +249,7 @@ static enum next kill_clients(struct client *c, const struct request *q)
 
     if (!client_filter_parse(&f, c, q, client_answer(c)))
         return NEXT;
-    for (list_each_safe(node, next, &c->all->open)) {
+    for (list_each_safe (node, next, &c->all->open)) {
         struct client *other = CONTAINER_OF(node, struct client, node);
 
         if (!client_filter_matches(&f, other) || (other == c && f.skip_me))
@@ -306,9 +308,9 @@ static enum next unpause(struct client *c)
 
 bool client_may_pause(const struct client *c, const struct command *cmd)
 {
-    static const enum command_id may_replicate[] = {
-        CMD_EVAL, CMD_EVALSHA, CMD_FCALL, CMD_PUBLISH, CMD_SPUBLISH, CMD_PFCOUNT,
-        CMD_SCRIPT_LOAD, CMD_SCRIPT_FLUSH};
+    static const enum command_id may_replicate[] = {CMD_EVAL,        CMD_EVALSHA,     CMD_FCALL,
+                                                    CMD_PUBLISH,     CMD_SPUBLISH,    CMD_PFCOUNT,
+                                                    CMD_SCRIPT_LOAD, CMD_SCRIPT_FLUSH};
 
     if (c->all->pause.all || cmd == NULL || (cmd->flags & CF_WRITE) != 0)
         return true;

@@ -169,9 +169,10 @@ void client_describe(struct client *c, struct buffer *out)
                   (long long)m->subs.count[SUB_CHANNEL], (long long)m->subs.count[SUB_PATTERN],
                   (long long)m->subs.count[SUB_SHARD], m->in_multi ? (int)m->queued : -1,
                   query_bytes(c), (size_t)(c->in.cap - c->in.tail), argument_bytes(c));
-    buffer_printf(out, "multi-mem=0 rbs=0 rbp=0 obl=0 oll=%d omem=%zu tot-mem=%zu events=%s cmd=%s ",
-                  unread > 0, unread, sizeof *c + c->in.cap + c->out.cap + (c->more ? sizeof *m : 0),
-                  unread > 0 ? "rw" : "r", cmd != NULL ? cmd->name : "NULL");
+    buffer_printf(
+        out, "multi-mem=0 rbs=0 rbp=0 obl=0 oll=%d omem=%zu tot-mem=%zu events=%s cmd=%s ",
+        unread > 0, unread, sizeof *c + c->in.cap + c->out.cap + (c->more ? sizeof *m : 0),
+        unread > 0 ? "rw" : "r", cmd != NULL ? cmd->name : "NULL");
     buffer_printf(out, "user=%s redir=-1 resp=%d", lane_user(c->lane), c->proto);
     if (pool_server_version(c->all->pool) >= 70200)
         buffer_printf(out, " lib-name=%s lib-ver=%s", m->lib_name ? m->lib_name : "",

@@ -14,9 +14,12 @@ struct client_filter {
 };
 
 /* The words behind CLIENT KILL. False: *error has the reply. */
-MUST_USE bool client_filter_parse(struct client_filter *f, struct client *c,
-                                  const struct request *q, struct buffer *error);
-MUST_USE bool client_filter_type(struct client_filter *f, struct slice word, struct buffer *error);
-MUST_USE bool client_filter_matches(const struct client_filter *f, const struct client *c);
+MUST_USE
+bool client_filter_parse(struct client_filter *f, struct client *c, const struct request *q,
+                         struct buffer *error);
+MUST_USE
+bool client_filter_type(struct client_filter *f, struct slice word, struct buffer *error);
+MUST_USE
+bool client_filter_matches(const struct client_filter *f, const struct client *c);
 
 #endif

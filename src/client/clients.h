@@ -29,7 +29,8 @@ struct pool;
     X(CLOSE_IDLE, idle, "silent for client_idle_timeout")                                          \
     X(CLOSE_OUTPUT, output, "more than client_buffer_max of replies not read")                     \
     X(CLOSE_STALLED, stalled, "took none of its replies for client_stall_timeout")                 \
-    X(CLOSE_UPSTREAM, upstream, "the upstream connection that held its state, or half of its reply, ended") \
+    X(CLOSE_UPSTREAM, upstream,                                                                    \
+      "the upstream connection that held its state, or half of its reply, ended")                  \
     X(CLOSE_SHUTDOWN, shutdown, "larder is shutting down")
 
 #define CLOSE_NAME(name, word, help) name,
@@ -37,7 +38,8 @@ enum close_reason { CLOSE_REASONS(CLOSE_NAME) CLOSE_REASON_COUNT };
 
 #define CLIENT_COUNTERS(X)                                                                         \
     X(clients, LEVEL, "client connections")                                                        \
-    X(clients_waiting, LEVEL, "clients whose next command waits for something other than its reply") \
+    X(clients_waiting, LEVEL,                                                                      \
+      "clients whose next command waits for something other than its reply")                       \
     X(clients_blocked, LEVEL, "clients in a blocking command")                                     \
     X(clients_listening, LEVEL, "clients subscribed or monitoring")                                \
     X(accepted, TOTAL, "client connections accepted")                                              \
@@ -51,8 +53,9 @@ enum close_reason { CLOSE_REASONS(CLOSE_NAME) CLOSE_REASON_COUNT };
     X(failed, TOTAL, "commands answered with an error because their reply did not come")           \
     X(auth_failures, TOTAL, "failed logins")                                                       \
     X(protocol_errors, TOTAL, "requests that were not RESP, or over a limit")                      \
-    X(paused_output, TOTAL, "times a client's requests were not read because it did not read its replies") \
-    X(paused_pending, TOTAL, "times a client's requests were not read because max_pending waited")  \
+    X(paused_output, TOTAL,                                                                        \
+      "times a client's requests were not read because it did not read its replies")               \
+    X(paused_pending, TOTAL, "times a client's requests were not read because max_pending waited") \
     X(bytes_in, TOTAL, "bytes from clients")                                                       \
     X(bytes_out, TOTAL, "bytes to clients")
 
@@ -63,11 +66,11 @@ struct client_counters {
 };
 
 /* loop, pool and settings are borrowed. */
-MUST_USE struct clients *clients_new(struct loop *loop, struct pool *pool,
-                                     const struct larder_settings *settings,
-                                     const struct console *console);
-/* Closes everybody at once. Their replies may still be due: the pool goes next, and then the clients
- * can be freed. */
+MUST_USE
+struct clients *clients_new(struct loop *loop, struct pool *pool,
+                            const struct larder_settings *settings, const struct console *console);
+/* Closes everybody at once. Their replies may still be due: the pool goes next, and then the
+ * clients can be freed. */
 void clients_close(struct clients *all);
 void clients_free(struct clients *all);
 void clients_resettle(struct clients *all, const struct larder_settings *settings);
@@ -83,8 +86,10 @@ bool clients_beat(void *all);
  * answered and sent, and every connection is closed. */
 void clients_drain(struct clients *all, void (*done)(void *context), void *context);
 
-MUST_USE struct counter_set clients_counters(const struct clients *all);
-MUST_USE size_t clients_count(const struct clients *all);
+MUST_USE
+struct counter_set clients_counters(const struct clients *all);
+MUST_USE
+size_t clients_count(const struct clients *all);
 
 /* CLIENT LIST's lines of all clients, appended. */
 void clients_describe(struct clients *all, struct buffer *out);

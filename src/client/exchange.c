@@ -18,7 +18,7 @@ struct exchange {
     struct list node; /* among the spare ones */
     uint8_t kind;     /* enum exchange_kind */
     bool muted;
-    char type;        /* first byte of the reply, while it comes in pieces */
+    char type; /* first byte of the reply, while it comes in pieces */
     int32_t detail;
 };
 

@@ -76,7 +76,8 @@ static size_t begin_pass(struct client *c, const char *p, const struct request_s
     return (size_t)scan->pos;
 }
 
-/* A request that needs more than LARGE_REQUEST_BYTES begins at p. Returns how much is dealt with. */
+/* A request that needs more than LARGE_REQUEST_BYTES begins at p. Returns how much is dealt with.
+ */
 size_t large_begin(struct client *c, const char *p, size_t n)
 {
     struct clients *all = c->all;
@@ -124,7 +125,8 @@ static void end_of_request(struct client *c)
         return;
     m->loan.patient = m->was_patient;
     link_ask_done(m->loan.link);
-    /* The reply to a request may come before its end (an error): then there is nothing to wait for. */
+    /* The reply to a request may come before its end (an error): then there is nothing to wait for.
+     */
     if (c->mode == MODE_PLAIN && c->owed > 0)
         (void)client_wait(c, m->was_patient ? WAIT_BLOCKED : WAIT_REPLY);
 }

@@ -1,7 +1,7 @@
 /* local.c - commands that larder answers, or at least decides, itself.
  *
- * As Redis 7 answers them, to the byte. HELLO and AUTH change what lane the session is in; SELECT is
- * put to Redis, for only Redis knows how many databases there are. */
+ * As Redis 7 answers them, to the byte. HELLO and AUTH change what lane the session is in; SELECT
+ * is put to Redis, for only Redis knows how many databases there are. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,8 +60,8 @@ void client_set_text(char **field, struct slice value)
 
 /* ---- PING, ECHO, QUIT, RESET ---- */
 
-/* Larder answers for an upstream that keeps pace. Where one is slow to answer, PING goes there: it may
- * be busy with a script, and that is what PING would tell. */
+/* Larder answers for an upstream that keeps pace. Where one is slow to answer, PING goes there: it
+ * may be busy with a script, and that is what PING would tell. */
 static enum next ping(struct client *c, const struct request *q)
 {
     if (q->argc <= 2 && lane_is_slow(c->lane) && c->mode == MODE_PLAIN)
@@ -121,8 +121,8 @@ static enum next reset(struct client *c)
     return NEXT;
 }
 
-/* A change of the session that could not be put to Redis: what the client has sent behind it must not
- * run as if nothing had been said - in another database, as another user. */
+/* A change of the session that could not be put to Redis: what the client has sent behind it must
+ * not run as if nothing had been said - in another database, as another user. */
 static enum next part(struct client *c)
 {
     client_end(c, CLOSE_UPSTREAM);
@@ -131,9 +131,9 @@ static enum next part(struct client *c)
 
 /* ---- SELECT ---- */
 
-/* SELECT goes to Redis: over a shared link that is in that database already, where it changes nothing;
- * else over a lent link, which then serves whoever is in that database. A shared link in use never
- * changes its database. A session with a link of its own says it there. */
+/* SELECT goes to Redis: over a shared link that is in that database already, where it changes
+ * nothing; else over a lent link, which then serves whoever is in that database. A shared link in
+ * use never changes its database. A session with a link of its own says it there. */
 static enum next select_db(struct client *c, const struct request *q)
 {
     bool lent = c->mode != MODE_PLAIN;
@@ -145,7 +145,9 @@ static enum next select_db(struct client *c, const struct request *q)
         return client_wait(c, WAIT_DRAIN);
     if (q->argc != 2 || !slice_int(q->argv[1], &db) || db < 0 || db > INT32_MAX)
         return lent ? client_ask_lent(c, q) : client_ask(c, q); /* an error */
-    l = lent ? client_lent(c) : client_session(c)->loan.link == NULL ? lane_link_in(c->lane, (int)db) : NULL;
+    l = lent                                   ? client_lent(c)
+        : client_session(c)->loan.link == NULL ? lane_link_in(c->lane, (int)db)
+                                               : NULL;
     if (l == NULL) {
         next = borrow(c, LOAN_POOL, -1);
         l = client_lent(c);
@@ -199,8 +201,9 @@ static enum next login_upstream(struct client *c, struct slice user, struct slic
 
     if (m->loan.link == NULL)
         return next == NEXT ? part(c) : next;
-    m->next_lane = lane_hold(c->all->pool, slice_eq(user, SLICE("default")) ? slice_of("", 0) : user,
-                             password, proto ? proto : c->proto);
+    m->next_lane =
+        lane_hold(c->all->pool, slice_eq(user, SLICE("default")) ? slice_of("", 0) : user, password,
+                  proto ? proto : c->proto);
     exchange_ask(c, m->loan.link, bytes, proto ? EX_HELLO : EX_AUTH, proto);
     (void)client_wait(c, WAIT_REPLY);
     return NEXT;
@@ -241,7 +244,8 @@ static enum next auth(struct client *c, const struct request *q)
     if (login_here(c, user, q->argv[q->argc - 1]))
         write_status(client_answer(c), "OK");
     else
-        write_error(client_answer(c), "WRONGPASS invalid username-password pair or user is disabled.");
+        write_error(client_answer(c),
+                    "WRONGPASS invalid username-password pair or user is disabled.");
     return NEXT;
 }
 
@@ -358,14 +362,16 @@ static enum next hello(struct client *c, const struct request *q)
     if (!parse_hello(c, q, &h))
         return NEXT;
     if (h.auth && here && !login_here(c, h.user, h.password)) {
-        write_error(client_answer(c), "WRONGPASS invalid username-password pair or user is disabled.");
+        write_error(client_answer(c),
+                    "WRONGPASS invalid username-password pair or user is disabled.");
         return NEXT;
     }
     if (!c->authenticated) {
-        write_error(client_answer(c),
-                    "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
-                    "HELLO AUTH <user> <pass> option can be used to authenticate the client and "
-                    "select the RESP protocol version at the same time");
+        write_error(
+            client_answer(c),
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+            "HELLO AUTH <user> <pass> option can be used to authenticate the client and "
+            "select the RESP protocol version at the same time");
         return NEXT;
     }
     if (c->mode == MODE_OWN) {

@@ -9,9 +9,9 @@
  *                                 subscription (subscribe.c), too large to collect (large.c)
  *
  * A request that cannot be dealt with now stays in the buffer: the session notes what it waits for
- * (LATER), reads ahead a little at most, and the request is looked at again from its start when that
- * has come. So every handler may be entered more than once for one request and does nothing final
- * before it says NEXT.
+ * (LATER), reads ahead a little at most, and the request is looked at again from its start when
+ * that has come. So every handler may be entered more than once for one request and does nothing
+ * final before it says NEXT.
  *
  * Order (P4): the commands of a session go to one link at a time, and it changes link only when
  * nothing of its own is unanswered (WAIT_DRAIN). */
@@ -56,10 +56,11 @@ enum next client_no_link(struct client *c, struct lane *lane)
         write_error(client_answer(c), "UPSTREAM %s not reached: %s; the command was not executed",
                     pool_address(c->all->pool), trouble);
     else
-        write_error(client_answer(c),
-                    "UPSTREAM no connection to %s became free in time (see pool_size); the command was "
-                    "not executed",
-                    pool_address(c->all->pool));
+        write_error(
+            client_answer(c),
+            "UPSTREAM no connection to %s became free in time (see pool_size); the command was "
+            "not executed",
+            pool_address(c->all->pool));
     return NEXT;
 }
 
@@ -151,7 +152,8 @@ static void refuse_stranger(struct client *c, const struct request *q)
         unknown_command(client_answer(c), q);
     } else if ((cmd->flags & CF_CONTAINER) != 0 && q->argc > 1) {
         for (size_t i = 0; i < sizeof container; i++)
-            container[i] = (char)toupper((unsigned char)cmd->name[i < strlen(cmd->name) ? i : strlen(cmd->name)]);
+            container[i] = (char)toupper(
+                (unsigned char)cmd->name[i < strlen(cmd->name) ? i : strlen(cmd->name)]);
         container[sizeof container - 1] = 0;
         unknown_subcommand(client_answer(c), container, q->argv[1]);
     } else if (!command_arity_ok(cmd, q->argc)) {
@@ -241,7 +243,8 @@ static enum next route(struct client *c, const struct request *q)
         return NEXT;
     }
     if (cmd == NULL && is_http(q)) {
-        log_warning(loop_log(c->all->loop), "client: HTTP on a RESP port, id=%llu: perhaps an attack",
+        log_warning(loop_log(c->all->loop),
+                    "client: HTTP on a RESP port, id=%llu: perhaps an attack",
                     (unsigned long long)c->id);
         client_close(c, CLOSE_HTTP);
         return GONE;
@@ -304,7 +307,8 @@ static void end_run(struct client *c, struct run *run)
 }
 
 /* May this one join the run? The first of a run has to find a link. */
-static bool joins_run(struct client *c, const struct run *run, const struct command *cmd, char first)
+static bool joins_run(struct client *c, const struct run *run, const struct command *cmd,
+                      char first)
 {
     struct link *l = c->link;
 
@@ -312,8 +316,7 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
         first != '*')
         return false;
     if (run->count > 0)
-        return c->owed + run->count < c->all->settings->max_pending &&
-               run->n < LINK_OUT_BYTES / 4;
+        return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->all->pause.until_ms == 0 && l != NULL && l->number == c->link_number &&
            !link_full(l) && (c->owed > 0 || link_takes_newcomers(l)) &&
            c->owed < c->all->settings->max_pending;
@@ -329,14 +332,12 @@ static void protocol_error(struct client *c, const struct request_scan *scan)
     client_end(c, CLOSE_PROTOCOL);
 }
 
-static enum next serve_one(struct client *c, const struct command *cmd, struct slice bytes, bool more)
+static enum next serve_one(struct client *c, const struct command *cmd, struct slice bytes,
+                           bool more)
 {
     struct clients *all = c->all;
-    struct request q = {.command = cmd,
-                        .argv = all->args.v,
-                        .argc = all->args.n,
-                        .bytes = bytes,
-                        .more = more};
+    struct request q = {
+        .command = cmd, .argv = all->args.v, .argc = all->args.n, .bytes = bytes, .more = more};
     enum next next;
 
     if (bytes.p[0] != '*') {
@@ -395,6 +396,11 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         if (r == SCAN_MORE)
             break;
         need = 0;
+        if (UNLIKELY(buffer_len(&c->out) > all->settings->client_buffer_max / 4)) {
+            all->count.paused_output++;
+            next = client_wait(c, WAIT_OUTPUT);
+            break;
+        }
         if (r == SCAN_BAD) {
             end_run(c, &run);
             if (c->more != NULL && !subscriptions_quiet(&c->more->subs)) {

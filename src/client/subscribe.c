@@ -20,7 +20,8 @@ static struct form form_of(const struct command *cmd)
 {
     struct form f = {SUB_CHANNEL, false};
 
-    f.off = cmd->id == CMD_UNSUBSCRIBE || cmd->id == CMD_PUNSUBSCRIBE || cmd->id == CMD_SUNSUBSCRIBE;
+    f.off =
+        cmd->id == CMD_UNSUBSCRIBE || cmd->id == CMD_PUNSUBSCRIBE || cmd->id == CMD_SUNSUBSCRIBE;
     if (cmd->id == CMD_PSUBSCRIBE || cmd->id == CMD_PUNSUBSCRIBE)
         f.kind = SUB_PATTERN;
     if (cmd->id == CMD_SSUBSCRIBE || cmd->id == CMD_SUNSUBSCRIBE)

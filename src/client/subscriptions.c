@@ -57,8 +57,8 @@ struct word {
 static const struct word *confirmation(struct slice text)
 {
     static const struct word words[] = {
-        {"subscribe", SUB_CHANNEL, 1},    {"psubscribe", SUB_PATTERN, 1},
-        {"ssubscribe", SUB_SHARD, 1},     {"unsubscribe", SUB_CHANNEL, -1},
+        {"subscribe", SUB_CHANNEL, 1},     {"psubscribe", SUB_PATTERN, 1},
+        {"ssubscribe", SUB_SHARD, 1},      {"unsubscribe", SUB_CHANNEL, -1},
         {"punsubscribe", SUB_PATTERN, -1}, {"sunsubscribe", SUB_SHARD, -1},
     };
 
@@ -73,8 +73,8 @@ static const struct word *confirmation(struct slice text)
  * says beyond what we count is a change of this kind. */
 static void learn(struct subscriptions *s, const struct word *w, int64_t total)
 {
-    int64_t before = w->kind == SUB_SHARD ? s->count[SUB_SHARD]
-                                          : s->count[SUB_CHANNEL] + s->count[SUB_PATTERN];
+    int64_t before =
+        w->kind == SUB_SHARD ? s->count[SUB_SHARD] : s->count[SUB_CHANNEL] + s->count[SUB_PATTERN];
 
     s->count[w->kind] += total - before;
     if (s->count[w->kind] < 0)

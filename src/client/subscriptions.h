@@ -22,17 +22,20 @@ struct subscriptions {
     int64_t count[SUB_KINDS];
     struct expected *queue; /* owned; subscriptions_done() */
     uint32_t head, len, cap;
-    bool began;             /* the head's frame count has been fixed */
+    bool began; /* the head's frame count has been fixed */
 };
 
 /* A request of `frames` confirmations (0: UNSUBSCRIBE of all of a kind) was sent. */
 void subscriptions_expect(struct subscriptions *s, enum sub_kind kind, uint32_t frames);
-/* A frame has come (its beginning, at least its first element and, of a confirmation, all of it). */
+/* A frame has come (its beginning, at least its first element and, of a confirmation, all of it).
+ */
 void subscriptions_frame(struct subscriptions *s, struct slice frame);
 /* Nothing is subscribed. */
-MUST_USE bool subscriptions_none(const struct subscriptions *s);
+MUST_USE
+bool subscriptions_none(const struct subscriptions *s);
 /* No confirmation is due. */
-MUST_USE bool subscriptions_quiet(const struct subscriptions *s);
+MUST_USE
+bool subscriptions_quiet(const struct subscriptions *s);
 void subscriptions_done(struct subscriptions *s);
 
 #endif

@@ -15,9 +15,10 @@
  * from outside, so the session keeps the link. */
 static bool changes_link(const struct command *cmd)
 {
-    return cmd != NULL && (cmd->route == ROUTE_OWN || cmd->route == ROUTE_SUBSCRIBE ||
-                           cmd->route == ROUTE_MONITOR || cmd->id == CMD_AUTH || cmd->id == CMD_HELLO ||
-                           (cmd->id >= CMD_CLIENT && cmd->id < CMD_CLUSTER));
+    return cmd != NULL &&
+           (cmd->route == ROUTE_OWN || cmd->route == ROUTE_SUBSCRIBE ||
+            cmd->route == ROUTE_MONITOR || cmd->id == CMD_AUTH || cmd->id == CMD_HELLO ||
+            (cmd->id >= CMD_CLIENT && cmd->id < CMD_CLUSTER));
 }
 
 static bool in_force(const struct session *m)
@@ -89,7 +90,8 @@ static enum next ask_and_wait(struct client *c, const struct request *q, enum ex
 }
 
 /* There was no link for it, and the client was told. What it has sent behind that is meant for the
- * transaction and must not run outside: all or nothing. A client that waits for each reply knows. */
+ * transaction and must not run outside: all or nothing. A client that waits for each reply knows.
+ */
 static void note_refused(struct client *c, const struct request *q, enum exchange_kind kind)
 {
     struct session *m = c->more;
@@ -109,7 +111,8 @@ enum next tx_refused_serve(struct client *c, const struct request *q)
     uint16_t id = q->command != NULL ? q->command->id : CMD_UNKNOWN;
 
     if (id == CMD_EXEC)
-        write_error(client_answer(c), "EXECABORT Transaction discarded because of previous errors.");
+        write_error(client_answer(c),
+                    "EXECABORT Transaction discarded because of previous errors.");
     else if (id == CMD_DISCARD)
         write_status(client_answer(c), "OK");
     else
@@ -140,7 +143,8 @@ static enum next begin(struct client *c, const struct request *q, enum exchange_
     return ask_and_wait(c, q, kind);
 }
 
-/* A transaction that larder has spoilt is discarded in Redis, and the client told as Redis would. */
+/* A transaction that larder has spoilt is discarded in Redis, and the client told as Redis would.
+ */
 enum next tx_exec(struct client *c, const struct request *q)
 {
     static const struct slice discard = {"*1\r\n$7\r\nDISCARD\r\n", 17};

@@ -18,6 +18,7 @@ void unknowns_free(struct unknowns *u);
 
 /* Whether the upstream says of that command that it is read-only and does not block. If it has not
  * been asked yet it is, over `l`, and the answer is no for now. */
-MUST_USE bool unknown_is_plain(struct unknowns **u, struct slice name, struct link *l);
+MUST_USE
+bool unknown_is_plain(struct unknowns **u, struct slice name, struct link *l);
 
 #endif

@@ -19,7 +19,8 @@ struct sock_address {
 
 /* True when no name has to be looked up: a number or a Unix path. An empty host or `*` is any
  * address. */
-MUST_USE bool address_numeric(const struct address *a, struct sock_address *ret);
+MUST_USE
+bool address_numeric(const struct address *a, struct sock_address *ret);
 
 /* host:port, [v6]:port, or the path of a Unix socket; "?" when it has none. */
 void address_text(const struct sock_address *a, char *text, size_t room);

@@ -7,7 +7,8 @@
 #include "base/slice.h"
 
 /* Equal? In a time that depends on neither content nor length of `secret`. */
-MUST_USE bool digest_equal(struct slice secret, struct slice guess);
+MUST_USE
+bool digest_equal(struct slice secret, struct slice guess);
 
 /* OpenSSL's version, compiled and running: for --version. */
 const char *digest_library_version(bool running);

@@ -18,8 +18,10 @@
 #include "net/address.h"
 #include "net/loop.h"
 
-#define LISTENER_PAUSE_MS   100
-#define LISTENER_TURN_CONNS 256 /* accepted in one turn, so that a flood does not stall the rest */
+#define LISTENER_PAUSE_MS 100
+#define LISTENER_TURN_CONNS                                                                        \
+    256 /* accepted in one turn, so that a flood does not stall the rest                           \
+         */
 
 struct listener {
     struct loop *loop;
@@ -59,7 +61,8 @@ static void on_pause_over(void *context)
     watch_resume(l->watch);
 }
 
-/* Removes a socket file that nobody listens on any more; one that answers is left, and bind fails. */
+/* Removes a socket file that nobody listens on any more; one that answers is left, and bind fails.
+ */
 static void remove_stale(const struct sock_address *a, const char *path)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -82,8 +85,8 @@ static int bind_to(const struct listener_settings *s, struct buffer *error)
 
     address_setting_text(&s->address, text, sizeof text);
     if (!address_numeric(&s->address, &a)) {
-        buffer_printf(error, "listener %s: %s: not an address of this machine, give a number", s->name,
-                      text);
+        buffer_printf(error, "listener %s: %s: not an address of this machine, give a number",
+                      s->name, text);
         return -1;
     }
     fd = socket(a.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -92,7 +95,8 @@ static int bind_to(const struct listener_settings *s, struct buffer *error)
     else if (fd >= 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     /* The mask gives a Unix socket its permissions from its first moment on. */
-    before = umask(s->address.path != NULL && unit_mode(slice_str(s->mode), &mode) ? 0777 & ~mode : 0022);
+    before = umask(s->address.path != NULL && unit_mode(slice_str(s->mode), &mode) ? 0777 & ~mode
+                                                                                   : 0022);
     bound = fd >= 0 && bind(fd, (struct sockaddr *)&a.storage, a.len) == 0;
     (void)umask(before);
     if (!bound || listen(fd, (int)s->backlog) != 0) {

@@ -22,9 +22,9 @@ struct listener_events {
 /* Binds and listens as the settings say (both borrowed for the listener's life). fd >= 0 is a
  * socket that listens already (socket activation); then only the events are attached. NULL with one
  * line in *error when it cannot be. The caller owns it: listener_close(). */
-MUST_USE struct listener *listener_open(struct loop *loop, const struct listener_settings *settings,
-                                        int fd, const struct listener_events *events,
-                                        struct buffer *error);
+MUST_USE
+struct listener *listener_open(struct loop *loop, const struct listener_settings *settings, int fd,
+                               const struct listener_events *events, struct buffer *error);
 
 /* Stops listening; what the settings say of it can still be asked. */
 void listener_stop(struct listener *l);

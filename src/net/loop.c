@@ -176,7 +176,8 @@ void timer_free(struct timer *t)
 
 void timer_start(struct timer *t, uint64_t ms)
 {
-    struct timeval after = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+    struct timeval after = {.tv_sec = (time_t)(ms / 1000),
+                            .tv_usec = (suseconds_t)(ms % 1000) * 1000};
 
     CHECK(event_add(&t->event, &after) == 0);
 }

@@ -20,20 +20,24 @@ struct loop;
 struct timer;
 
 /* Owns the event base. The log is borrowed. NULL (and a log line) when libevent refuses. */
-MUST_USE struct loop *loop_new(struct log *log);
+MUST_USE
+struct loop *loop_new(struct log *log);
 void loop_free(struct loop *loop);
 
 /* Runs turns until loop_stop(). */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* Milliseconds of CLOCK_BOOTTIME (a suspended host must not lengthen a deadline), as of this turn. */
-MUST_USE uint64_t loop_now_ms(struct loop *loop);
+/* Milliseconds of CLOCK_BOOTTIME (a suspended host must not lengthen a deadline), as of this turn.
+ */
+MUST_USE
+uint64_t loop_now_ms(struct loop *loop);
 
 /* READ_BYTES, aligned to a page, into which whoever reads a socket reads: one for all, so that an
- * idle connection keeps none, and that it stays in the cache. LOOP_HEADROOM bytes before it are there
- * for what was left of the last read, to stand in front of what comes: so the kernel always copies
- * to an aligned place, which is a third faster. What is in it lives until the callback returns. */
+ * idle connection keeps none, and that it stays in the cache. LOOP_HEADROOM bytes before it are
+ * there for what was left of the last read, to stand in front of what comes: so the kernel always
+ * copies to an aligned place, which is a third faster. What is in it lives until the callback
+ * returns. */
 #define LOOP_HEADROOM (LARGE_REPLY_BYTES + 4096u)
 char *loop_scratch(const struct loop *loop);
 
@@ -45,20 +49,22 @@ struct event_base *loop_base(const struct loop *loop);
 void loop_add_beat(struct loop *loop, bool (*fn)(void *context), void *context);
 
 /* A timer, not running. The caller owns it: timer_free(). */
-MUST_USE struct timer *timer_new(struct loop *loop, void (*fn)(void *context), void *context);
+MUST_USE
+struct timer *timer_new(struct loop *loop, void (*fn)(void *context), void *context);
 void timer_free(struct timer *t);
 /* Fires once after ms; a running timer starts anew. */
 void timer_start(struct timer *t, uint64_t ms);
 void timer_stop(struct timer *t);
-MUST_USE bool timer_running(const struct timer *t);
+MUST_USE
+bool timer_running(const struct timer *t);
 
 /* Calls fn(context) whenever the signal has come, from the loop. Lives as long as the loop. */
 void loop_on_signal(struct loop *loop, int signal_number, void (*fn)(void *context), void *context);
 
 /* Calls fn(context) whenever fd is readable; the watch is the caller's: loop_unwatch(). */
 struct watch;
-MUST_USE struct watch *loop_watch(struct loop *loop, int fd, void (*fn)(void *context),
-                                  void *context);
+MUST_USE
+struct watch *loop_watch(struct loop *loop, int fd, void (*fn)(void *context), void *context);
 void watch_pause(struct watch *w);
 void watch_resume(struct watch *w);
 void loop_unwatch(struct watch *w);

@@ -20,7 +20,8 @@ typedef void resolver_answer(void *context, const struct sock_address *addresses
                              const char *why);
 
 /* The thread starts with the first query. */
-MUST_USE struct resolver *resolver_new(struct loop *loop);
+MUST_USE
+struct resolver *resolver_new(struct loop *loop);
 void resolver_free(struct resolver *r);
 
 /* Asks; the answer comes once, never from within this call. */

@@ -18,12 +18,15 @@ void service_notify(const char *format, ...) PRINTF(1, 2);
 void service_notify_reloading(void);
 
 /* Half of $WATCHDOG_USEC in ms if it is meant for this process, else 0. */
-MUST_USE uint64_t service_watchdog_ms(void);
+MUST_USE
+uint64_t service_watchdog_ms(void);
 
 /* How many sockets were passed to this process (fds 3 .. 3+n-1). */
-MUST_USE size_t service_listen_fds(void);
+MUST_USE
+size_t service_listen_fds(void);
 
 /* The one of them that the manager calls `name` (FileDescriptorName=); -1 when none is. */
-MUST_USE int service_listen_fd_named(const char *name);
+MUST_USE
+int service_listen_fd_named(const char *name);
 
 #endif

@@ -184,5 +184,6 @@ void stream_keepalive(struct stream *s, uint64_t idle_ms)
     (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-    (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout);
+    (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout,
+                     sizeof user_timeout);
 }

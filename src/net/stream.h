@@ -25,8 +25,8 @@ enum io {
 };
 
 enum stream_want {
-    WANT_READ   = 1 << 0,
-    WANT_WRITE  = 1 << 1,
+    WANT_READ = 1 << 0,
+    WANT_WRITE = 1 << 1,
     WANT_HANGUP = 1 << 2, /* hear of the peer's closing without reading */
 };
 
@@ -49,14 +49,19 @@ void stream_open(struct stream *s, struct loop *loop, int fd, const struct strea
 
 /* Begins connecting to addr; WANT_WRITE is set, and writable() tells of the end of it: ask
  * stream_connected() there. False when it failed at once: stream_error_text(). */
-MUST_USE bool stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *addr,
-                             socklen_t addr_len, const struct stream_ops *ops);
-MUST_USE bool stream_connected(struct stream *s);
+MUST_USE
+bool stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *addr,
+                    socklen_t addr_len, const struct stream_ops *ops);
+MUST_USE
+bool stream_connected(struct stream *s);
 
 /* One system call each; *ret_n is set with IO_OK only. */
-MUST_USE enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n);
-MUST_USE enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n);
-MUST_USE enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t *ret_n);
+MUST_USE
+enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n);
+MUST_USE
+enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n);
+MUST_USE
+enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t *ret_n);
 
 /* Sets what to be told of, a mask of enum stream_want; a no-op when nothing changes. */
 void stream_want(struct stream *s, unsigned wants);
@@ -65,9 +70,11 @@ void stream_want(struct stream *s, unsigned wants);
 void stream_close(struct stream *s);
 
 /* Bytes that the kernel keeps for a peer that has not taken them. */
-MUST_USE size_t stream_unsent(const struct stream *s);
+MUST_USE
+size_t stream_unsent(const struct stream *s);
 
-MUST_USE int stream_fd(const struct stream *s);
+MUST_USE
+int stream_fd(const struct stream *s);
 const char *stream_error_text(const struct stream *s);
 
 /* TCP_NODELAY; harmless on a Unix socket. */

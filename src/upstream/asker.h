@@ -12,12 +12,18 @@
 
 /* Why a reply does not come. One row each: enum, word, sentence for the client. */
 #define LINK_FAILURES(X)                                                                           \
-    X(LINK_LOST, "lost", "connection to upstream lost before the reply; it is unknown whether the command was executed") \
-    X(LINK_TIMEOUT, "timeout", "no reply from upstream in time; it is unknown whether the command was executed") \
-    X(LINK_GARBLED, "garbled", "upstream sent what is not RESP; it is unknown whether the command was executed") \
-    X(LINK_UNREACHED, "unreached", "cannot connect to upstream; the command was not executed")      \
-    X(LINK_STRAY, "stray", "upstream answered what nobody asked; it is unknown whether the command was executed") \
-    X(LINK_CLOSED, "closed", "connection to upstream closed by larder; it is unknown whether the command was executed")
+    X(LINK_LOST, "lost",                                                                           \
+      "connection to upstream lost before the reply; it is unknown whether the command was "       \
+      "executed")                                                                                  \
+    X(LINK_TIMEOUT, "timeout",                                                                     \
+      "no reply from upstream in time; it is unknown whether the command was executed")            \
+    X(LINK_GARBLED, "garbled",                                                                     \
+      "upstream sent what is not RESP; it is unknown whether the command was executed")            \
+    X(LINK_UNREACHED, "unreached", "cannot connect to upstream; the command was not executed")     \
+    X(LINK_STRAY, "stray",                                                                         \
+      "upstream answered what nobody asked; it is unknown whether the command was executed")       \
+    X(LINK_CLOSED, "closed",                                                                       \
+      "connection to upstream closed by larder; it is unknown whether the command was executed")
 
 #define LINK_FAILURE_NAME(name, word, sentence) name,
 enum link_failure { LINK_FAILURES(LINK_FAILURE_NAME) LINK_FAILURE_COUNT };
@@ -43,6 +49,7 @@ struct asker {
 };
 
 /* Asks on nobody's behalf: whatever comes is dropped. Stateless and shared. */
-MUST_USE struct asker *asker_nobody(void);
+MUST_USE
+struct asker *asker_nobody(void);
 
 #endif

@@ -1,8 +1,9 @@
 /* lane.c - the links that agree on user and protocol, and which of the shared ones a session asks.
  *
- * One shared link carries a lane as long as it can: joined requests make fewer system calls. More are
- * opened, up to half of pool_size, when those there are have stopped taking newcomers (a large reply
- * under way, or a head that has waited long: a script, KEYS) and for sessions in another database. */
+ * One shared link carries a lane as long as it can: joined requests make fewer system calls. More
+ * are opened, up to half of pool_size, when those there are have stopped taking newcomers (a large
+ * reply under way, or a head that has waited long: a script, KEYS) and for sessions in another
+ * database. */
 #include <string.h>
 
 #include "net/loop.h"
@@ -35,7 +36,7 @@ struct lane *lane_hold(struct pool *pool, struct slice user, struct slice passwo
 {
     struct lane *found = NULL;
 
-    for (list_each(node, &pool->lanes)) {
+    for (list_each (node, &pool->lanes)) {
         struct lane *lane = CONTAINER_OF(node, struct lane, node);
 
         if (lane->proto == proto && slice_eq(slice_str(lane->user), user) &&
@@ -136,7 +137,7 @@ static struct link *best_shared(const struct lane *lane, int db, struct link **r
 {
     struct link *best = NULL, *second = NULL;
 
-    for (list_each(node, &lane->links[LINK_SHARED])) {
+    for (list_each (node, &lane->links[LINK_SHARED])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
         if (l->db != db || link_full(l))
@@ -155,7 +156,7 @@ static struct link *find_unused(const struct lane *lane)
 {
     if (!list_empty(&lane->links[LINK_IDLE]))
         return CONTAINER_OF(lane->links[LINK_IDLE].prev, struct link, node);
-    for (list_each(node, &lane->links[LINK_SHARED])) {
+    for (list_each (node, &lane->links[LINK_SHARED])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
         if (l->slots.len == 0 && buffer_len(&l->out) == 0)
@@ -166,7 +167,7 @@ static struct link *find_unused(const struct lane *lane)
 
 static struct link *idle_in_db(const struct lane *lane, int db)
 {
-    for (list_each(node, &lane->links[LINK_IDLE])) {
+    for (list_each (node, &lane->links[LINK_IDLE])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
         if (l->db == db)
@@ -240,7 +241,7 @@ struct link *lane_link_in(struct lane *lane, int db)
 
 bool lane_user_known(const struct pool *pool, struct slice user)
 {
-    for (list_each(node, &pool->lanes)) {
+    for (list_each (node, &pool->lanes)) {
         const struct lane *lane = CONTAINER_OF(node, struct lane, node);
 
         if (lane->holders > 0 && slice_eq(slice_str(lane_user(lane)), user))
@@ -251,7 +252,7 @@ bool lane_user_known(const struct pool *pool, struct slice user)
 
 bool lane_is_slow(const struct lane *lane)
 {
-    for (list_each(node, &lane->links[LINK_SHARED])) {
+    for (list_each (node, &lane->links[LINK_SHARED])) {
         if (CONTAINER_OF(node, struct link, node)->stalled)
             return true;
     }

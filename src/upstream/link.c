@@ -10,8 +10,8 @@
  *
  * Requests gather in `out` and leave in one send at the end of the turn. Replies are found in the
  * pool's scratch, into which every link reads, and handed on from there: whole ones in runs as long
- * as they are of one asker, large ones in pieces as they come. What is cut at the end of a read waits
- * in `in`. `slots` says whose the next replies are; nothing else does, so:
+ * as they are of one asker, large ones in pieces as they come. What is cut at the end of a read
+ * waits in `in`. `slots` says whose the next replies are; nothing else does, so:
  *   - a reply that nobody waits for ends the link, for from then on every reply could be another's;
  *   - an asker whose deadline has passed is told so, but its slot stays, and takes the late reply.
  *
@@ -28,13 +28,13 @@
 #include "upstream/pool.h"
 #include "upstream/pool_inside.h"
 
-#define STALLED_MS       50u          /* the head has waited so long: newcomers go elsewhere */
-#define SILENT_DEADLINES 3u           /* deadlines without a byte until a link is given up */
+#define STALLED_MS       50u           /* the head has waited so long: newcomers go elsewhere */
+#define SILENT_DEADLINES 3u            /* deadlines without a byte until a link is given up */
 #define OUT_KEEP_BYTES   (64u * 1024u) /* of `out`, kept while a link lives */
 
-#define FAILURE_WORD(name, word, sentence) word,
+#define FAILURE_WORD(name, word, sentence)     word,
 #define FAILURE_SENTENCE(name, word, sentence) sentence,
-#define STATE_WORD(name, word) word,
+#define STATE_WORD(name, word)                 word,
 
 const char *link_failure_word(enum link_failure why)
 {
@@ -175,7 +175,8 @@ void link_flush(struct link *l)
         link_fail(l, LINK_LOST);
         return;
     }
-    stream_want(&l->stream, (l->resting ? 0u : WANT_READ) | (buffer_len(&l->out) ? WANT_WRITE : 0u));
+    stream_want(&l->stream,
+                (l->resting ? 0u : WANT_READ) | (buffer_len(&l->out) ? WANT_WRITE : 0u));
 }
 
 /* ---- replies back ---- */
@@ -198,7 +199,8 @@ void link_resume(struct link *l)
 /* Frames that answer nobody's request: pushes, and everything on a listening link. */
 static bool out_of_band(const struct link *l, char type)
 {
-    return l->listening || type == '>' || (l->slots.len == 0 && l->loan != NULL && l->loan->for_life);
+    return l->listening || type == '>' ||
+           (l->slots.len == 0 && l->loan != NULL && l->loan->for_life);
 }
 
 static void hand_frame(struct link *l, struct slice bytes, bool first, bool last)

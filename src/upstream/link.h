@@ -21,7 +21,7 @@ struct loan;
 struct pool;
 
 #define LINK_STATES(X)                                                                             \
-    X(LINK_STOCK, "stock")           /* no connection; kept for reuse, so that pointers stay valid */ \
+    X(LINK_STOCK, "stock") /* no connection; kept for reuse, so that pointers stay valid */        \
     X(LINK_CONNECTING, "connecting") /* resolving the name, connecting */                          \
     X(LINK_GREETING, "greeting")     /* HELLO, AUTH, SELECT under way */                           \
     X(LINK_SHARED, "shared")         /* carries the ordinary commands of many sessions */          \
@@ -34,35 +34,35 @@ enum link_state { LINK_STATES(LINK_STATE_NAME) LINK_STATE_COUNT };
 
 struct link {
     struct stream stream;
-    struct list node;   /* in its lane's list for its state */
-    struct list dirty;  /* in the pool's list of links with unsent requests */
+    struct list node;  /* in its lane's list for its state */
+    struct list dirty; /* in the pool's list of links with unsent requests */
     struct pool *pool;
     struct lane *lane;
-    struct loan *loan;  /* whom it is lent to */
-    struct asker own;   /* the asker of larder's own words: greeting, cleaning, SELECT */
+    struct loan *loan; /* whom it is lent to */
+    struct asker own;  /* the asker of larder's own words: greeting, cleaning, SELECT */
     struct slots slots;
-    struct buffer in;   /* a reply that is not whole yet */
-    struct buffer out;  /* requests not sent yet */
+    struct buffer in;  /* a reply that is not whole yet */
+    struct buffer out; /* requests not sent yet */
     struct reply_scan scan;
-    size_t scanned;     /* bytes of `in` that the scan has seen */
+    size_t scanned; /* bytes of `in` that the scan has seen */
     struct resolver_query *query;
-    uint64_t since_ms;  /* of the state */
-    uint64_t read_ms;   /* last bytes from upstream */
-    uint64_t id;        /* upstream's client id; 0 when it would not say */
-    uint64_t number;    /* larder's own number, never reused: tells a reused struct apart */
+    uint64_t since_ms;   /* of the state */
+    uint64_t read_ms;    /* last bytes from upstream */
+    uint64_t id;         /* upstream's client id; 0 when it would not say */
+    uint64_t number;     /* larder's own number, never reused: tells a reused struct apart */
     const char *trouble; /* why it could not come up, where the stream does not know; static */
-    uint32_t expired;   /* slots at the front that have had their timeout answered */
-    int db;             /* the database once all that is queued has run */
-    int db_before;      /* .. and before the SELECT of larder's that is under way */
-    uint8_t state;      /* enum link_state */
-    bool streaming;     /* the head's reply is handed on in pieces */
-    bool streaming_oob; /* .. and it is a frame that nobody asked for */
-    bool listening;     /* every frame goes to the loan: subscriber, MONITOR */
-    bool refusal;       /* ended by upstream's own refusal, which has been told already */
-    bool raw;           /* bytes go to the loan unread: SYNC */
-    bool stalled;       /* the head has waited long: newcomers go elsewhere */
-    bool resting;       /* not read: a slow client's large reply, see link_resume() */
-    uint8_t step;       /* of the greeting or cleaning */
+    uint32_t expired;    /* slots at the front that have had their timeout answered */
+    int db;              /* the database once all that is queued has run */
+    int db_before;       /* .. and before the SELECT of larder's that is under way */
+    uint8_t state;       /* enum link_state */
+    bool streaming;      /* the head's reply is handed on in pieces */
+    bool streaming_oob;  /* .. and it is a frame that nobody asked for */
+    bool listening;      /* every frame goes to the loan: subscriber, MONITOR */
+    bool refusal;        /* ended by upstream's own refusal, which has been told already */
+    bool raw;            /* bytes go to the loan unread: SYNC */
+    bool stalled;        /* the head has waited long: newcomers go elsewhere */
+    bool resting;        /* not read: a slow client's large reply, see link_resume() */
+    uint8_t step;        /* of the greeting or cleaning */
 };
 
 /* Queues n requests (whole, in bytes, RESP multibulk) for `a`; sent at the end of the turn. fresh:

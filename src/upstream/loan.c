@@ -18,7 +18,8 @@ static uint64_t shared_or_one(const struct upstream_counters *c)
     return c->links_shared > 0 ? c->links_shared : 1;
 }
 
-/* However many lanes share the pool, one link may always be lent: else shared ones could use it up. */
+/* However many lanes share the pool, one link may always be lent: else shared ones could use it up.
+ */
 static bool may_lend(const struct pool *pool, uint8_t kind)
 {
     const struct upstream_counters *c = &pool->count;
@@ -64,7 +65,7 @@ static void lend(struct loan *loan, struct link *l)
 static struct link *find_idle(const struct lane *lane, int db, bool *ret_other)
 {
     *ret_other = false;
-    for (list_each(node, &lane->links[LINK_IDLE])) {
+    for (list_each (node, &lane->links[LINK_IDLE])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
         if (db < 0 || l->db == db)
@@ -105,7 +106,8 @@ bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db)
     loan->waiting = true;
     lane->waiting[kind]++;
     lane->pool->count.loans_waiting++;
-    lane->pool->serve_loans = true; /* in the beat: ops->lent() must not come from within this call */
+    lane->pool->serve_loans =
+        true; /* in the beat: ops->lent() must not come from within this call */
     return false;
 }
 
@@ -113,7 +115,7 @@ bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db)
  * in; NULL when there is none. */
 static struct link *find_dispensable(const struct lane *lane)
 {
-    for (list_each(node, &lane->pool->lanes)) {
+    for (list_each (node, &lane->pool->lanes)) {
         struct lane *other = CONTAINER_OF(node, struct lane, node);
         struct list *idle = &other->links[LINK_IDLE], *shared = &other->links[LINK_SHARED];
 
@@ -155,12 +157,12 @@ static bool fits_long(const struct pool *pool)
  * that nobody is waiting on. Sessions that used it find another by its changed number. */
 static bool reclaim_shared(struct pool *pool)
 {
-    for (list_each(lane_node, &pool->lanes)) {
+    for (list_each (lane_node, &pool->lanes)) {
         struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
 
         if (lane->count[LINK_SHARED] < 2)
             continue;
-        for (list_each(node, &lane->links[LINK_SHARED])) {
+        for (list_each (node, &lane->links[LINK_SHARED])) {
             struct link *l = CONTAINER_OF(node, struct link, node);
 
             if (l->slots.len > 0 || buffer_len(&l->out) > 0)
@@ -222,7 +224,7 @@ void loans_serve(struct pool *pool)
 
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         /* ops->lent() may ask, end and release; lanes do not go while their loans wait. */
-        for (list_each_safe(node, next, &pool->lanes)) {
+        for (list_each_safe (node, next, &pool->lanes)) {
             struct lane *lane = CONTAINER_OF(node, struct lane, node);
             uint32_t most = lane->waiting[LOAN_LONG] + lane->waiting[LOAN_POOL];
 
@@ -285,7 +287,7 @@ void loans_refuse(struct lane *lane, struct slice error)
 
 void loans_expire(struct pool *pool, uint64_t now_ms)
 {
-    for (list_each_safe(node, next, &pool->lanes)) {
+    for (list_each_safe (node, next, &pool->lanes)) {
         struct lane *lane = CONTAINER_OF(node, struct lane, node);
 
         for (int kind = 0; kind < 2; kind++) {

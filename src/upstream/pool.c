@@ -59,7 +59,7 @@ void pool_free(struct pool *pool)
 {
     if (pool == NULL)
         return;
-    for (list_each(node, &pool->lanes)) {
+    for (list_each (node, &pool->lanes)) {
         struct lane *lane = CONTAINER_OF(node, struct lane, node);
 
         for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
@@ -170,7 +170,8 @@ void pool_link_down(struct link *l, enum link_failure why)
     }
     if (was_up && why != LINK_CLOSED)
         log_info(loop_log(pool->loop), "upstream: link=%llu ended, reason=%s, %s",
-                 (unsigned long long)l->number, link_failure_word(why), stream_error_text(&l->stream));
+                 (unsigned long long)l->number, link_failure_word(why),
+                 stream_error_text(&l->stream));
     else if (!was_up && why == LINK_UNREACHED && !l->refusal)
         dial_failed(pool, l->trouble != NULL ? l->trouble : stream_error_text(&l->stream));
     dial_forget(l);
@@ -234,8 +235,8 @@ static bool tick_links(struct lane *lane, enum link_state state, uint64_t now_ms
 /* Returns whether the lane needs another tick. */
 static bool tick_lane(struct lane *lane, uint64_t now_ms)
 {
-    static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_SHARED, LINK_LENT,
-                                              LINK_CLEANING};
+    static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_SHARED,
+                                              LINK_LENT, LINK_CLEANING};
     bool busy = false;
 
     for (size_t i = 0; i < ARRAY_LEN(watched); i++)
@@ -264,7 +265,7 @@ static void on_tick(void *context)
 
     pool->ticking = false;
     loans_expire(pool, now_ms);
-    for (list_each_safe(node, next, &pool->lanes)) {
+    for (list_each_safe (node, next, &pool->lanes)) {
         struct lane *lane = CONTAINER_OF(node, struct lane, node);
         uint32_t links = 0;
 
@@ -323,11 +324,11 @@ void pool_each_link(const struct pool *pool, void *context,
 {
     uint64_t now_ms = loop_now_ms(pool->loop);
 
-    for (list_each(lane_node, &pool->lanes)) {
+    for (list_each (lane_node, &pool->lanes)) {
         const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
 
         for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
-            for (list_each(node, &lane->links[state])) {
+            for (list_each (node, &lane->links[state])) {
                 const struct link *l = CONTAINER_OF(node, struct link, node);
                 struct link_view view = {.number = l->number,
                                          .id = l->id,
@@ -353,18 +354,18 @@ size_t pool_count_links(const struct pool *pool, enum link_state state)
 {
     size_t n = 0;
 
-    for (list_each(node, &pool->lanes))
+    for (list_each (node, &pool->lanes))
         n += CONTAINER_OF(node, struct lane, node)->count[state];
     return n;
 }
 
 bool pool_quiet(const struct pool *pool)
 {
-    for (list_each(lane_node, &pool->lanes)) {
+    for (list_each (lane_node, &pool->lanes)) {
         const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
 
         for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
-            for (list_each(node, &lane->links[state])) {
+            for (list_each (node, &lane->links[state])) {
                 if (CONTAINER_OF(node, struct link, node)->slots.len > 0)
                     return false;
             }

@@ -2,8 +2,8 @@
  *
  * A *lane* is what connections must agree on: upstream user and protocol. A session belongs to one
  * lane and asks over one of its shared links, or over a link that is lent to it alone (a *loan*)
- * while connection state lives there. Everything is bounded: shared links and loans for transactions
- * by pool_size, other loans by max_lent, all together by max_links. */
+ * while connection state lives there. Everything is bounded: shared links and loans for
+ * transactions by pool_size, other loans by max_lent, all together by max_links. */
 #ifndef LARDER_UPSTREAM_POOL_H
 #define LARDER_UPSTREAM_POOL_H
 
@@ -26,14 +26,16 @@ struct lane;
     X(links_opened, TOTAL, "connections to the upstream that came up")                             \
     X(links_closed, TOTAL, "connections to the upstream that ended, for any reason")               \
     X(links_lost, TOTAL, "of these, ended by the upstream or the network")                         \
-    X(links_garbled, TOTAL, "of these, ended because the upstream sent what is not RESP, or what nobody asked") \
+    X(links_garbled, TOTAL,                                                                        \
+      "of these, ended because the upstream sent what is not RESP, or what nobody asked")          \
     X(links_timed_out, TOTAL, "of these, ended for silence")                                       \
     X(connects, TOTAL, "attempts to connect")                                                      \
     X(connect_failures, TOTAL, "attempts to connect or log in that failed")                        \
     X(links, LEVEL, "connections to the upstream, all states")                                     \
     X(links_shared, LEVEL, "of these, shared by many sessions")                                    \
     X(links_lent_pool, LEVEL, "of these, lent for transactions and single commands")               \
-    X(links_lent_long, LEVEL, "of these, lent to blocking, subscribed, monitoring or stateful sessions") \
+    X(links_lent_long, LEVEL,                                                                      \
+      "of these, lent to blocking, subscribed, monitoring or stateful sessions")                   \
     X(loans, TOTAL, "times a link was lent")                                                       \
     X(loans_waiting, LEVEL, "sessions waiting for a link to be lent")                              \
     X(loans_refused, TOTAL, "sessions that waited in vain for a link")                             \
@@ -48,8 +50,9 @@ struct upstream_counters {
 };
 
 /* The settings are borrowed; pool_resettle() after a reload. */
-MUST_USE struct pool *pool_new(struct loop *loop, struct resolver *resolver,
-                               const struct upstream_settings *settings);
+MUST_USE
+struct pool *pool_new(struct loop *loop, struct resolver *resolver,
+                      const struct upstream_settings *settings);
 void pool_free(struct pool *pool);
 void pool_resettle(struct pool *pool, const struct upstream_settings *settings);
 
@@ -61,7 +64,8 @@ bool pool_beat(void *pool);
 
 struct counter_set pool_counters(const struct pool *pool);
 
-/* "127.0.0.1:6379: Connection refused": what last kept a link from coming up; "" when all is well. */
+/* "127.0.0.1:6379: Connection refused": what last kept a link from coming up; "" when all is well.
+ */
 const char *pool_trouble(const struct pool *pool);
 /* Where the upstream is, as text. */
 const char *pool_address(const struct pool *pool);
@@ -70,37 +74,46 @@ const char *pool_address(const struct pool *pool);
 
 /* The lane of an upstream user (user "" with password "": whoever larder logs in as) and protocol 2
  * or 3. The caller holds it: lane_release(). */
-MUST_USE struct lane *lane_hold(struct pool *pool, struct slice user, struct slice password,
-                                int proto);
-MUST_USE struct lane *lane_hold_default(struct pool *pool, int proto);
+MUST_USE
+struct lane *lane_hold(struct pool *pool, struct slice user, struct slice password, int proto);
+MUST_USE
+struct lane *lane_hold_default(struct pool *pool, int proto);
 /* The same user's lane of the other protocol. */
-MUST_USE struct lane *lane_hold_sibling(struct lane *lane, int proto);
+MUST_USE
+struct lane *lane_hold_sibling(struct lane *lane, int proto);
 void lane_release(struct lane *lane);
-MUST_USE int lane_proto(const struct lane *lane);
+MUST_USE
+int lane_proto(const struct lane *lane);
 /* The upstream user's name; "default" when none was given. */
 const char *lane_user(const struct lane *lane);
 
 /* What the upstream said to HELLO on this lane, whole, with larder's number for the connection in
  * place of its own: false while no link has come up. If HELLO was refused, *ret_refusal is that
  * error line (with CR LF) and nothing is written. */
-MUST_USE bool lane_hello(struct lane *lane, uint64_t id, struct buffer *out,
-                         struct slice *ret_refusal);
+MUST_USE
+bool lane_hello(struct lane *lane, uint64_t id, struct buffer *out, struct slice *ret_refusal);
 
 /* command_timeout, in ms. */
-MUST_USE uint64_t pool_command_timeout(const struct pool *pool);
+MUST_USE
+uint64_t pool_command_timeout(const struct pool *pool);
 /* The database a session begins in. */
-MUST_USE int pool_database(const struct pool *pool);
+MUST_USE
+int pool_database(const struct pool *pool);
 
 /* A shared link's head has waited long: a script, a stopped server. */
-MUST_USE bool lane_is_slow(const struct lane *lane);
+MUST_USE
+bool lane_is_slow(const struct lane *lane);
 /* The upstream answers -NOAUTH there. */
-MUST_USE bool lane_wants_login(const struct lane *lane);
+MUST_USE
+bool lane_wants_login(const struct lane *lane);
 
 /* Whether some lane is of that upstream user: larder knows of no others. */
-MUST_USE bool lane_user_known(const struct pool *pool, struct slice user);
+MUST_USE
+bool lane_user_known(const struct pool *pool, struct slice user);
 
 /* The upstream's version as major * 10000 + minor * 100 + patch; 0 while unknown. */
-MUST_USE unsigned pool_server_version(const struct pool *pool);
+MUST_USE
+unsigned pool_server_version(const struct pool *pool);
 
 /* A waiter is woken once (and then waits no more) whenever a link may have become usable. */
 struct lane_waiter {
@@ -108,17 +121,20 @@ struct lane_waiter {
     void (*wake)(struct lane_waiter *w);
 };
 
-/* A shared link in database `db`; as long as it is shared it stays in it, so a command can never run
- * in another. NULL: there is none now; one is being opened or brought there if that is allowed. Then
- * either wait, or see lane_refusal(). */
-MUST_USE struct link *lane_link(struct lane *lane, int db);
+/* A shared link in database `db`; as long as it is shared it stays in it, so a command can never
+ * run in another. NULL: there is none now; one is being opened or brought there if that is allowed.
+ * Then either wait, or see lane_refusal(). */
+MUST_USE
+struct link *lane_link(struct lane *lane, int db);
 /* One that is in `db` already, or NULL; none is opened or moved. */
-MUST_USE struct link *lane_link_in(struct lane *lane, int db);
+MUST_USE
+struct link *lane_link_in(struct lane *lane, int db);
 void lane_wait(struct lane *lane, struct lane_waiter *w);
 void lane_wake(struct lane *lane);
-/* An upstream that answers but refuses (-NOAUTH, -WRONGPASS, -LOADING, -BUSY ..): its error line with CR
- * LF, to be given to clients at once; empty otherwise. */
-MUST_USE struct slice lane_refusal(const struct lane *lane);
+/* An upstream that answers but refuses (-NOAUTH, -WRONGPASS, -LOADING, -BUSY ..): its error line
+ * with CR LF, to be given to clients at once; empty otherwise. */
+MUST_USE
+struct slice lane_refusal(const struct lane *lane);
 
 /* ---- loans ---- */
 
@@ -136,32 +152,34 @@ enum loan_end {
 struct loan;
 
 struct loan_ops {
-    void (*lent)(struct loan *loan);  /* loan->link is set: from pool or tick, never from loan_ask() */
+    void (*lent)(
+        struct loan *loan); /* loan->link is set: from pool or tick, never from loan_ask() */
     /* Not lent, and no longer waiting. error: the upstream's own error line with CR LF, or empty:
      * queue_timeout passed. */
     void (*refused)(struct loan *loan, struct slice error);
     /* Bytes that answer no request of the session: see link.h's `listening`, `raw`, and pushes. */
     void (*frame)(struct loan *loan, struct slice bytes, bool first, bool last);
-    void (*room)(struct loan *loan);  /* the link can take more requests */
+    void (*room)(struct loan *loan);                        /* the link can take more requests */
     void (*lost)(struct loan *loan, enum link_failure why); /* loan->link is NULL now */
 };
 
 struct loan {
-    struct list node;    /* among those waiting for a link */
+    struct list node; /* among those waiting for a link */
     const struct loan_ops *ops;
     struct lane *lane;
-    struct link *link;   /* NULL: waiting, or not in use */
+    struct link *link; /* NULL: waiting, or not in use */
     uint64_t since_ms;
-    int db;              /* wanted; -1: any */
+    int db; /* wanted; -1: any */
     uint8_t kind;
     bool waiting;
-    bool patient;        /* no deadline for its commands: they block */
-    bool for_life;       /* frames nobody asked for are the session's */
+    bool patient;  /* no deadline for its commands: they block */
+    bool for_life; /* frames nobody asked for are the session's */
 };
 
 /* Asks for a link of the lane. True: loan->link is set. False: it waits; ops->lent or ops->refused
  * will be called. loan_end() ends either. `loan` is all zero but for ops. */
-MUST_USE bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db);
+MUST_USE
+bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db);
 void loan_end(struct loan *loan, enum loan_end how);
 /* A loan for a moment becomes one for long (a session that keeps its link). */
 void loan_keep(struct loan *loan);
@@ -182,8 +200,10 @@ struct link_view {
 void pool_each_link(const struct pool *pool, void *context,
                     void (*row)(void *context, const struct link_view *view));
 /* Upstream connections lent for long, shared, idle ..: how many are in `state`. */
-MUST_USE size_t pool_count_links(const struct pool *pool, enum link_state state);
+MUST_USE
+size_t pool_count_links(const struct pool *pool, enum link_state state);
 /* Nothing is unanswered on any link. */
-MUST_USE bool pool_quiet(const struct pool *pool);
+MUST_USE
+bool pool_quiet(const struct pool *pool);
 
 #endif

@@ -17,14 +17,15 @@ struct lane {
     char *user, *password;
     struct list links[LINK_STATE_COUNT]; /* by state; STOCK stays empty */
     uint32_t count[LINK_STATE_COUNT];
-    struct list waiters; /* struct lane_waiter */
-    struct list loans[2]; /* by kind: waiting for a link, first come first served */
-    uint32_t waiting[2];  /* .. and how many */
-    struct buffer hello; /* the reply to HELLO, whole */
-    size_t id_at, id_len; /* where in it the connection's number stands; 0: nowhere */
+    struct list waiters;       /* struct lane_waiter */
+    struct list loans[2];      /* by kind: waiting for a link, first come first served */
+    uint32_t waiting[2];       /* .. and how many */
+    struct buffer hello;       /* the reply to HELLO, whole */
+    size_t id_at, id_len;      /* where in it the connection's number stands; 0: nowhere */
     struct buffer hello_error; /* or the error line that answered it */
-    struct buffer refusal; /* error line that ended the last greeting; empty after one that went well */
-    int next_db;         /* of the next link that is opened */
+    struct buffer
+        refusal; /* error line that ended the last greeting; empty after one that went well */
+    int next_db; /* of the next link that is opened */
 };
 
 struct pool {
@@ -37,10 +38,10 @@ struct pool {
     struct list stock;  /* link structs for reuse */
     struct timer *tick;
     bool ticking;
-    bool serve_loans;   /* somebody has begun to wait for one in this turn */
+    bool serve_loans; /* somebody has begun to wait for one in this turn */
     uint64_t link_numbers;
-    uint64_t retry_ms;  /* no attempt to connect before this */
-    uint32_t failures;  /* in a row */
+    uint64_t retry_ms; /* no attempt to connect before this */
+    uint32_t failures; /* in a row */
     unsigned version;
     char address[ADDRESS_TEXT];
     char trouble[256];
@@ -55,8 +56,10 @@ void pool_link_down(struct link *l, enum link_failure why);
 /* A link has come up or become free: give it to whoever waits. */
 void pool_link_free(struct link *l);
 /* Links that will be idle soon: connecting, greeting, cleaning. */
-MUST_USE uint32_t lane_coming(const struct lane *lane);
-MUST_USE bool pool_may_open(const struct pool *pool);
+MUST_USE
+uint32_t lane_coming(const struct lane *lane);
+MUST_USE
+bool pool_may_open(const struct pool *pool);
 
 /* Links that are idle, or will be soon. */
 static inline uint64_t pool_spare(const struct pool *pool)
@@ -86,7 +89,8 @@ extern const struct asker_ops greeting_asker_ops;
 
 /* loan.c */
 /* Closes what other lanes can do without until there is room; false when there is none. */
-MUST_USE bool lane_make_room(struct lane *lane, bool (*fits)(const struct pool *pool));
+MUST_USE
+bool lane_make_room(struct lane *lane, bool (*fits)(const struct pool *pool));
 void loans_serve(struct pool *pool);
 void loans_expire(struct pool *pool, uint64_t now_ms);
 void loans_refuse(struct lane *lane, struct slice error);

@@ -215,7 +215,8 @@ START_TEST(descriptors_run_out)
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     loop_run(loop);
     ck_assert_int_eq(got, ballast);
-    /* The kernel wants a descriptor before it looks whether there is another client: so once more. */
+    /* The kernel wants a descriptor before it looks whether there is another client: so once more.
+     */
     ck_assert_uint_le(exhaustions, 2);
     (void)close(fd);
     listener_close(l);
