@@ -19,6 +19,25 @@ bool client_is_muted(const struct client *c)
            (c->more->reply_mode == REPLY_OFF || c->more->reply_mode == REPLY_SKIP);
 }
 
+static void count_held(struct session *m)
+{
+    struct held *last = m->held_last;
+
+    if (last == NULL)
+        return;
+    m->held_bytes += buffer_len(&last->bytes) - last->counted;
+    last->counted = buffer_len(&last->bytes);
+}
+
+/* What waits for the client, queued or held. */
+size_t client_unread(struct client *c)
+{
+    if (c->more == NULL || c->more->held_last == NULL)
+        return buffer_len(&c->out);
+    count_held(c->more);
+    return buffer_len(&c->out) + c->more->held_bytes;
+}
+
 /* Where an answer of larder's own goes; the caller appends exactly one reply. */
 struct buffer *client_answer(struct client *c)
 {
@@ -36,6 +55,7 @@ struct buffer *client_answer(struct client *c)
     m = client_session(c);
     h = m->held_last;
     if (h == NULL || h->at != c->asked) {
+        count_held(m); /* what the last one holds by now */
         h = must_calloc(1, sizeof *h);
         h->at = c->asked;
         if (m->held_last == NULL)
@@ -58,6 +78,7 @@ static void release_held(struct client *c)
         m->held_first = h->next;
         if (h->next == NULL)
             m->held_last = NULL;
+        m->held_bytes -= h->counted;
         buffer_add(&c->out, buffer_head(&h->bytes), buffer_len(&h->bytes));
         client_work(c, WORK_FLUSH);
         buffer_done(&h->bytes);
@@ -228,6 +249,7 @@ static bool plain_piece(struct asker *a, struct slice bytes, bool last)
     struct client *c = CONTAINER_OF(a, struct client, asker);
     bool full = c->open && client_put_piece(c, bytes, plain_link(c));
 
+    c->half_out = !last;
     if (last)
         client_answered(c, 1);
     return full;
@@ -237,7 +259,7 @@ static bool plain_piece(struct asker *a, struct slice bytes, bool last)
 void client_failed(struct client *c, uint32_t n, enum link_failure why, bool begun)
 {
     c->all->count.failed += n;
-    if (c->open && begun) {
+    if (c->open && (begun || c->half_out)) {
         /* Half a reply is out: nothing that could follow would make sense. */
         client_close(c, CLOSE_UPSTREAM);
     } else if (c->open) {

@@ -71,6 +71,11 @@ static void on_sub_frame(struct loan *loan, struct slice bytes, bool first, bool
     subscribe_frame(of_sub(loan), bytes, first, last);
 }
 
+static void on_sub_room(struct loan *loan)
+{
+    (void)loan; /* commands of pub/sub are queued whatever their size */
+}
+
 static void on_room(struct loan *loan)
 {
     struct client *c = of_loan(loan);
@@ -97,11 +102,12 @@ static void on_lost(struct loan *loan, enum link_failure why)
 static void on_sub_lost(struct loan *loan, enum link_failure why)
 {
     (void)why;
+    client_count_listening(of_sub(loan));
     client_end(of_sub(loan), CLOSE_UPSTREAM);
 }
 
 const struct loan_ops session_loan_ops = {on_lent, on_refused, on_frame, on_room, on_lost};
-const struct loan_ops session_sub_ops = {on_sub_lent, on_sub_refused, on_sub_frame, on_room,
+const struct loan_ops session_sub_ops = {on_sub_lent, on_sub_refused, on_sub_frame, on_sub_room,
                                          on_sub_lost};
 
 static enum next say_refused(struct client *c, enum loan_kind kind)
@@ -212,7 +218,7 @@ static enum next monitor(struct client *c, const struct request *q)
     m->loan.patient = true;
     m->monitor = true;
     c->mode = MODE_LISTEN;
-    c->all->count.clients_listening++;
+    client_count_listening(c);
     client_settle(c);
     subscriptions_expect(&m->subs, SUB_KINDS, 1);
     link_ask_more(m->loan.link, q->bytes);
@@ -277,6 +283,9 @@ static enum next own_exchange(struct client *c, const struct request *q, enum ex
     if (link_full(client_lent(c)))
         return client_wait(c, WAIT_ROOM);
     exchange_ask(c, client_lent(c), q->bytes, kind, 0);
+    c->more->multi_asked |= kind == EX_MULTI;
+    if (kind == EX_DISCARD)
+        (void)client_wait(c, WAIT_DRAIN);
     return NEXT;
 }
 
@@ -327,6 +336,8 @@ enum next own_serve(struct client *c, const struct request *q)
             return own_by_id(c, q);
         return client_ask_lent(c, q);
     }
+    if (c->more->multi_asked) /* is it in force? Then all is QUEUED */
+        return client_wait(c, WAIT_DRAIN);
     if (is_own_books(cmd))
         return local_serve(c, q);
     switch ((enum route)cmd->route) {

@@ -23,9 +23,12 @@
 
 #define IN_WAIT_BYTES                                                                              \
     (64u * 1024u) /* read ahead while a client waits; the rest stays in the socket */
+#define IN_BLOCKED_BYTES                                                                           \
+    (4u * 1024u * 1024u) /* .. while it is blocked: its end cannot be seen behind what is not read */
 #define SERVES_A_TURN                                                                              \
     512u /* clients that the beat serves before the sockets are looked at again                    \
           */
+#define CLIENT_KEEPALIVE_MS (300u * 1000u) /* Redis' tcp-keepalive */
 #define SWEEP_MS 1000u
 
 static const struct stream_ops client_stream_ops;
@@ -56,9 +59,12 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
 static uint64_t sweep_ms(const struct clients *all)
 {
     uint64_t least = all->settings->client_stall_timeout, idle = all->settings->client_idle_timeout;
+    uint64_t confirm = pool_command_timeout(all->pool);
 
     if (idle > 0 && idle < least)
         least = idle;
+    if (confirm < least)
+        least = confirm;
     return least / 4 < SWEEP_MS ? least / 4 + 1 : SWEEP_MS;
 }
 
@@ -83,7 +89,19 @@ uint64_t client_now(const struct client *c)
 
 static bool is_listening(const struct client *c)
 {
-    return c->mode == MODE_LISTEN || (c->more != NULL && c->more->sub.link != NULL);
+    return c->open && (c->mode == MODE_LISTEN || (c->more != NULL && c->more->sub.link != NULL &&
+                                                   c->more->sub.link->listening));
+}
+
+/* Whoever may have begun or ended listening is counted anew. */
+void client_count_listening(struct client *c)
+{
+    bool now = is_listening(c);
+
+    if (c->more == NULL || c->more->listening == now)
+        return;
+    c->more->listening = now;
+    c->all->count.clients_listening += now ? 1 : (uint64_t)-1;
 }
 
 /* ---- sessions ---- */
@@ -177,8 +195,10 @@ void clients_accept(struct clients *all, struct listener *l, int fd, bool is_uni
     all->count.clients++;
     all->count.accepted++;
     stream_open(&c->stream, all->loop, fd, &client_stream_ops);
-    if (!is_unix)
+    if (!is_unix) {
         stream_no_delay(&c->stream);
+        stream_keepalive(&c->stream, CLIENT_KEEPALIVE_MS);
+    }
     client_settle(c);
     stream_want(&c->stream, WANT_READ);
     if (loop_log(all->loop)->level >= LOG_LEVEL_INFO) {
@@ -241,6 +261,8 @@ static void read_fresh(struct client *c)
         return;
     }
     c->all->count.bytes_in += got;
+    if (c->more != NULL && c->waits == WAIT_NOTHING)
+        c->more->wait_ms = 0;
     used = c->waits == WAIT_NOTHING ? client_serve(c, scratch, got) : 0;
     if (c->open && !c->ending && used < got)
         buffer_add(&c->in, scratch + used, got - used);
@@ -286,9 +308,10 @@ static void on_hangup(struct stream *s)
 {
     struct client *c = CONTAINER_OF(s, struct client, stream);
 
-    /* Behind what was not read there may be more to serve; but only for who can be served. */
-    c->eof = true;
-    after_eof(c);
+    /* Who is blocked must not take an element to the grave. Everybody else may have said more than
+     * was read so far: that is served first, and the end is seen when it is read. */
+    if (c->waits == WAIT_BLOCKED || s->error != 0)
+        client_close(c, CLOSE_GONE);
 }
 
 static const struct stream_ops client_stream_ops = {on_readable, on_writable, on_hangup};
@@ -296,7 +319,8 @@ static const struct stream_ops client_stream_ops = {on_readable, on_writable, on
 void client_adjust_wants(struct client *c)
 {
     unsigned wants = 0;
-    bool read_ahead = c->waits == WAIT_NOTHING || buffer_len(&c->in) < IN_WAIT_BYTES;
+    size_t ahead = c->waits == WAIT_BLOCKED ? IN_BLOCKED_BYTES : IN_WAIT_BYTES;
+    bool read_ahead = c->waits == WAIT_NOTHING || buffer_len(&c->in) < ahead;
 
     if (!c->open)
         return;
@@ -365,6 +389,7 @@ void client_wake(struct client *c)
 void client_work(struct client *c, enum work what)
 {
     c->work_flags |= (uint8_t)what;
+    loop_again(c->all->loop);
     if (list_empty(&c->work))
         list_push_back(&c->all->work, &c->work);
 }
@@ -395,11 +420,15 @@ void client_end(struct client *c, enum close_reason why)
     c->ending = true;
     buffer_done(&c->in);
     client_settle(c);
+    if (why == CLOSE_UPSTREAM && c->more != NULL)
+        subscriptions_done(&c->more->subs); /* confirmations that will not come */
     if (client_quiet(c) && buffer_len(&c->out) == 0) {
         client_close(c, why);
         return;
     }
     c->end_reason = (uint8_t)why;
+    client_session(c)->stall_ms = client_now(c); /* it is not waited for for ever */
+    clients_sweep_soon(c->all);
     client_work(c, WORK_FLUSH);
     client_adjust_wants(c);
 }
@@ -452,9 +481,8 @@ void client_close(struct client *c, enum close_reason why)
     log_info(loop_log(all->loop), "client: closed, id=%llu reason=%s", (unsigned long long)c->id,
              words[why]);
     stop_waiting(c);
-    if (is_listening(c))
-        all->count.clients_listening--;
     c->open = false;
+    client_count_listening(c);
     all->count.clients--;
     stream_close(&c->stream);
     list_leave(&c->work);
@@ -546,6 +574,12 @@ static void sweep_client(struct client *c, uint64_t now_ms)
             return;
         }
     }
+    if (c->more != NULL && !subscriptions_quiet(&c->more->subs) && !c->ending &&
+        now_ms - c->more->confirm_ms >= pool_command_timeout(c->all->pool)) {
+        write_error(&c->out, "UPSTREAM %s", link_failure_sentence(LINK_TIMEOUT));
+        client_end(c, CLOSE_UPSTREAM);
+        return;
+    }
     if (set->client_idle_timeout > 0 && silent_ms >= set->client_idle_timeout &&
         c->waits == WAIT_NOTHING && !is_listening(c) &&
         (client_drained(c) || (c->more != NULL && c->more->streaming)))
@@ -562,7 +596,8 @@ static void on_sweep(void *context)
         struct client *c = CONTAINER_OF(node, struct client, node);
 
         sweep_client(c, now_ms);
-        again |= c->open && c->more != NULL && c->more->stall_ms > 0;
+        again |= c->open && c->more != NULL &&
+                 (c->more->stall_ms > 0 || !subscriptions_quiet(&c->more->subs));
     }
     if (all->draining && all->count.clients == 0) {
         all->drained(all->drained_context);
@@ -606,7 +641,7 @@ void clients_drain(struct clients *all, void (*done)(void *context), void *conte
         struct client *c = CONTAINER_OF(node, struct client, node);
 
         /* Who is in flight is answered first; who only waits or listens would wait for ever. */
-        if (client_drained(c) || c->waits == WAIT_BLOCKED || c->mode == MODE_LISTEN)
+        if (c->waits == WAIT_BLOCKED)
             client_close(c, CLOSE_SHUTDOWN);
         else
             client_end(c, CLOSE_SHUTDOWN);

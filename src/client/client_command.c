@@ -359,6 +359,10 @@ static enum next no_evict(struct client *c, const struct request *q)
 static enum next newer(struct client *c, const struct request *q,
                        enum next (*serve)(struct client *, const struct request *))
 {
+    enum next next = NEXT;
+
+    if (pool_server_version(c->all->pool) == 0 && client_link(c, &next) == NULL)
+        return next;
     if (pool_server_version(c->all->pool) >= VERSION_7_2)
         return serve(c, q);
     unknown_subcommand(client_answer(c), "CLIENT", q->argv[1]);

@@ -131,7 +131,9 @@ static void learn_db(struct client *c, struct slice bytes)
     const char *at = memmem(bytes.p, bytes.n, " db=", 4);
     int db = 0;
 
-    if (at == NULL) { /* refused: where the session is now cannot be told */
+    if (at == NULL) { /* refused: where session and link are now cannot be told */
+        if (client_lent(c) != NULL)
+            client_lent(c)->db = -1;
         client_end(c, CLOSE_UPSTREAM);
         return;
     }
@@ -237,7 +239,10 @@ static void finish(struct exchange *x, char type, struct slice bytes)
 {
     struct client *c = x->client;
 
-    if (c->open)
+    /* The answer to a large request that is still being sent: an error, and the link is useless. */
+    if (c->open && c->more != NULL && c->more->streaming && x->kind != EX_DROP)
+        client_end(c, CLOSE_UPSTREAM);
+    else if (c->open)
         act(c, x, type, bytes);
     spare(x);
     if (c->open && (c->waits == WAIT_REPLY || c->waits == WAIT_BLOCKED) && c->owed == 1)
@@ -249,9 +254,12 @@ static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
 {
     struct exchange *x = CONTAINER_OF(a, struct exchange, asker);
 
+    char type = bytes.p[0];
+
     CHECK(n == 1);
     pass(x->client, x, bytes);
-    finish(x, bytes.p[0], bytes);
+    /* If the client went just now, its link may have gone too, and with it the bytes. */
+    finish(x, type, x->client->open ? bytes : slice_of("", 0));
 }
 
 static bool on_piece(struct asker *a, struct slice bytes, bool last)
@@ -265,6 +273,7 @@ static bool on_piece(struct asker *a, struct slice bytes, bool last)
         x->type = bytes.p[0];
     if (c->open && !x->muted)
         full = client_put_piece(c, bytes, l);
+    c->half_out = !last && !x->muted;
     if (last)
         finish(x, x->type, slice_of("", 0));
     return full;

@@ -96,6 +96,14 @@ size_t large_begin(struct client *c, const char *p, size_t n)
     if (cmd != NULL && (cmd->flags & CF_CONTAINER) != 0 && all->args.n > 1 &&
         command_sub(cmd, all->args.v[1]) != NULL)
         cmd = command_sub(cmd, all->args.v[1]);
+    if (all->pause.until_ms != 0 && client_may_pause(c, cmd)) {
+        (void)client_wait(c, WAIT_PAUSE);
+        return 0;
+    }
+    if (c->mode == MODE_TX && m->in_multi) {
+        m->queued++;
+        m->wrote_in_multi = true;
+    }
     if (all->args.n == 0)
         swallow(c, "ERR unknown command: its name is longer than larder collects");
     else if (cmd == NULL && memchr(all->args.v[0].p, 0, all->args.v[0].n) != NULL)

@@ -99,14 +99,14 @@ static enum next reset(struct client *c)
 
     if (!client_drained(c) || !subscriptions_quiet(&m->subs))
         return client_wait(c, WAIT_DRAIN);
-    if (c->mode == MODE_LISTEN || m->sub.link != NULL)
-        c->all->count.clients_listening--;
     if (m->sub.link != NULL)
         loan_end(&m->sub, LOAN_CLOSE);
     if (m->loan.link != NULL)
         loan_end(&m->loan, c->mode == MODE_TX ? LOAN_DISCARD : LOAN_CLOSE);
     c->mode = MODE_PLAIN;
     subscriptions_done(&m->subs);
+    client_count_listening(c);
+    m->name_upstream = m->multi_asked = false;
     m->in_multi = m->watching = m->want_exec_db = m->monitor = false;
     m->multi_refused = m->watch_refused = false;
     m->reply_mode = REPLY_ON;

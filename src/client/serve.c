@@ -396,7 +396,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         if (r == SCAN_MORE)
             break;
         need = 0;
-        if (UNLIKELY(buffer_len(&c->out) > all->settings->client_buffer_max / 4)) {
+        if (UNLIKELY(client_unread(c) > all->settings->client_buffer_max / 4)) {
             all->count.paused_output++;
             next = client_wait(c, WAIT_OUTPUT);
             break;

@@ -35,7 +35,10 @@ static void send_on(struct client *c, struct link *l, const struct request *q)
     struct form f = form_of(q->command);
 
     /* Without a channel SUBSCRIBE is an error: one frame. UNSUBSCRIBE then means all. */
+    if (subscriptions_quiet(&c->more->subs))
+        c->more->confirm_ms = client_now(c);
     subscriptions_expect(&c->more->subs, f.kind, q->argc > 1 ? q->argc - 1 : f.off ? 0 : 1);
+    clients_sweep_soon(c->all);
     link_ask_more(l, q->bytes);
 }
 
@@ -46,7 +49,7 @@ static void listen_begin(struct client *c)
     m->loan.link->listening = true;
     m->loan.patient = true;
     c->mode = MODE_LISTEN;
-    c->all->count.clients_listening++;
+    client_count_listening(c);
     client_settle(c);
 }
 
@@ -54,7 +57,6 @@ static void listen_end(struct client *c)
 {
     struct session *m = c->more;
 
-    c->all->count.clients_listening--;
     m->loan.patient = false;
     if (m->loan.for_life) {
         m->loan.link->listening = false;
@@ -63,6 +65,7 @@ static void listen_end(struct client *c)
         c->mode = MODE_PLAIN;
         loan_end(&m->loan, LOAN_CLEAN);
     }
+    client_count_listening(c);
     client_settle(c);
 }
 
@@ -86,7 +89,8 @@ static enum next subscribe_resp2(struct client *c, const struct request *q)
 static enum next subscribe_resp3(struct client *c, const struct request *q)
 {
     struct session *m = client_session(c);
-    bool own = c->mode == MODE_OWN;
+    /* Subscriptions stay on the link they began on. */
+    bool own = c->mode == MODE_OWN && m->sub.link == NULL;
     enum next next;
 
     if (!client_drained(c) || !subscriptions_quiet(&m->subs))
@@ -95,9 +99,11 @@ static enum next subscribe_resp3(struct client *c, const struct request *q)
         next = borrow_sub(c);
         if (m->sub.link == NULL)
             return next;
+    }
+    if (!own) {
         m->sub.link->listening = true;
         m->sub.patient = true;
-        c->all->count.clients_listening++;
+        client_count_listening(c);
     }
     send_on(c, own ? m->loan.link : m->sub.link, q);
     (void)client_wait(c, WAIT_REPLY);
@@ -137,9 +143,9 @@ enum next listen_serve(struct client *c, const struct request *q)
 
 static void sub_end(struct client *c)
 {
-    c->all->count.clients_listening--;
     c->more->sub.patient = false;
     loan_end(&c->more->sub, LOAN_CLEAN);
+    client_count_listening(c);
 }
 
 void subscribe_frame(struct client *c, struct slice bytes, bool first, bool last)
@@ -149,8 +155,15 @@ void subscribe_frame(struct client *c, struct slice bytes, bool first, bool last
 
     if (first)
         subscriptions_frame(&m->subs, bytes);
+    if (c->open && first && c->proto == 2 && bytes.p[0] == '>') {
+        /* Subscribed in RESP3, went back to RESP2: pushes are arrays there. */
+        client_put(c, SLICE("*"));
+        bytes = slice_of(bytes.p + 1, bytes.n - 1);
+    }
     if (c->open)
         client_put(c, bytes);
+    if (c->open && !subscriptions_quiet(&m->subs))
+        m->confirm_ms = client_now(c);
     if (!c->open || !last || !waited || !subscriptions_quiet(&m->subs))
         return;
     if (c->waits == WAIT_REPLY || c->waits == WAIT_DRAIN)

@@ -89,7 +89,8 @@ void subscriptions_frame(struct subscriptions *s, struct slice frame)
     if (!reply_read(&frame, &head))
         return;
     if ((head.type != '*' && head.type != '>') || head.number < 2 || !reply_read(&frame, &word)) {
-        count_frame(s);
+        if (s->len > 0)
+            pop(s); /* an error, for the command as a whole */
         return;
     }
     if (slice_eq(word.text, SLICE("message")) || slice_eq(word.text, SLICE("pmessage")) ||

@@ -45,18 +45,17 @@ void tx_replied(struct client *c, enum exchange_kind kind, char type, struct sli
     struct session *m = c->more;
     bool aborted = slice_starts(bytes, SLICE("-EXECABORT"));
 
+    m->multi_asked &= kind != EX_MULTI;
     if (kind == EX_MULTI && type == '+' && !m->in_multi) {
         m->in_multi = true;
         m->wrote_in_multi = false;
         m->spoilt = m->watch_refused;
         m->queued = 0;
-    } else if (kind == EX_MULTI) {
-        return; /* refused, or nested: as it was */
     } else if (kind == EX_WATCH)
         m->watching |= type == '+';
     else if (kind == EX_UNWATCH)
         m->watching &= m->in_multi || type != '+'; /* within MULTI it is only queued */
-    else if (type != '-' || aborted)
+    else if (kind != EX_MULTI && (type != '-' || aborted))
         m->in_multi = m->watching = m->watch_refused = false;
     if (in_force(m) || c->mode != MODE_TX || c->owed > 1 || m->muted_owed > 0)
         return;

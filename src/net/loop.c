@@ -25,6 +25,7 @@ struct loop {
     char *scratch;
     bool stopping;
     bool clock_read; /* now_ms is of this turn */
+    bool again;      /* the next turn does not wait */
     uint64_t now_ms;
     struct event *kick; /* made active when a beat has left work */
     size_t beat_count, signal_count;
@@ -95,13 +96,12 @@ void loop_free(struct loop *loop)
 void loop_run(struct loop *loop)
 {
     while (!loop->stopping) {
-        bool more = false;
-
         loop->clock_read = false;
         (void)event_base_loop(loop->base, EVLOOP_ONCE);
+        loop->again = false;
         for (size_t i = 0; i < loop->beat_count; i++)
-            more |= loop->beats[i].fn(loop->beats[i].context);
-        if (more)
+            loop->again |= loop->beats[i].fn(loop->beats[i].context);
+        if (loop->again)
             event_active(loop->kick, EV_TIMEOUT, 0);
     }
 }
@@ -145,6 +145,11 @@ void loop_add_beat(struct loop *loop, bool (*fn)(void *context), void *context)
     loop->beats[loop->beat_count].fn = fn;
     loop->beats[loop->beat_count].context = context;
     loop->beat_count++;
+}
+
+void loop_again(struct loop *loop)
+{
+    loop->again = true;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

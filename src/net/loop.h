@@ -48,6 +48,9 @@ struct event_base *loop_base(const struct loop *loop);
  * turn then does not wait. At most LOOP_BEATS. */
 void loop_add_beat(struct loop *loop, bool (*fn)(void *context), void *context);
 
+/* Work has come up; if that is from within a beat, the next turn does not wait. */
+void loop_again(struct loop *loop);
+
 /* A timer, not running. The caller owns it: timer_free(). */
 MUST_USE
 struct timer *timer_new(struct loop *loop, void (*fn)(void *context), void *context);

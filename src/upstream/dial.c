@@ -22,19 +22,38 @@ static uint64_t random_below(uint64_t n)
     return n ? r % n : 0;
 }
 
-void dial_failed(struct pool *pool, const char *why)
+/* When to try again after `failures` in a row, this one not counted. */
+static uint64_t next_attempt(const struct pool *pool, uint32_t failures)
 {
     const struct upstream_settings *set = pool->settings;
-    uint64_t most = set->backoff_min << (pool->failures < 20 ? pool->failures : 20);
+    uint64_t most = set->backoff_min << (failures < 20 ? failures : 20);
 
-    pool->count.connect_failures++;
     if (most > set->backoff_max)
         most = set->backoff_max;
-    pool->retry_ms = loop_now_ms(pool->loop) + 1 + random_below(most);
+    return loop_now_ms(pool->loop) + 1 + random_below(most);
+}
+
+void dial_failed(struct pool *pool, const char *why)
+{
+    pool->count.connect_failures++;
+    pool->retry_ms = next_attempt(pool, pool->failures);
     /* Once per row of failures: what follows says the same. */
     if (pool->failures++ == 0 || strncmp(pool->trouble, why, sizeof pool->trouble - 1) != 0)
         log_warning(loop_log(pool->loop), "upstream: %s: %s", pool->address, why);
     (void)snprintf(pool->trouble, sizeof pool->trouble, "%s", why);
+    pool_tick_soon(pool);
+}
+
+/* Upstream is there and says no to this user: nobody else's business. */
+void dial_refused(struct lane *lane, const char *why)
+{
+    struct pool *pool = lane->pool;
+
+    pool->count.connect_failures++;
+    lane->retry_ms = next_attempt(pool, lane->refusals);
+    if (lane->refusals++ == 0)
+        log_warning(loop_log(pool->loop), "upstream: %s: user=%s: %s", pool->address,
+                    lane_user(lane), why);
     pool_tick_soon(pool);
 }
 

@@ -130,7 +130,7 @@ static void refused(struct link *l, struct slice error)
     keep(&l->lane->refusal, error);
     (void)snprintf(why, sizeof why, "%.*s", (int)(error.n > 3 ? error.n - 3 : 0), error.p + 1);
     l->refusal = true;
-    dial_failed(l->pool, why);
+    dial_refused(l->lane, why);
     loans_refuse(l->lane, buffer_slice(&l->lane->refusal));
     link_fail(l, LINK_UNREACHED);
 }

@@ -51,8 +51,11 @@ struct lane *lane_hold(struct pool *pool, struct slice user, struct slice passwo
 
 struct lane *lane_hold_default(struct pool *pool, int proto)
 {
-    return lane_hold(pool, slice_str(pool->settings->username), slice_str(pool->settings->password),
-                     proto);
+    struct lane *lane = lane_hold(pool, slice_str(pool->settings->username),
+                                  slice_str(pool->settings->password), proto);
+
+    lane->proven = true;
+    return lane;
 }
 
 struct lane *lane_hold_sibling(struct lane *lane, int proto)
@@ -217,7 +220,10 @@ struct link *lane_link(struct lane *lane, int db)
     }
     if (lane_coming(lane) > lane_loans_waiting(lane))
         return NULL;
-    if (pool_may_open(lane->pool) && may_share_more(lane, false)) {
+    /* Upstream has just said no (-BUSY ..): better to say so than to queue behind what is stuck. */
+    if (buffer_len(&lane->refusal) > 0 && !lane_may_open(lane))
+        return NULL;
+    if (lane_may_open(lane) && may_share_more(lane, false)) {
         lane->next_db = db;
         link_dial(lane);
         return NULL;

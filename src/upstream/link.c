@@ -46,7 +46,8 @@ const char *link_failure_word(enum link_failure why)
 
 const char *link_failure_sentence(enum link_failure why)
 {
-    static const char *const sentences[] = {LINK_FAILURES(FAILURE_SENTENCE)};
+    static const char *const sentences[] = {
+        LINK_FAILURES(FAILURE_SENTENCE)}; /* NOLINT(bugprone-suspicious-missing-comma) */
 
     CHECK(why < LINK_FAILURE_COUNT);
     return sentences[why];
@@ -110,6 +111,8 @@ void slots_grow(struct slots *s)
 
 static void mark_dirty(struct link *l)
 {
+    if (buffer_len(&l->out) == 0)
+        l->write_ms = loop_now_ms(l->pool->loop);
     if (list_empty(&l->dirty))
         list_push_back(&l->pool->dirty, &l->dirty);
 }
@@ -120,16 +123,16 @@ void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, b
     if (UNLIKELY(l->resting) && slots_at(&l->slots, 0)->asker != a)
         link_resume(l);
     slots_push(&l->slots, a, n, (uint32_t)loop_now_ms(l->pool->loop), fresh);
-    buffer_add(&l->out, bytes.p, bytes.n);
     mark_dirty(l);
+    buffer_add(&l->out, bytes.p, bytes.n);
     if (UNLIKELY(!l->pool->ticking))
         pool_tick_soon(l->pool);
 }
 
 void link_ask_more(struct link *l, struct slice bytes)
 {
-    buffer_add(&l->out, bytes.p, bytes.n);
     mark_dirty(l);
+    buffer_add(&l->out, bytes.p, bytes.n);
 }
 
 void link_ask_done(struct link *l)
@@ -166,6 +169,7 @@ void link_flush(struct link *l)
     switch (stream_write(&l->stream, buffer_head(&l->out), buffer_len(&l->out), &sent)) {
     case IO_OK:
         l->pool->count.bytes_out += sent;
+        l->write_ms = loop_now_ms(l->pool->loop);
         buffer_take_keep(&l->out, sent, OUT_KEEP_BYTES);
         break;
     case IO_AGAIN:
@@ -177,6 +181,8 @@ void link_flush(struct link *l)
     }
     stream_want(&l->stream,
                 (l->resting ? 0u : WANT_READ) | (buffer_len(&l->out) ? WANT_WRITE : 0u));
+    if (l->loan != NULL)
+        l->loan->ops->room(l->loan);
 }
 
 /* ---- replies back ---- */
@@ -399,9 +405,7 @@ static void on_writable(struct stream *s)
         return;
     }
     link_flush(l);
-    if (l->loan != NULL)
-        l->loan->ops->room(l->loan);
-    else
+    if (l->loan == NULL)
         lane_wake(l->lane);
 }
 
@@ -422,6 +426,8 @@ void link_fail(struct link *l, enum link_failure why)
 
     if (l->state == LINK_STOCK)
         return;
+    if (loan != NULL)
+        loan->link = NULL; /* whoever is told now must not end it once more */
     pool_link_down(l, why);
     l->slots = (struct slots){0};
     l->streaming = false;
@@ -432,10 +438,8 @@ void link_fail(struct link *l, enum link_failure why)
         s.asker->ops->failed(s.asker, s.count, why, begun);
     }
     slots_done(&slots);
-    if (loan != NULL) {
-        loan->link = NULL;
+    if (loan != NULL)
         loan->ops->lost(loan, why);
-    }
 }
 
 /* Answers the askers whose deadline has passed. True when one had, of a link that is lent: what
@@ -451,6 +455,9 @@ static bool tell_late(struct link *l, uint32_t now, uint32_t timeout_ms)
         uint32_t n = s->count;
 
         if (now - s->asked_ms < timeout_ms)
+            break;
+        /* Half of its reply is out: an error would stand in the midst of it. */
+        if (l->streaming && a == slots_at(&l->slots, 0)->asker)
             break;
         any = true;
         s->asker = asker_nobody();
@@ -478,6 +485,10 @@ void link_tick(struct link *l, uint64_t now_ms)
     }
     waited = head ? (uint32_t)now_ms - head->asked_ms : 0;
     l->stalled = waited >= STALLED_MS && !l->streaming;
+    if (l->loan != NULL && buffer_len(&l->out) > 0 && now_ms - l->write_ms >= timeout) {
+        link_fail(l, LINK_TIMEOUT); /* nobody takes what a session is sending there */
+        return;
+    }
     if (head == NULL || l->listening || l->resting || (l->loan != NULL && l->loan->patient))
         return;
     if (l->streaming && now_ms - l->read_ms >= timeout) {

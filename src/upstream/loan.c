@@ -207,7 +207,7 @@ static bool open_for(struct lane *lane, uint8_t kind)
     struct loan *loan;
 
     if (list_empty(&lane->loans[kind]) || !may_lend(lane->pool, kind) ||
-        lane_coming(lane) >= lane->waiting[kind] || !pool_may_open(lane->pool) ||
+        lane_coming(lane) >= lane->waiting[kind] || !lane_may_open(lane) ||
         !lane_make_room(lane, kind == LOAN_LONG ? fits_long : fits_pool))
         return false;
     loan = CONTAINER_OF(lane->loans[kind].next, struct loan, node);
@@ -309,6 +309,7 @@ void loan_move(struct loan *loan, struct lane *lane)
     list_leave(&l->node);
     l->lane->count[l->state]--;
     l->lane = loan->lane = lane;
+    lane->proven = true;
     list_push_back(&lane->links[l->state], &l->node);
     lane->count[l->state]++;
 }

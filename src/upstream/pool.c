@@ -127,6 +127,9 @@ static void link_is_up(struct link *l)
     pool->failures = 0;
     pool->retry_ms = 0;
     pool->trouble[0] = 0;
+    l->lane->retry_ms = 0;
+    l->lane->refusals = 0;
+    l->lane->proven = true;
     l->read_ms = loop_now_ms(pool->loop);
     log_debug(loop_log(pool->loop), "upstream: link=%llu up, user=%s resp=%d",
               (unsigned long long)l->number, lane_user(l->lane), l->lane->proto);
@@ -187,9 +190,11 @@ void pool_link_down(struct link *l, enum link_failure why)
     lane_wake(l->lane);
 }
 
-bool pool_may_open(const struct pool *pool)
+bool lane_may_open(const struct lane *lane)
 {
-    return loop_now_ms(pool->loop) >= pool->retry_ms;
+    uint64_t now_ms = loop_now_ms(lane->pool->loop);
+
+    return now_ms >= lane->pool->retry_ms && now_ms >= lane->retry_ms;
 }
 
 /* ---- the tick ---- */
@@ -244,8 +249,8 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms)
     close_old(lane, LINK_IDLE, now_ms);
     if (lane->holders == 0)
         close_old(lane, LINK_SHARED, now_ms);
-    if (pool_may_open(lane->pool)) {
-        if (lane->holders > 0 && lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0 &&
+    if (lane_may_open(lane)) {
+        if (lane->holders > 0 && lane->proven && lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0 &&
             lane_coming(lane) == 0 && lane->pool->count.links < lane->pool->settings->max_links)
             link_dial(lane);
     }

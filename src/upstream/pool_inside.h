@@ -26,6 +26,9 @@ struct lane {
     struct buffer
         refusal; /* error line that ended the last greeting; empty after one that went well */
     int next_db; /* of the next link that is opened */
+    uint64_t retry_ms;  /* no attempt before this: upstream refused this user */
+    uint32_t refusals;  /* in a row */
+    bool proven;        /* a link of it has been up: worth keeping one open */
 };
 
 struct pool {
@@ -59,7 +62,7 @@ void pool_link_free(struct link *l);
 MUST_USE
 uint32_t lane_coming(const struct lane *lane);
 MUST_USE
-bool pool_may_open(const struct pool *pool);
+bool lane_may_open(const struct lane *lane);
 
 /* Links that are idle, or will be soon. */
 static inline uint64_t pool_spare(const struct pool *pool)
@@ -77,6 +80,7 @@ static inline uint32_t lane_loans_waiting(const struct lane *lane)
 /* dial.c: a link of the lane starts to connect. */
 void link_dial(struct lane *lane);
 void dial_failed(struct pool *pool, const char *why);
+void dial_refused(struct lane *lane, const char *why);
 void dial_forget(struct link *l);
 
 /* greeting.c */

@@ -167,14 +167,32 @@ START_TEST(pool_size_bounds_short_loans)
     /* Others are not held up by them. */
     ck_assert_ptr_nonnull(shared_link());
     borrow(5, LOAN_LONG, 0);
-    ck_assert_uint_eq(w.peers, 5);
+    settle();
+    ck_assert_uint_eq(w.pool->count.links_lent_pool, 3);
+    ck_assert_uint_eq(w.pool->count.links_shared, 1);
     loan_end(&b[1].loan, LOAN_CLEAN);
     wait_lent(3);
     noted(4, "");
     ck_assert(b[4].loan.waiting);
     loan_end(&b[3].loan, LOAN_CLOSE);
     wait_lent(4);
-    ck_assert_uint_eq(w.peers, 6);
+    ck_assert_uint_eq(w.pool->count.links_lent_pool, 3);
+}
+END_TEST
+
+/* One who wants a shared link opens one, however often it looks and however many wait for loans
+ * that the bounds forbid. Once each look opened another, up to as many as were waiting. */
+START_TEST(waiting_loans_do_not_multiply_shared_links)
+{
+    w.settings.max_lent = 1;
+    borrow(0, LOAN_LONG, 0);
+    for (int i = 1; i < MANY; i++)
+        ck_assert(!loan_ask(&b[i].loan, w.lane, LOAN_LONG, 0));
+    settle();
+    ck_assert_uint_eq(w.pool->count.connects, 1);
+    for (int i = 0; i < 20; i++)
+        ck_assert_ptr_null(lane_link(w.lane, 0));
+    ck_assert_uint_eq(w.pool->count.connects, 2);
 }
 END_TEST
 
@@ -434,6 +452,7 @@ Suite *loans_suite(void)
     tcase_add_test(t, cleaned_behind_what_is_unanswered);
     tcase_add_test(t, closed_when_cleaning_takes_too_long);
     tcase_add_test(t, pool_size_bounds_short_loans);
+    tcase_add_test(t, waiting_loans_do_not_multiply_shared_links);
     tcase_add_test(t, first_come_first_served);
     tcase_add_test(t, max_lent_bounds_long_loans);
     tcase_add_test(t, max_links_bounds_all);

@@ -36,6 +36,13 @@ static bool stop_here(void *context)
 void turn(struct loop *loop)
 {
     size_t own = loop->beat_count;
+    bool more = false;
+
+    /* What the test did belongs to a turn that ends now. */
+    for (size_t i = 0; i < own; i++)
+        more |= loop->beats[i].fn(loop->beats[i].context);
+    if (more)
+        event_active(loop->kick, EV_TIMEOUT, 0);
 
     /* A last beat for this turn only. What the others asked for (a turn that does not wait) is kept
      * by the event that loop_run() has made active. */

@@ -6,7 +6,7 @@
 
 struct loop;
 
-/* One turn of loop_run(): waits for something to happen. */
+/* The end of the turn in which the test acted, and one turn more: waits for something to happen. */
 void turn(struct loop *loop);
 /* The clock of the loop goes ahead by that much, for the turns that follow. */
 void clock_move(uint64_t ms);

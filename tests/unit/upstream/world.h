@@ -88,7 +88,6 @@ struct ear {
     bool full;  /* says "I have more than I can send" */
     void (*then)(struct ear *e);
     struct link *link;
-    struct loan *loan;
 };
 
 void ear_init(struct ear *e, bool whole);
@@ -96,12 +95,12 @@ void ear_done(struct ear *e);
 /* What it was told since the last time, as text that lives until the next call. */
 const char *ear_heard(struct ear *e);
 
-/* A loan that notes: "lent", "refused (-ERR..)", "frame ..", "room", "lost lost". */
+/* A loan that notes: "lent", "refused (-ERR..)", "frame ..", "lost lost". */
 struct borrower {
     struct loan loan;
     struct buffer noted;
+    unsigned rooms; /* times it was told that there is room */
     void (*then)(struct borrower *b);
-    struct borrower *next; /* for `then` */
 };
 
 void borrower_init(struct borrower *b);
