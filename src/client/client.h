@@ -101,8 +101,8 @@ struct session {
     char *next_name;        /* of the HELLO under way */
     uint64_t wait_ms;       /* since when nothing could be asked (WAIT_LINK) */
     size_t stall_unsent;    /* what the kernel kept for it when it was looked at last */
-    uint64_t confirm_ms; /* since when a confirmation of pub/sub is due */
-    size_t held_bytes; /* in `held` */
+    uint64_t confirm_ms;    /* since when a confirmation of pub/sub is due */
+    size_t held_bytes;      /* in `held` */
     uint64_t stall_ms;      /* since when the client has taken nothing of too much */
     struct lane *next_lane; /* AUTH or HELLO under way: to be joined if it succeeds */
     struct link *resting;   /* a link that waits for this client to read, see link_resume() */
@@ -115,8 +115,8 @@ struct session {
     bool name_upstream;       /* CLIENT SETNAME was queued: only the link knows the name */
     bool multi_refused;       /* larder could not begin a MULTI: all up to its EXEC is refused */
     bool watch_refused;       /* .. nor a WATCH: the EXEC it was meant for must fail */
-    bool multi_asked;        /* a MULTI is unanswered (MODE_OWN) */
-    bool listening;          /* counted among those who listen */
+    bool multi_asked;         /* a MULTI is unanswered (MODE_OWN) */
+    bool listening;           /* counted among those who listen */
     bool spoilt;              /* larder has refused a command since MULTI: EXEC must fail */
     bool want_exec_db;        /* SELECT was queued: after EXEC the db must be asked for */
     bool loan_refused;        /* the loan waited for was refused; .. */
@@ -184,6 +184,9 @@ void client_work(struct client *c, enum work what);
 void client_settle(struct client *c); /* recomputes `plain` */
 void client_adjust_wants(struct client *c);
 void client_count_listening(struct client *c);
+MUST_USE bool client_listens(const struct client *c);
+void client_bury(struct client *c); /* freed by the beat */
+void client_free(struct client *c);
 void client_shade_check(struct client *c);
 MUST_USE
 bool client_drained(const struct client *c);

@@ -48,7 +48,7 @@ struct link {
     struct resolver_query *query;
     uint64_t since_ms;   /* of the state */
     uint64_t read_ms;    /* last bytes from upstream */
-    uint64_t write_ms; /* last bytes it took, or when the first of those unsent were queued */
+    uint64_t write_ms;   /* last bytes it took, or when the first of those unsent were queued */
     uint64_t id;         /* upstream's client id; 0 when it would not say */
     uint64_t number;     /* larder's own number, never reused: tells a reused struct apart */
     const char *trouble; /* why it could not come up, where the stream does not know; static */

@@ -250,8 +250,9 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms)
     if (lane->holders == 0)
         close_old(lane, LINK_SHARED, now_ms);
     if (lane_may_open(lane)) {
-        if (lane->holders > 0 && lane->proven && lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0 &&
-            lane_coming(lane) == 0 && lane->pool->count.links < lane->pool->settings->max_links)
+        if (lane->holders > 0 && lane->proven &&
+            lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0 && lane_coming(lane) == 0 &&
+            lane->pool->count.links < lane->pool->settings->max_links)
             link_dial(lane);
     }
     /* Those who wait look at their deadlines. */

@@ -24,11 +24,11 @@ struct lane {
     size_t id_at, id_len;      /* where in it the connection's number stands; 0: nowhere */
     struct buffer hello_error; /* or the error line that answered it */
     struct buffer
-        refusal; /* error line that ended the last greeting; empty after one that went well */
-    int next_db; /* of the next link that is opened */
-    uint64_t retry_ms;  /* no attempt before this: upstream refused this user */
-    uint32_t refusals;  /* in a row */
-    bool proven;        /* a link of it has been up: worth keeping one open */
+        refusal;       /* error line that ended the last greeting; empty after one that went well */
+    int next_db;       /* of the next link that is opened */
+    uint64_t retry_ms; /* no attempt before this: upstream refused this user */
+    uint32_t refusals; /* in a row */
+    bool proven;       /* a link of it has been up: worth keeping one open */
 };
 
 struct pool {
