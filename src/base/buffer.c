@@ -17,7 +17,7 @@ char *buffer_room(struct buffer *b, size_t n)
 {
     size_t len = buffer_len(b), cap;
 
-    if (LIKELY((size_t)b->cap - b->tail >= n))
+    if (LIKELY((size_t)b->cap - b->tail >= n && b->p != NULL))
         return b->p + b->tail;
     if (b->head > 0) {
         memmove(b->p, b->p + b->head, len);
@@ -28,10 +28,12 @@ char *buffer_room(struct buffer *b, size_t n)
         if (b->cap - len >= n && len <= b->cap / 2)
             return b->p + b->tail;
     }
-    cap = b->cap ? (size_t)b->cap : BUFFER_MIN;
+    cap = b->cap ? (size_t)b->cap * 2 : BUFFER_MIN;
     while (cap - len < n)
         cap *= 2;
-    CHECK(cap <= UINT32_MAX);
+    if (cap > UINT32_MAX)
+        cap = UINT32_MAX;
+    CHECK(cap - len >= n);
     b->p = must_realloc(b->p, cap);
     b->cap = (uint32_t)cap;
     return b->p + b->tail;

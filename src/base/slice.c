@@ -3,7 +3,7 @@
 
 bool slice_int(struct slice s, int64_t *ret_value)
 {
-    const char *p = s.p, *end = s.p + s.n;
+    const char *p = s.p, *end;
     bool negative = false;
     uint64_t v;
 
@@ -13,6 +13,7 @@ bool slice_int(struct slice s, int64_t *ret_value)
     }
     if (s.n == 0 || s.n > 20)
         return false;
+    end = s.p + s.n;
     if (*p == '-') {
         negative = true;
         p++;

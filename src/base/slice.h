@@ -39,7 +39,8 @@ static inline bool slice_is(struct slice a, const char *word)
 {
     size_t n = strlen(word);
 
-    return a.n == n && strncasecmp(a.p, word, n) == 0 && memchr(a.p, 0, n) == NULL;
+    return a.n == n &&
+           (n == 0 || (strncasecmp(a.p, word, n) == 0 && memchr(a.p, 0, n) == NULL));
 }
 
 /* As Redis compares the options of a command: as C strings, so that what stands behind a NUL byte
@@ -53,7 +54,7 @@ static inline bool option_is(struct slice a, const char *option)
 
 static inline bool slice_starts(struct slice a, struct slice head)
 {
-    return a.n >= head.n && memcmp(a.p, head.p, head.n) == 0;
+    return a.n >= head.n && (head.n == 0 || memcmp(a.p, head.p, head.n) == 0);
 }
 
 /* Reads a decimal integer the way Redis' string2ll does: optional '-', no '+', no blanks, no

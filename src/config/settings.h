@@ -45,7 +45,7 @@ enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
     X(client_idle_timeout, DURATION, "0 0..365d", RELOAD,                                          \
       "close clients that say nothing for so long; 0: never. Clients that wait for a blocking "    \
       "command or a message are not idle")                                                         \
-    X(client_buffer_max, SIZE, "256mb 64kb..4000mb", RELOAD,                                       \
+    X(client_buffer_max, SIZE, "256mb 64kb..2000mb", RELOAD,                                       \
       "replies kept for a client that does not read them; from a quarter of it on larder stops "   \
       "reading its requests, at the whole it is closed")                                           \
     X(client_stall_timeout, DURATION, "30s 100ms..1d", RELOAD,                                     \

@@ -214,11 +214,13 @@ struct link *lane_link(struct lane *lane, int db)
     if (best != NULL)
         return best;
     l = idle_in_db(lane, db);
-    if (l != NULL && (second == NULL || may_share_more(lane, true))) {
+    if (l != NULL &&
+        (may_share_more(lane, true) || (second == NULL && lane_reclaim_shared(lane->pool)) ||
+         lane->count[LINK_SHARED] == 0)) {
         link_become(l, LINK_SHARED);
         return l;
     }
-    if (lane_coming(lane) > lane_loans_waiting(lane))
+    if (lane_coming(lane) > (lane->count[LINK_SHARED] ? lane_loans_waiting(lane) : 0))
         return NULL;
     /* Upstream has just said no (-BUSY ..): better to say so than to queue behind what is stuck. */
     if (buffer_len(&lane->refusal) > 0 && !lane_may_open(lane))

@@ -111,8 +111,26 @@ bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db)
     return false;
 }
 
-/* The idle link of another lane that was used longest ago, or a shared one of a lane that nobody is
- * in; NULL when there is none. */
+/* A shared link at rest of a lane that has others. */
+static struct link *find_spare_shared(const struct pool *pool)
+{
+    for (list_each (lane_node, &pool->lanes)) {
+        struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
+
+        if (lane->count[LINK_SHARED] < 2)
+            continue;
+        for (list_each (node, &lane->links[LINK_SHARED])) {
+            struct link *l = CONTAINER_OF(node, struct link, node);
+
+            if (l->slots.len == 0 && buffer_len(&l->out) == 0)
+                return l;
+        }
+    }
+    return NULL;
+}
+
+/* The idle link of another lane that was used longest ago, a shared one of a lane that nobody is
+ * in, or one that its lane can spare; NULL when there is none. */
 static struct link *find_dispensable(const struct lane *lane)
 {
     for (list_each (node, &lane->pool->lanes)) {
@@ -127,7 +145,7 @@ static struct link *find_dispensable(const struct lane *lane)
             CONTAINER_OF(shared->next, struct link, node)->slots.len == 0)
             return CONTAINER_OF(shared->next, struct link, node);
     }
-    return NULL;
+    return find_spare_shared(lane->pool);
 }
 
 bool lane_make_room(struct lane *lane, bool (*fits)(const struct pool *pool))
@@ -155,24 +173,15 @@ static bool fits_long(const struct pool *pool)
 
 /* A lane that has several shared links, for other databases or because one was slow, gives back one
  * that nobody is waiting on. Sessions that used it find another by its changed number. */
-static bool reclaim_shared(struct pool *pool)
+bool lane_reclaim_shared(struct pool *pool)
 {
-    for (list_each (lane_node, &pool->lanes)) {
-        struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
+    struct link *l = find_spare_shared(pool);
 
-        if (lane->count[LINK_SHARED] < 2)
-            continue;
-        for (list_each (node, &lane->links[LINK_SHARED])) {
-            struct link *l = CONTAINER_OF(node, struct link, node);
-
-            if (l->slots.len > 0 || buffer_len(&l->out) > 0)
-                continue;
-            l->number = ++pool->link_numbers;
-            link_become(l, LINK_IDLE);
-            return true;
-        }
-    }
-    return false;
+    if (l == NULL)
+        return false;
+    l->number = ++pool->link_numbers;
+    link_become(l, LINK_IDLE);
+    return true;
 }
 
 /* Lends an idle link to the first of a kind, or brings one to the database it wants; true when the
@@ -185,7 +194,7 @@ static bool serve_first(struct lane *lane, uint8_t kind)
 
     if (list_empty(&lane->loans[kind]))
         return false;
-    if (!may_lend(lane->pool, kind) && (kind == LOAN_LONG || !reclaim_shared(lane->pool)))
+    if (!may_lend(lane->pool, kind) && (kind == LOAN_LONG || !lane_reclaim_shared(lane->pool)))
         return false;
     loan = CONTAINER_OF(lane->loans[kind].next, struct loan, node);
     l = find_idle(lane, loan->db, &other);

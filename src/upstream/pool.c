@@ -8,7 +8,8 @@
 #include "net/loop.h"
 #include "upstream/pool_inside.h"
 
-#define TICK_MS 50u
+#define TICK_MS      50u   /* while anything is in flight or waited for */
+#define SLOW_TICK_MS 1000u /* at most, else */
 
 static void on_tick(void *context);
 
@@ -141,8 +142,9 @@ void pool_link_free(struct link *l)
 
     if (l->state == LINK_GREETING)
         link_is_up(l);
-    link_become(l, LINK_IDLE);
     /* Shared use first: without it nobody in the lane is served at all. */
+    link_become(l, lane->count[LINK_SHARED] == 0 && !list_empty(&lane->waiters) ? LINK_SHARED
+                                                                                : LINK_IDLE);
     lane_wake(lane);
     loans_serve(lane->pool);
 }
@@ -237,8 +239,9 @@ static bool tick_links(struct lane *lane, enum link_state state, uint64_t now_ms
     return busy;
 }
 
-/* Returns whether the lane needs another tick. */
-static bool tick_lane(struct lane *lane, uint64_t now_ms)
+/* Returns whether the lane needs another tick soon; *ret_old: it has links to be closed some day.
+ */
+static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
 {
     static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_SHARED,
                                               LINK_LENT, LINK_CLEANING};
@@ -257,17 +260,28 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms)
     }
     /* Those who wait look at their deadlines. */
     lane_wake(lane);
+    *ret_old |= !list_empty(&lane->links[LINK_IDLE]) ||
+                (lane->holders == 0 && lane->count[LINK_SHARED] > 0);
     return busy || !list_empty(&lane->waiters) || lane_loans_waiting(lane) > 0 ||
-           !list_empty(&lane->links[LINK_IDLE]) ||
-           (lane->holders > 0 ? lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0
-                              : lane->count[LINK_SHARED] > 0);
+           (lane->holders > 0 && lane->proven &&
+            lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0);
+}
+
+/* While only idle links grow old: often enough to close them about when they should be. */
+static uint64_t slow_tick_ms(const struct pool *pool)
+{
+    uint64_t quarter = pool->settings->link_idle_timeout / 4;
+
+    if (quarter < TICK_MS)
+        return TICK_MS;
+    return quarter < SLOW_TICK_MS ? quarter : SLOW_TICK_MS;
 }
 
 static void on_tick(void *context)
 {
     struct pool *pool = context;
     uint64_t now_ms = loop_now_ms(pool->loop);
-    bool busy = false;
+    bool busy = false, old = false;
 
     pool->ticking = false;
     loans_expire(pool, now_ms);
@@ -275,7 +289,7 @@ static void on_tick(void *context)
         struct lane *lane = CONTAINER_OF(node, struct lane, node);
         uint32_t links = 0;
 
-        busy |= tick_lane(lane, now_ms);
+        busy |= tick_lane(lane, now_ms, &old);
         for (size_t i = 0; i < LINK_STATE_COUNT; i++)
             links += lane->count[i];
         if (lane->holders == 0 && links == 0 && lane_loans_waiting(lane) == 0 &&
@@ -285,6 +299,8 @@ static void on_tick(void *context)
     loans_serve(pool);
     if (busy)
         pool_tick_soon(pool);
+    else if (old && !pool->ticking)
+        timer_start(pool->tick, slow_tick_ms(pool));
 }
 
 /* ---- what the console shows ---- */

@@ -92,6 +92,8 @@ void prepare_begin(struct link *l, int db);
 extern const struct asker_ops greeting_asker_ops;
 
 /* loan.c */
+/* One shared link more becomes idle, of a lane that has others; false when none can be spared. */
+MUST_USE bool lane_reclaim_shared(struct pool *pool);
 /* Closes what other lanes can do without until there is room; false when there is none. */
 MUST_USE
 bool lane_make_room(struct lane *lane, bool (*fits)(const struct pool *pool));

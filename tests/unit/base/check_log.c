@@ -109,6 +109,27 @@ START_TEST(json_is_escaped)
 }
 END_TEST
 
+/* At whatever byte the room ends, an escape is whole or not there. */
+START_TEST(json_is_cut_between_escapes)
+{
+    char message[2100];
+    const char *p;
+    size_t n;
+
+    memset(message, 1, sizeof message - 1);
+    message[sizeof message - 1] = 0;
+    memset(message, 'x', (size_t)_i);
+    tap_open(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
+    log_info(&tap.log, "%s", message);
+    p = tap_read();
+    n = strcspn(p, "\n");
+    ck_assert_uint_ge(n, 2000);
+    ck_assert_uint_lt(n, 2048 + 128);
+    ck_assert_int_eq(strncmp(p + n - 8, "\\u0001\"}", 8), 0);
+    ck_assert_uint_eq(tap.n, n + 1);
+}
+END_TEST
+
 START_TEST(less_severe_ones_are_left_out)
 {
     static const char *const kept[] = {"<3>e\n", "<3>e\n<4>w\n", "<3>e\n<4>w\n<6>i\n",
@@ -259,6 +280,7 @@ Suite *log_suite(void)
     tcase_add_test(t, text_has_time_and_level);
     tcase_add_test(t, journal_has_priorities);
     tcase_add_test(t, json_is_escaped);
+    tcase_add_loop_test(t, json_is_cut_between_escapes, 0, 7);
     tcase_add_loop_test(t, less_severe_ones_are_left_out, 0, 4);
     tcase_add_loop_test(t, long_lines_are_cut_whole, 0, 12);
     tcase_add_test(t, a_flood_is_cut_and_counted);

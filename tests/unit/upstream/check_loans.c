@@ -213,6 +213,22 @@ START_TEST(first_come_first_served)
 }
 END_TEST
 
+/* .. not even when it would be content with the idle link that the first has no use for as it is.
+ */
+START_TEST(nobody_overtakes)
+{
+    borrow(0, LOAN_POOL, 0);
+    borrow(1, LOAN_POOL, 0);
+    loan_end(&b[0].loan, LOAN_CLEAN);
+    loan_end(&b[1].loan, LOAN_CLEAN);
+    ck_assert(!loan_ask(&b[2].loan, w.lane, LOAN_POOL, 3));
+    ck_assert(!loan_ask(&b[3].loan, w.lane, LOAN_POOL, 0));
+    wait_lent(2);
+    if (b[3].loan.link == NULL)
+        wait_lent(3);
+}
+END_TEST
+
 START_TEST(max_lent_bounds_long_loans)
 {
     w.settings.max_lent = 2;
@@ -454,6 +470,7 @@ Suite *loans_suite(void)
     tcase_add_test(t, pool_size_bounds_short_loans);
     tcase_add_test(t, waiting_loans_do_not_multiply_shared_links);
     tcase_add_test(t, first_come_first_served);
+    tcase_add_test(t, nobody_overtakes);
     tcase_add_test(t, max_lent_bounds_long_loans);
     tcase_add_test(t, max_links_bounds_all);
     tcase_add_test(t, who_waits_too_long_is_refused);
