@@ -1,4 +1,6 @@
 /* clients.c - all of them together: made, served in the beat, swept, paused, drained, freed. */
+#include "client/clients.h"
+
 #include <stdlib.h>
 
 #include "client/client.h"

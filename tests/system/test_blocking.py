@@ -128,9 +128,9 @@ def test_max_lent(w):
     redis = w.redis()
     larder = w.larder(redis, up={"max_lent": 3, "queue_timeout": "200ms"})
     blocked = [w.conn(larder) for _ in range(3)]
-    for c in blocked:
+    for i, c in enumerate(blocked):  # one after the other: the first is served first
         c.send_cmd("BLPOP", "q", 0)
-    eventually(lambda: redis.blocked() == 3)
+        eventually(lambda: redis.blocked() == i + 1)
     more = w.conn(larder)
     assert more.cmd("BLPOP", "q", 0).startswith(b"UPSTREAM")
     assert more.cmd("RPUSH", "q", "x") == 1

@@ -66,7 +66,7 @@ START_TEST(dump_loads_to_the_same)
         "backoff_min = 1ms\nbackoff_max = 3599s\n");
     round_trip(
         "[larder]\nlog_level = error\nclient_idle_timeout = 365d\nmax_bulk = 1073741823\n"
-        "admin_commands = allow\nclient_buffer_max = 4000mb\nshutdown_timeout = 0\n");
+        "admin_commands = allow\nclient_buffer_max = 2000mb\nshutdown_timeout = 0\n");
 }
 END_TEST
 
