@@ -39,8 +39,7 @@ static inline bool slice_is(struct slice a, const char *word)
 {
     size_t n = strlen(word);
 
-    return a.n == n &&
-           (n == 0 || (strncasecmp(a.p, word, n) == 0 && memchr(a.p, 0, n) == NULL));
+    return a.n == n && (n == 0 || (strncasecmp(a.p, word, n) == 0 && memchr(a.p, 0, n) == NULL));
 }
 
 /* As Redis compares the options of a command: as C strings, so that what stands behind a NUL byte

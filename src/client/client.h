@@ -115,6 +115,7 @@ struct session {
     bool name_upstream;       /* CLIENT SETNAME was queued: only the link knows the name */
     bool multi_refused;       /* larder could not begin a MULTI: all up to its EXEC is refused */
     bool watch_refused;       /* .. nor a WATCH: the EXEC it was meant for must fail */
+    bool login_any_db;        /* AUTH goes over a link in whatever database */
     bool multi_asked;         /* a MULTI is unanswered (MODE_OWN) */
     bool listening;           /* counted among those who listen */
     bool spoilt;              /* larder has refused a command since MULTI: EXEC must fail */

@@ -196,14 +196,22 @@ static enum next login_upstream(struct client *c, struct slice user, struct slic
                                 struct slice bytes, int32_t proto)
 {
     struct session *m = client_session(c);
-    /* The link takes its database along into the new lane: that user may not be allowed SELECT. */
-    enum next next = borrow(c, LOAN_POOL, lane_wants_login(c->lane) ? -1 : c->db);
+    bool any_db = lane_wants_login(c->lane) || m->login_any_db;
+    enum next next;
 
+    /* The link takes its database along into the new lane, for that user may not be allowed SELECT.
+     * If the present one is not, it has to be a link in any. */
+    if (m->loan_refused && buffer_len(&m->loan_error) > 0 && !any_db) {
+        m->loan_refused = false;
+        m->login_any_db = any_db = true;
+    }
+    next = borrow(c, LOAN_POOL, any_db ? -1 : c->db);
     if (m->loan.link == NULL)
         return next == NEXT ? part(c) : next;
     m->next_lane =
         lane_hold(c->all->pool, slice_eq(user, SLICE("default")) ? slice_of("", 0) : user, password,
                   proto ? proto : c->proto);
+    m->login_any_db = false;
     exchange_ask(c, m->loan.link, bytes, proto ? EX_HELLO : EX_AUTH, proto);
     (void)client_wait(c, WAIT_REPLY);
     return NEXT;

@@ -230,13 +230,12 @@ struct link *lane_link(struct lane *lane, int db)
         link_dial(lane);
         return NULL;
     }
-    if (second != NULL)
-        return second;
+    /* One at rest in another database is better than queueing behind what is stuck. */
     l = find_unused(lane);
-    if (l != NULL) {
-        l->number = ++lane->pool->link_numbers; /* whoever used it looks for another */
-        prepare_begin(l, db);
-    }
+    if (l == NULL)
+        return second;
+    l->number = ++lane->pool->link_numbers; /* whoever used it looks for another */
+    prepare_begin(l, db);
     return NULL;
 }
 
