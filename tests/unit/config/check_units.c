@@ -69,7 +69,7 @@ START_TEST(sizes)
         {"64Mb", 64u << 20, "64mb"},
         {"1gb", 1u << 30, NULL},
         {"1025", 1025, NULL},
-        {"2000mb", 4000ull << 20, NULL},
+        {"4000mb", 4000ull << 20, NULL},
         {"1024gb", 1ull << 40, NULL},
     };
     static const char *const wrong[] = {"",     "kb",   "1k",    "1m",   "1g",   "1tb", "1b",
