@@ -38,7 +38,7 @@ struct run {
 enum next client_no_link(struct client *c, struct lane *lane)
 {
     struct session *m = client_session(c);
-    struct slice refusal = lane_refusal(lane);
+    struct slice refusal = lane_refusal(lane, c->db);
     const char *trouble = pool_trouble(c->all->pool);
     uint64_t now_ms = client_now(c);
 

@@ -44,6 +44,12 @@ void dial_failed(struct pool *pool, const char *why)
     pool_tick_soon(pool);
 }
 
+void dial_pause(struct lane *lane)
+{
+    lane->retry_ms = next_attempt(lane->pool, lane->refusals++);
+    pool_tick_soon(lane->pool);
+}
+
 /* Upstream is there and says no to this user: nobody else's business. */
 void dial_refused(struct lane *lane, const char *why)
 {

@@ -128,11 +128,36 @@ static void refused(struct link *l, struct slice error)
     char why[160];
 
     keep(&l->lane->refusal, error);
+    l->lane->refused_db = -1;
     (void)snprintf(why, sizeof why, "%.*s", (int)(error.n > 3 ? error.n - 3 : 0), error.p + 1);
     l->refusal = true;
     dial_refused(l->lane, why);
-    loans_refuse(l->lane, buffer_slice(&l->lane->refusal));
+    loans_refuse(l->lane, buffer_slice(&l->lane->refusal), -1);
     link_fail(l, LINK_UNREACHED);
+}
+
+/* The link is well, only not in that database (-BUSY, -NOPERM ..): who wants just that is told so.
+ * Before login every command is refused; then the clients' own are, too, and nobody need be told
+ * here. */
+static void select_refused(struct link *l, struct slice error)
+{
+    struct lane *lane = l->lane;
+    bool login = slice_starts(error, SLICE("-NOAUTH"));
+    struct buffer copy = {0};
+    int db = l->db;
+
+    buffer_add(&copy, error.p, error.n);
+    l->db = l->db_before;
+    if (!login) /* before the link is free: it would be sent there again for them */
+        loans_refuse(lane, buffer_slice(&copy), db);
+    pool_link_free(l);
+    if (!login) {
+        keep(&lane->refusal, buffer_slice(&copy));
+        lane->refused_db = db;
+        dial_pause(lane);
+        lane_wake(lane);
+    }
+    buffer_done(&copy);
 }
 
 static void on_hello(struct link *l, struct slice bytes)
@@ -179,15 +204,11 @@ static void on_step(struct link *l, struct slice bytes)
             say_first_db(l);
         return;
     case STEP_SELECT:
-        /* Before login every command is refused; then the client's own are, too, and the database
-         * is chosen with its AUTH. */
-        if (error && !slice_starts(bytes, SLICE("-NOAUTH"))) {
-            refused(l, bytes);
-            return;
-        }
+    case STEP_PREPARE:
         if (error)
-            l->db = 0;
-        pool_link_free(l);
+            select_refused(l, bytes);
+        else
+            pool_link_free(l);
         return;
     case STEP_DISCARD:
         l->step = STEP_UNWATCH;
@@ -201,15 +222,6 @@ static void on_step(struct link *l, struct slice bytes)
             link_fail(l, LINK_CLOSED);
         else
             pool_link_free(l);
-        return;
-    case STEP_PREPARE:
-        if (error) {
-            /* Refused, it is where it was. Those who wait are told why (-BUSY, -NOPERM ..). */
-            l->db = l->db_before;
-            keep(&l->lane->refusal, bytes);
-            loans_refuse(l->lane, bytes);
-        }
-        pool_link_free(l);
         return;
     }
 }

@@ -97,8 +97,10 @@ bool lane_hello(struct lane *lane, uint64_t id, struct buffer *out, struct slice
     return true;
 }
 
-struct slice lane_refusal(const struct lane *lane)
+struct slice lane_refusal(const struct lane *lane, int db)
 {
+    if (lane->refused_db >= 0 && lane->refused_db != db)
+        return slice_of("", 0);
     return buffer_slice(&lane->refusal);
 }
 
@@ -223,7 +225,7 @@ struct link *lane_link(struct lane *lane, int db)
     if (lane_coming(lane) > (lane->count[LINK_SHARED] ? lane_loans_waiting(lane) : 0))
         return NULL;
     /* Upstream has just said no (-BUSY ..): better to say so than to queue behind what is stuck. */
-    if (buffer_len(&lane->refusal) > 0 && !lane_may_open(lane))
+    if (lane_refusal(lane, db).n > 0 && !lane_may_open(lane))
         return NULL;
     if (lane_may_open(lane) && may_share_more(lane, false)) {
         lane->next_db = db;

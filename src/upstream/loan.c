@@ -282,14 +282,24 @@ static void refuse(struct loan *loan, struct slice error)
     loan->ops->refused(loan, error);
 }
 
-void loans_refuse(struct lane *lane, struct slice error)
+void loans_refuse(struct lane *lane, struct slice error, int db)
 {
     struct buffer copy = {0}; /* the callee may begin another greeting, which owns `error` */
 
     buffer_add(&copy, error.p, error.n);
     for (int kind = 0; kind < 2; kind++) {
-        while (!list_empty(&lane->loans[kind]))
-            refuse(CONTAINER_OF(lane->loans[kind].next, struct loan, node), buffer_slice(&copy));
+        struct list *loans = &lane->loans[kind], waiting;
+
+        list_init(&waiting);
+        list_move_all(loans, &waiting);
+        while (!list_empty(&waiting)) {
+            struct loan *loan = CONTAINER_OF(waiting.next, struct loan, node);
+
+            list_leave(&loan->node);
+            list_push_back(loans, &loan->node);
+            if (db < 0 || loan->db == db)
+                refuse(loan, buffer_slice(&copy));
+        }
     }
     buffer_done(&copy);
 }

@@ -134,7 +134,7 @@ void lane_wake(struct lane *lane);
 /* An upstream that answers but refuses (-NOAUTH, -WRONGPASS, -LOADING, -BUSY ..): its error line
  * with CR LF, to be given to clients at once; empty otherwise. */
 MUST_USE
-struct slice lane_refusal(const struct lane *lane);
+struct slice lane_refusal(const struct lane *lane, int db);
 
 /* ---- loans ---- */
 

@@ -27,6 +27,7 @@ struct lane {
         refusal;       /* error line that ended the last greeting; empty after one that went well */
     int next_db;       /* of the next link that is opened */
     uint64_t retry_ms; /* no attempt before this: upstream refused this user */
+    int refused_db;    /* what `refusal` is of; -1: of every database */
     uint32_t refusals; /* in a row */
     bool proven;       /* a link of it has been up: worth keeping one open */
 };
@@ -81,6 +82,8 @@ static inline uint32_t lane_loans_waiting(const struct lane *lane)
 void link_dial(struct lane *lane);
 void dial_failed(struct pool *pool, const char *why);
 void dial_refused(struct lane *lane, const char *why);
+/* Nothing is tried on this lane for a moment. */
+void dial_pause(struct lane *lane);
 void dial_forget(struct link *l);
 
 /* greeting.c */
@@ -99,6 +102,7 @@ MUST_USE
 bool lane_make_room(struct lane *lane, bool (*fits)(const struct pool *pool));
 void loans_serve(struct pool *pool);
 void loans_expire(struct pool *pool, uint64_t now_ms);
-void loans_refuse(struct lane *lane, struct slice error);
+/* Those that want database db; -1: all. */
+void loans_refuse(struct lane *lane, struct slice error, int db);
 
 #endif
