@@ -423,10 +423,12 @@ static void raise_limits(struct larder *l)
 
 static bool set_up(struct larder *l)
 {
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
     log_open(&l->log, STDERR_FILENO, level_of(l->settings), format_of(l->settings));
     log_info(&l->log, "larder: version=%s pid=%d", LARDER_VERSION, (int)getpid());
     raise_limits(l);
-    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
     l->loop = loop_new(&l->log);
     if (l->loop == NULL)
         return false;
