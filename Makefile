@@ -314,7 +314,7 @@ build/headers/%.ok: % $(INCLUDED) $O/.flags
 TIDY_CHECKS := $(SOURCES:%=build/tidy/%.ok)
 tidy: $(TIDY_CHECKS) ## clang-tidy (.clang-tidy), words not to use, shellcheck
 	@awk -f tests/support/words.awk $(SOURCES) $(HEADERS)
-	@shellcheck $(SCRIPTS)
+	@shellcheck -S warning $(SCRIPTS)
 	@echo "tidy: $(words $(SOURCES)) sources, $(words $(SCRIPTS)) scripts"
 build/tidy/%.ok: % $(INCLUDED) .clang-tidy tests/support/tidy
 	@mkdir -p $(@D)
