@@ -254,7 +254,7 @@ MUST_USE
 bool client_name_valid(struct slice name);
 void client_set_text(char **field, struct slice value);
 MUST_USE
-bool client_may_pause(const struct client *c, const struct command *cmd);
+bool client_may_pause(const struct client *c, const struct request *q);
 void client_describe(struct client *c, struct buffer *out);
 void unknown_subcommand(struct buffer *out, const char *container, struct slice word);
 void unknown_command(struct buffer *out, const struct request *q);

@@ -306,14 +306,28 @@ static enum next unpause(struct client *c)
     return NEXT;
 }
 
-bool client_may_pause(const struct client *c, const struct command *cmd)
+/* "#!lua flags=no-writes", the first line of a script. */
+static bool says_no_writes(struct slice script)
 {
+    const char *end = script.n > 2 ? memchr(script.p, '\n', script.n) : NULL;
+
+    return end != NULL && memcmp(script.p, "#!", 2) == 0 &&
+           memmem(script.p, (size_t)(end - script.p), "no-writes", 9) != NULL;
+}
+
+bool client_may_pause(const struct client *c, const struct request *q)
+{
+    const struct command *cmd = q->command;
     static const enum command_id may_replicate[] = {CMD_EVAL,        CMD_EVALSHA,     CMD_FCALL,
                                                     CMD_PUBLISH,     CMD_SPUBLISH,    CMD_PFCOUNT,
                                                     CMD_SCRIPT_LOAD, CMD_SCRIPT_FLUSH};
 
+    if (cmd != NULL && !command_arity_ok(cmd, q->argc))
+        return false; /* an error, at once */
     if (c->all->pause.all || cmd == NULL || (cmd->flags & CF_WRITE) != 0)
         return true;
+    if (cmd->id == CMD_EVAL && q->argc > 1 && says_no_writes(q->argv[1]))
+        return false;
     if (cmd->id == CMD_EXEC)
         return c->more != NULL && c->more->wrote_in_multi;
     for (size_t i = 0; i < ARRAY_LEN(may_replicate); i++) {

@@ -71,6 +71,31 @@ static void spare(struct exchange *x)
     list_push_back(&x->client->all->spare_exchanges, &x->node);
 }
 
+/* Clients that CLIENT PAUSE holds up are blocked clients to whoever asks; upstream does not know
+ * them. */
+static void count_paused(struct client *c, struct buffer *text)
+{
+    static const char name[] = "\r\nblocked_clients:";
+    const char *at = memmem(buffer_head(text), buffer_len(text), name, sizeof name - 1), *end;
+    struct slice whole = buffer_slice(text);
+    struct buffer changed = {0};
+    int64_t n = 0, paused = 0;
+
+    for (list_each (node, &c->all->open))
+        paused += CONTAINER_OF(node, struct client, node)->waits == WAIT_PAUSE;
+    if (at == NULL || paused == 0)
+        return;
+    at += sizeof name - 1;
+    end = memchr(at, '\r', (size_t)(whole.p + whole.n - at));
+    if (end == NULL || !slice_int(slice_of(at, (size_t)(end - at)), &n))
+        return;
+    buffer_add(&changed, whole.p, (size_t)(at - whole.p));
+    buffer_printf(&changed, "%lld", (long long)(n + paused));
+    buffer_add(&changed, end, (size_t)(whole.p + whole.n - end));
+    buffer_done(text);
+    *text = changed;
+}
+
 /* INFO: upstream's text and a section of larder's own behind it. */
 static void put_info(struct client *c, struct slice bytes)
 {
@@ -85,6 +110,8 @@ static void put_info(struct client *c, struct slice bytes)
     if (r.type == '=' && r.text.n >= 4)
         r.text = slice_of(r.text.p + 4, r.text.n - 4);
     buffer_add(&text, r.text.p, r.text.n);
+    if (c->all->pause.until_ms != 0)
+        count_paused(c, &text);
     if (r.text.n > 0)
         buffer_add(&text, "\r\n", 2);
     c->all->console->info(c->all->console->context, &text);

@@ -85,6 +85,7 @@ size_t large_begin(struct client *c, const char *p, size_t n)
     struct request_limits limits = limits_of(c);
     struct request_scan scan = {0};
     const struct command *cmd = NULL;
+    struct request q;
     size_t used = 0;
     uint64_t need;
 
@@ -96,7 +97,9 @@ size_t large_begin(struct client *c, const char *p, size_t n)
     if (cmd != NULL && (cmd->flags & CF_CONTAINER) != 0 && all->args.n > 1 &&
         command_sub(cmd, all->args.v[1]) != NULL)
         cmd = command_sub(cmd, all->args.v[1]);
-    if (all->pause.until_ms != 0 && client_may_pause(c, cmd)) {
+    q = (struct request){.command = cmd, .argv = all->args.v, .argc = scan.argc};
+    if (all->pause.until_ms != 0 && (cmd == NULL || cmd->id != CMD_EVAL) &&
+        client_may_pause(c, &q)) {
         (void)client_wait(c, WAIT_PAUSE);
         return 0;
     }

@@ -262,7 +262,7 @@ static enum next route(struct client *c, const struct request *q)
     }
     if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
         return refuse(c, q);
-    if (c->all->pause.until_ms != 0 && client_may_pause(c, cmd))
+    if (c->all->pause.until_ms != 0 && client_may_pause(c, q))
         return client_wait(c, WAIT_PAUSE);
     if (c->owed >= c->all->settings->max_pending) {
         c->all->count.paused_pending++;

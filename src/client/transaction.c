@@ -183,6 +183,12 @@ enum next tx_serve(struct client *c, const struct request *q)
         return client_wait(c, WAIT_DRAIN); /* is the MULTI before it in force? */
     if (!c->more->in_multi)
         return watched_serve(c, q);
+    if (id == CMD_CLIENT_PAUSE) {
+        /* It would pause Redis itself, and UNPAUSE, which is larder's, not end that. */
+        c->more->spoilt = true;
+        write_error(client_answer(c), "ERR CLIENT PAUSE within a transaction is refused by larder");
+        return NEXT;
+    }
     if (id == CMD_SELECT)
         c->more->want_exec_db = true;
     c->more->queued++;
