@@ -319,6 +319,7 @@ static void stop_waiting(struct client *c)
     if (c->waits == WAIT_NOTHING)
         return;
     c->all->count.clients_waiting--;
+    c->active_ms = client_now(c); /* it was waiting, not idle */
     if (c->waits == WAIT_BLOCKED)
         c->all->count.clients_blocked--;
     if (c->waits == WAIT_LINK)
