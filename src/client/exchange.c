@@ -90,7 +90,7 @@ static void count_paused(struct client *c, struct buffer *text)
     if (end == NULL || !slice_int(slice_of(at, (size_t)(end - at)), &n))
         return;
     buffer_add(&changed, whole.p, (size_t)(at - whole.p));
-    buffer_printf(&changed, "%lld", (long long)(n + paused));
+    buffer_printf(&changed, "%lld", (long long)n + (long long)paused);
     buffer_add(&changed, end, (size_t)(whole.p + whole.n - end));
     buffer_done(text);
     *text = changed;
