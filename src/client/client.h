@@ -108,7 +108,7 @@ struct session {
     struct link *resting;   /* a link that waits for this client to read, see link_resume() */
     uint64_t resting_number;
     uint8_t reply_mode; /* enum reply_mode */
-    bool monitor, tracking;
+    bool monitor;
     bool in_multi, watching;  /* as far as the replies seen so far tell */
     bool wrote_in_multi;      /* a write has been queued since MULTI */
     uint32_t queued;          /* commands queued since MULTI */
@@ -122,10 +122,8 @@ struct session {
     bool want_exec_db;        /* SELECT was queued: after EXEC the db must be asked for */
     bool loan_refused;        /* the loan waited for was refused; .. */
     struct buffer loan_error; /* .. upstream's error line, or empty */
-    uint64_t stream_left;     /* a large request under way: see large.c */
-    uint8_t streaming;
-    bool was_patient;  /* what the loan's patience was before a large request */
-    int32_t expect_db; /* of the SELECT under way */
+    uint8_t streaming;        /* a large request under way: see large.c */
+    bool was_patient;         /* what the loan's patience was before a large request */
 };
 
 struct pause {

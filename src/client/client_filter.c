@@ -117,8 +117,6 @@ static void put_flags(const struct client *c, char *text)
         *p++ = 'x';
     if (c->waits == WAIT_BLOCKED || c->waits == WAIT_PAUSE)
         *p++ = 'b';
-    if (m != NULL && m->tracking)
-        *p++ = 't';
     if (c->ending)
         *p++ = 'c';
     if (c->is_unix)

@@ -66,7 +66,7 @@ enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t
 /* Sets what to be told of, a mask of enum stream_want; a no-op when nothing changes. */
 void stream_want(struct stream *s, unsigned wants);
 
-/* Closes; fine on a stream that is not open. With `abort` a TCP peer sees a reset. */
+/* Closes; fine on a stream that is not open. */
 void stream_close(struct stream *s);
 
 /* Bytes that the kernel keeps for a peer that has not taken them. */
