@@ -1,0 +1,9 @@
+/* suites.h - the suites of the admin room. */
+#ifndef LARDER_TESTS_ADMIN_SUITES_H
+#define LARDER_TESTS_ADMIN_SUITES_H
+
+#include <check.h>
+
+Suite *admin_suite(void); /* check_admin.c */
+
+#endif
