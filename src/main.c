@@ -255,20 +255,6 @@ static enum log_format format_of(const struct settings *s)
     return formats[s->larder.log_format];
 }
 
-/* The lines of text, one log line each. */
-static void log_lines(struct larder *l, const struct buffer *text, const char *head)
-{
-    const char *p = buffer_head(text), *end = p + buffer_len(text);
-
-    while (p < end) {
-        const char *nl = memchr(p, '\n', (size_t)(end - p));
-        size_t n = (size_t)((nl ? nl : end) - p);
-
-        log_info(&l->log, "%s: %.*s", head, (int)n, p);
-        p += n + 1;
-    }
-}
-
 /* All or nothing: a mistake, or a change that needs a restart, leaves everything as it was. */
 static struct settings *load_changed(struct larder *l)
 {
@@ -277,12 +263,12 @@ static struct settings *load_changed(struct larder *l)
 
     if (fresh == NULL) {
         log_error(&l->log, "larder: settings not reloaded, the old ones stay in force:");
-        log_lines(l, &errors, "reload");
+        log_report(&l->log, LOG_LEVEL_INFO, "reload", buffer_slice(&errors));
     } else {
         settings_diff_restart(l->settings, fresh, &errors);
         if (buffer_len(&errors) > 0) {
             log_error(&l->log, "larder: settings not reloaded, these need a restart:");
-            log_lines(l, &errors, "reload");
+            log_report(&l->log, LOG_LEVEL_INFO, "reload", buffer_slice(&errors));
             settings_free(fresh);
             fresh = NULL;
         }
@@ -330,7 +316,7 @@ static void on_dump(void *context)
     struct buffer text = {0};
 
     admin_dump(l->admin, &text);
-    log_lines(l, &text, "state");
+    log_report(&l->log, LOG_LEVEL_INFO, "state", buffer_slice(&text));
     buffer_done(&text);
 }
 

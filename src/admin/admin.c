@@ -231,7 +231,8 @@ struct console admin_console(struct admin *a)
 
 void admin_dump(struct admin *a, struct buffer *out)
 {
-    clients_describe(a->clients, out);
-    put_links(a, out);
+    /* Clients last, for there are most of them: the log leaves out what is too much. */
     put_counters(a, "\n", out);
+    put_links(a, out);
+    clients_describe(a->clients, out);
 }

@@ -20,7 +20,7 @@ void admin_free(struct admin *a);
 MUST_USE
 struct console admin_console(struct admin *a);
 
-/* Clients, links and counters as lines of text: for SIGUSR2. */
+/* Counters, links and clients as lines of text: for SIGUSR2. */
 void admin_dump(struct admin *a, struct buffer *out);
 
 #endif

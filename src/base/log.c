@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+
 #define LOG_LINE  2048 /* bytes of one line; what is longer is cut */
 #define LOG_BURST 200  /* lines a second; a flood of them helps nobody */
 
@@ -148,3 +150,41 @@ LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)
 LOG_FUNCTION(log_warning, LOG_LEVEL_WARNING)
 LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
 LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
+
+/* How many lines there are; the last may lack its end. */
+static size_t count_lines(const char *p, const char *end)
+{
+    size_t n = 0;
+
+    for (; p < end; n++) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p));
+
+        p = nl != NULL ? nl + 1 : end;
+    }
+    return n;
+}
+
+void log_report(struct log *log, enum log_level level, const char *head, struct slice text)
+{
+    const char *p, *end;
+    struct timespec t;
+    char line[LOG_LINE];
+
+    if (level > log->level || text.n == 0)
+        return;
+    p = text.p;
+    end = p + text.n;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    for (unsigned i = 0; p < end && i < LOG_REPORT_LINES; i++) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p));
+        int n = (int)((nl != NULL ? nl : end) - p);
+
+        (void)snprintf(line, sizeof line, "%s: %.*s", head, n, p);
+        put_line(log, level, &t, line);
+        p = nl != NULL ? nl + 1 : end;
+    }
+    if (p < end) {
+        (void)snprintf(line, sizeof line, "%s: %zu lines left out", head, count_lines(p, end));
+        put_line(log, level, &t, line);
+    }
+}

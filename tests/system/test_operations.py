@@ -8,7 +8,7 @@ import threading
 from fake_server import FakeRedis
 from program import run, setting, write
 from resp import TIMEOUT, Closed, Conn, encode, eventually
-from servers import free_port
+from servers import free_port, scaled
 
 # options
 
@@ -334,6 +334,19 @@ def test_sigusr2_dumps_state(w):
     larder.signal(signal.SIGUSR2)
     eventually(lambda: "client" in larder.log()[before:])
     assert "secret" not in larder.log()
+
+
+def test_sigusr2_dumps_everybody(w):
+    """Once the log's limit on floods cut the state of many clients after 200 lines."""
+    larder = w.larder(w.redis())
+    ids = [w.conn(larder).cmd("CLIENT", "ID") for _ in range(scaled(400, 250))]
+    larder.signal(signal.SIGUSR2)
+    eventually(lambda: f"state: id={ids[-1]} " in larder.log())
+    log = larder.log()
+    missing = [i for i in ids if log.count(f"state: id={i} ") != 1]
+    assert not missing, missing
+    assert f"state: clients_clients:{len(ids)}\n" in log and "state: upstream=" in log
+    assert "left out" not in log
 
 
 def test_ignored_signals(w):

@@ -416,10 +416,14 @@ START_TEST(the_dump_has_it_all)
     admin_dump(admin, &out);
     p = string(buffer_slice(&out));
     ck_assert_uint_eq(lines(p), CLIENTS + 2 + of_clients.count + of_pool.count);
-    ck_assert_ptr_nonnull(strstr(p, "\nlink=1 state=connecting "));
-    ck_assert_ptr_nonnull(strstr(p, "id=3 addr="));
-    ck_assert_ptr_nonnull(strstr(p, "\nclients_accepted:3\n"));
     ck_assert_ptr_null(strstr(p, "secret"));
+    /* In this order, so that of too many lines the last clients are left out. */
+    p = in_lines(p, &of_clients, "\n");
+    p = in_lines(p, &of_pool, "\n");
+    ck_assert_int_eq(strncmp(p, "upstream=", 9), 0);
+    p = strstr(p, "\nlink=1 state=connecting ");
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_nonnull(strstr(p, "\nid=3 addr="));
 }
 END_TEST
 

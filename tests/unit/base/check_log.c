@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "suites.h"
 
@@ -228,6 +230,75 @@ START_TEST(left_out_lines_do_not_count_as_a_flood)
 }
 END_TEST
 
+/* A report is what somebody asked for: it is no part of a flood, and written whole behind one. */
+START_TEST(a_report_is_no_flood)
+{
+    static const char first[] = "<6>before\n<6>state: 0\n<6>state: 1\n";
+    struct buffer text = {0};
+    int64_t second;
+
+    tap_open(LOG_LEVEL_INFO, LOG_FORMAT_JOURNAL);
+    for (int i = 0; i < 1000; i++)
+        buffer_printf(&text, "%d\n", i);
+    do { /* until all of the flood has been in one second */
+        log_open(&tap.log, tap.ends[1], LOG_LEVEL_INFO, LOG_FORMAT_JOURNAL);
+        log_info(&tap.log, "before");
+        second = tap.log.burst_second;
+        log_report(&tap.log, LOG_LEVEL_INFO, "state", buffer_slice(&text));
+        for (int i = 0; i < 250; i++)
+            log_info(&tap.log, "flood");
+        log_report(&tap.log, LOG_LEVEL_INFO, "state", buffer_slice(&text));
+        tap.n = (size_t)read(tap.ends[0], tap.text, sizeof tap.text - 1);
+    } while (tap.log.burst_second != second);
+    tap.text[tap.n] = 0;
+    ck_assert_int_eq(strncmp(tap.text, first, strlen(first)), 0);
+    ck_assert_uint_eq(lines(tap.text, "<6>state: "), 2000);
+    ck_assert_uint_eq(lines(tap.text, "<6>flood\n"), 199);
+    ck_assert_uint_eq(tap.log.dropped, 51);
+    buffer_done(&text);
+}
+END_TEST
+
+/* As many lines as one report may have, and one and two more; the last line may lack its end. */
+START_TEST(a_report_has_its_bound)
+{
+    static const char *const tails[] = {
+        "<6>r: x\n",
+        "<6>r: x\n<6>r: 1 lines left out\n",
+        "<6>r: x\n<6>r: 2 lines left out\n",
+    };
+    size_t n = LOG_REPORT_LINES + (size_t)_i / 2, tail = strlen(tails[_i / 2]);
+    struct buffer text = {0};
+
+    tap_open(LOG_LEVEL_INFO, LOG_FORMAT_JOURNAL);
+    for (size_t i = 0; i < n; i++)
+        buffer_add(&text, "x\n", i + 1 < n || _i % 2 == 0 ? 2 : 1);
+    log_report(&tap.log, LOG_LEVEL_INFO, "r", buffer_slice(&text));
+    buffer_done(&text);
+    ck_assert_uint_eq(lines(tap_read(), "<6>r: x\n"), LOG_REPORT_LINES);
+    ck_assert_str_eq(tap.text + tap.n - tail, tails[_i / 2]);
+}
+END_TEST
+
+START_TEST(a_report_is_made_of_lines)
+{
+    char large[3000];
+
+    tap_open(LOG_LEVEL_WARNING, LOG_FORMAT_JOURNAL);
+    log_report(&tap.log, LOG_LEVEL_INFO, "quiet", SLICE("a\nb\n"));
+    log_report(&tap.log, LOG_LEVEL_ERROR, "none", slice_of(NULL, 0));
+    log_report(&tap.log, LOG_LEVEL_ERROR, "loud", SLICE("a\n\nb"));
+    memset(large, 'x', sizeof large);
+    large[2999] = '\n';
+    log_report(&tap.log, LOG_LEVEL_WARNING, "large", slice_of(large, sizeof large));
+    log_warning(&tap.log, "next");
+    ck_assert_int_eq(strncmp(tap_read(), "<3>loud: a\n<3>loud: \n<3>loud: b\n<4>large: xxx", 45),
+                     0);
+    ck_assert_uint_eq(lines(tap.text, "<"), 5);
+    ck_assert_str_eq(tap.text + tap.n - 8, "<4>next\n");
+}
+END_TEST
+
 START_TEST(auto_knows_the_journal)
 {
     struct stat st;
@@ -285,6 +356,9 @@ Suite *log_suite(void)
     tcase_add_loop_test(t, long_lines_are_cut_whole, 0, 12);
     tcase_add_test(t, a_flood_is_cut_and_counted);
     tcase_add_test(t, left_out_lines_do_not_count_as_a_flood);
+    tcase_add_test(t, a_report_is_no_flood);
+    tcase_add_loop_test(t, a_report_has_its_bound, 0, 6);
+    tcase_add_test(t, a_report_is_made_of_lines);
     tcase_add_test(t, auto_knows_the_journal);
     tcase_add_test(t, a_log_that_cannot_be_written_is_no_disaster);
     suite_add_tcase(suite, t);
