@@ -263,12 +263,12 @@ static struct settings *load_changed(struct larder *l)
 
     if (fresh == NULL) {
         log_error(&l->log, "larder: settings not reloaded, the old ones stay in force:");
-        log_report(&l->log, LOG_LEVEL_INFO, "reload", buffer_slice(&errors));
+        log_report(&l->log, LOG_LEVEL_ERROR, "reload", buffer_slice(&errors));
     } else {
         settings_diff_restart(l->settings, fresh, &errors);
         if (buffer_len(&errors) > 0) {
             log_error(&l->log, "larder: settings not reloaded, these need a restart:");
-            log_report(&l->log, LOG_LEVEL_INFO, "reload", buffer_slice(&errors));
+            log_report(&l->log, LOG_LEVEL_ERROR, "reload", buffer_slice(&errors));
             settings_free(fresh);
             fresh = NULL;
         }

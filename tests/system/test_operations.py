@@ -312,6 +312,18 @@ def test_sighup_with_what_needs_a_restart(w):
     assert w.conn(larder).cmd("SET", "k", "v") == b"OK"
 
 
+def test_sighup_says_why_not(w):
+    """Whatever is logged. Once the reasons were information, which log_level = error left out."""
+    redis = w.redis()
+    larder = w.larder(redis, larder={"log_level": "error"})
+    larder.configure(larder={"log_level": "error", "max_clients": "many"})
+    larder.signal(signal.SIGHUP)
+    eventually(lambda: re.search(r"reload: .*larder\.ini:\d+: .*max_clients", larder.log()))
+    larder.configure(larder={"log_level": "error"}, up={"database": 3})
+    larder.signal(signal.SIGHUP)
+    eventually(lambda: "reload: upstream database" in larder.log())
+
+
 def test_sighup_under_load(w):
     redis = w.redis()
     larder = w.larder(redis)
