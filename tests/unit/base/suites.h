@@ -4,9 +4,10 @@
 
 #include <check.h>
 
-Suite *slice_suite(void);  /* check_slice.c */
-Suite *buffer_suite(void); /* check_buffer.c */
-Suite *list_suite(void);   /* check_list.c: lists and counters */
-Suite *log_suite(void);    /* check_log.c */
+Suite *slice_suite(void);     /* check_slice.c */
+Suite *buffer_suite(void);    /* check_buffer.c */
+Suite *list_suite(void);      /* check_list.c: lists and counters */
+Suite *log_suite(void);       /* check_log.c */
+Suite *histogram_suite(void); /* check_histogram.c */
 
 #endif
