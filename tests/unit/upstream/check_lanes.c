@@ -12,7 +12,7 @@ struct waiter {
     unsigned woken;
 };
 
-static struct ear a, b;
+static struct ear a;
 static struct borrower lent;
 static struct waiter waiter;
 
@@ -20,7 +20,6 @@ static void begin(void)
 {
     world_begin();
     ear_init(&a, false);
-    ear_init(&b, false);
     borrower_init(&lent);
 }
 
@@ -29,7 +28,6 @@ static void end(void)
     loan_end(&lent.loan, LOAN_CLOSE);
     world_end();
     ear_done(&a);
-    ear_done(&b);
     borrower_done(&lent);
 }
 
