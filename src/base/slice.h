@@ -56,6 +56,18 @@ static inline bool slice_starts(struct slice a, struct slice head)
     return a.n >= head.n && (head.n == 0 || memcmp(a.p, head.p, head.n) == 0);
 }
 
+/* Bytewise order: below, at or above 0 as a comes before, is or comes behind b; a head comes before
+ * what it begins. */
+static inline int slice_order(struct slice a, struct slice b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
+
+    if (order != 0 || a.n == b.n)
+        return order;
+    return a.n < b.n ? -1 : 1;
+}
+
 /* Reads a decimal integer the way Redis' string2ll does: optional '-', no '+', no blanks, no
  * leading zeros, nothing behind it, within int64. False and *ret_value untouched otherwise. */
 MUST_USE

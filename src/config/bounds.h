@@ -8,7 +8,8 @@
 #define CONFIG_VALUE_BYTES  (64u * 1024u)
 #define CONFIG_SECRET_BYTES (64u * 1024u)
 
-/* A STRING. With each $ doubled and its name before it, --dump-config's line of it can be read. */
+/* A STRING or LIST. With each $ doubled and its name before it, --dump-config's line of it can be
+ * read. */
 #define CONFIG_STRING_BYTES (16u * 1024u)
 
 /* One file. A real one has a few KB; this keeps `-c /dev/zero` from filling the memory. */
@@ -17,17 +18,18 @@
 /* Files of conf.d. */
 #define CONFIG_FILES 1000u
 
-/* Listener sections. */
+/* Listener and policy sections. */
 #define CONFIG_LISTENERS 64u
+#define CONFIG_POLICIES  1000u
 
 /* Mistakes that are written out; the rest is counted in one last line. A binary given by mistake
  * has one in every line. */
 #define CONFIG_MISTAKES 1000u
 
-/* Names of sections and settings, and of listeners in particular. inih keeps 49 characters of a
- * section's name and drops the rest silently: "listener " and the name must fit. */
-#define CONFIG_NAME_CHARS     48u
-#define CONFIG_LISTENER_CHARS 32u
+/* Names of sections and settings, and what NAME has of that in [listener NAME]. inih keeps 49
+ * characters of a section's name and drops the rest silently: "listener " and the name must fit. */
+#define CONFIG_NAME_CHARS  48u
+#define CONFIG_TITLE_CHARS 32u
 
 /* sockaddr_un.sun_path, with its NUL. */
 #define UNIX_PATH_BYTES 108u

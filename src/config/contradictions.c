@@ -3,9 +3,11 @@
  * default here: it has been complained about, so pairs with it are left alone. */
 #include "config/contradictions.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/address.h"
+#include "config/prefix.h"
 #include "config/units.h"
 #include "config/value.h"
 
@@ -59,19 +61,20 @@ static bool same_address(const struct draft *d, size_t i, size_t k)
     const struct address *a = &d->settings->listeners[i].address;
 
     return address_equal(a, &d->settings->listeners[k].address) && (a->path || a->port != 0) &&
-           !slot_of((struct side){&d->listeners[i], "address"})->refused &&
-           !slot_of((struct side){&d->listeners[k], "address"})->refused;
+           !slot_of((struct side){&d->listeners.v[i], "address"})->refused &&
+           !slot_of((struct side){&d->listeners.v[k], "address"})->refused;
 }
 
 static void find_same_addresses(struct draft *d)
 {
     for (size_t i = 0; i < d->settings->listener_count; i++) {
-        struct origin at = slot_of((struct side){&d->listeners[i], "address"})->at;
+        struct origin at = slot_of((struct side){&d->listeners.v[i], "address"})->at;
 
         for (size_t k = 0; k < i; k++) {
             if (same_address(d, i, k))
-                mistake(&d->mistakes, at.file ? at : d->listeners[i].opened,
-                        "[%s] has the address of [%s]", d->listeners[i].name, d->listeners[k].name);
+                mistake(&d->mistakes, at.file ? at : d->listeners.v[i].opened,
+                        "[%s] has the address of [%s]", d->listeners.v[i].name,
+                        d->listeners.v[k].name);
         }
     }
 }
@@ -83,9 +86,82 @@ static void find_wrong_modes(struct draft *d)
         unsigned ignored;
 
         if (!unit_mode(mode, &ignored))
-            mistake(&d->mistakes, slot_of((struct side){&d->listeners[i], "mode"})->at,
+            mistake(&d->mistakes, slot_of((struct side){&d->listeners.v[i], "mode"})->at,
                     "mode: %s is not within 0..0777, octal", quoted(mode).text);
     }
+}
+
+/* Where a policy's prefixes are set; at.file NULL: nowhere. */
+static struct origin prefix_at(const struct draft *d, size_t policy)
+{
+    return slot_of((struct side){&d->policies.v[policy], "prefix"})->at;
+}
+
+static void find_wrong_prefixes(struct draft *d)
+{
+    for (size_t i = 0; i < d->settings->policy_count; i++) {
+        const struct string_list *list = &d->settings->policies[i].prefix;
+        struct origin at = prefix_at(d, i);
+
+        if (at.file == NULL)
+            mistake(&d->mistakes, d->policies.v[i].opened, "[%s] must set prefix",
+                    d->policies.v[i].name);
+        for (size_t k = 0; k < list->n; k++) {
+            struct slice prefix = slice_str(list->v[k]);
+
+            if (!prefix_ok(prefix))
+                mistake(&d->mistakes, at,
+                        "prefix: %s has a * that is neither all there is between two colons nor "
+                        "the last character",
+                        quoted(prefix).text);
+        }
+    }
+}
+
+/* One prefix of one policy. */
+struct claim {
+    struct slice pattern;
+    size_t policy, index;
+};
+
+/* Equal ones in the order in which they were read. */
+static int by_pattern(const void *a, const void *b)
+{
+    const struct claim *x = a, *y = b;
+    int order = slice_order(x->pattern, y->pattern);
+
+    if (order != 0)
+        return order;
+    if (x->policy != y->policy)
+        return x->policy < y->policy ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static void find_same_prefixes(struct draft *d)
+{
+    const struct policy_settings *policies = d->settings->policies;
+    size_t room = 1, n = 0, first = 0;
+    struct claim *claims;
+
+    for (size_t i = 0; i < d->settings->policy_count; i++)
+        room += policies[i].prefix.n;
+    claims = must_alloc(room * sizeof(*claims));
+    for (size_t i = 0; i < d->settings->policy_count; i++) {
+        for (size_t k = 0; k < policies[i].prefix.n; k++)
+            claims[n++] = (struct claim){prefix_pattern(slice_str(policies[i].prefix.v[k])), i, k};
+    }
+    qsort(claims, n, sizeof(*claims), by_pattern);
+    for (size_t i = 1; i < n; i++) {
+        const struct claim *c = &claims[i];
+
+        if (slice_eq(claims[first].pattern, c->pattern))
+            mistake(&d->mistakes, prefix_at(d, c->policy), "prefix: [%s] has %s already",
+                    d->policies.v[claims[first].policy].name,
+                    quoted(slice_str(policies[c->policy].prefix.v[c->index])).text);
+        else
+            first = i;
+    }
+    free(claims);
 }
 
 void contradictions_find(struct draft *d)
@@ -96,4 +172,6 @@ void contradictions_find(struct draft *d)
             (struct side){&d->upstream, "backoff_max"});
     find_same_addresses(d);
     find_wrong_modes(d);
+    find_wrong_prefixes(d);
+    find_same_prefixes(d);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "config/blanks.h"
+#include "config/bounds.h"
 #include "config/contradictions.h"
 #include "config/expand.h"
 #include "config/file.h"
@@ -21,7 +22,9 @@ static void told_setting(void *context, unsigned line, const char *name, struct 
 static void told_mistake(void *context, unsigned line, const char *what);
 static struct section *find_section(struct draft *d, struct origin at, const char *header);
 static void unknown_section(struct draft *d, struct origin at, const char *header);
-static struct section *find_listener(struct draft *d, struct origin at, struct slice name);
+static struct section *find_named(struct draft *d, struct sections *all, struct origin at,
+                                  struct slice name);
+static void *open_sections(struct draft *d, struct sections *s, const struct kind *kind);
 static void open_section(struct draft *d, struct section *s, const struct kind *kind,
                          const char *name, void *values);
 static bool claim_slot(struct draft *d, struct origin at, const struct row *row, bool twin);
@@ -38,9 +41,13 @@ void draft_init(struct draft *d, struct settings *settings, struct pool *pool,
                 struct buffer *errors)
 {
     *d = (struct draft){.settings = settings, .pool = pool, .mistakes = {.out = errors}};
-    settings->listeners = pool_alloc(pool, CONFIG_LISTENERS * sizeof(*settings->listeners));
     open_section(d, &d->larder, &kind_larder, kind_larder.word, &settings->larder);
     open_section(d, &d->upstream, &kind_upstream, kind_upstream.word, &settings->upstream);
+    open_section(d, &d->cache, &kind_cache, kind_cache.word, &settings->cache);
+    settings->listeners = open_sections(d, &d->listeners, &kind_listener);
+    d->listeners.count = &settings->listener_count;
+    settings->policies = open_sections(d, &d->policies, &kind_policy);
+    d->policies.count = &settings->policy_count;
 }
 
 void draft_read(struct draft *d, const char *file, struct slice text)
@@ -58,7 +65,7 @@ bool draft_finish(struct draft *d)
     struct origin nowhere = {0};
 
     if (d->settings->listener_count == 0)
-        (void)find_listener(d, nowhere, SLICE("main"));
+        (void)find_named(d, &d->listeners, nowhere, SLICE("main"));
     contradictions_find(d);
     mistakes_finish(&d->mistakes);
     return d->mistakes.count == 0;
@@ -112,19 +119,25 @@ static void told_mistake(void *context, unsigned line, const char *what)
 /* By the words of a header; NULL after a mistake. */
 static struct section *find_section(struct draft *d, struct origin at, const char *header)
 {
+    struct section *const single[] = {&d->larder, &d->upstream, &d->cache};
+    struct sections *const named[] = {&d->listeners, &d->policies};
     size_t n = strcspn(header, " ");
     struct slice word = slice_of(header, n), name = trimmed(slice_str(header + n));
 
-    if (slice_eq(word, slice_str(kind_listener.word))) {
+    for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+        const struct kind *kind = named[i]->kind;
+
+        if (!slice_eq(word, slice_str(kind->word)))
+            continue;
         if (name.n > 0)
-            return find_listener(d, at, name);
-        mistake(&d->mistakes, at, "a listener needs a name: [listener main]");
+            return find_named(d, named[i], at, name);
+        mistake(&d->mistakes, at, "a %s needs a name: [%s]", kind->word, kind->example);
         return NULL;
     }
-    if (name.n == 0 && slice_eq(word, slice_str(kind_larder.word)))
-        return &d->larder;
-    if (name.n == 0 && slice_eq(word, slice_str(kind_upstream.word)))
-        return &d->upstream;
+    for (size_t i = 0; i < ARRAY_LEN(single); i++) {
+        if (name.n == 0 && slice_eq(word, slice_str(single[i]->kind->word)))
+            return single[i];
+    }
     unknown_section(d, at, header);
     return NULL;
 }
@@ -135,38 +148,50 @@ static void unknown_section(struct draft *d, struct origin at, const char *heade
 
     for (size_t i = 0; i < KIND_COUNT; i++)
         buffer_printf(&known, "%s[%s%s]", i > 0 ? ", " : "", kinds[i]->word,
-                      kinds[i]->named ? " NAME" : "");
+                      kinds[i]->limit > 0 ? " NAME" : "");
     mistake(&d->mistakes, at, "no section is called [%s]; there are %.*s", header,
             (int)buffer_len(&known), buffer_head(&known));
     buffer_done(&known);
 }
 
-static struct section *find_listener(struct draft *d, struct origin at, struct slice name)
+/* Found or, where there is none of the name yet, made; NULL after a mistake. */
+static struct section *find_named(struct draft *d, struct sections *all, struct origin at,
+                                  struct slice name)
 {
-    struct settings *settings = d->settings;
-    size_t i = settings->listener_count;
+    const struct kind *kind = all->kind;
+    size_t i = *all->count, head = strlen(kind->word) + 1;
     struct buffer title = {0};
+    const char *whole;
 
     for (size_t k = 0; k < i; k++) {
-        if (slice_eq(name, slice_str(settings->listeners[k].name)))
-            return &d->listeners[k];
+        if (slice_eq(name, slice_str(all->v[k].name + head)))
+            return &all->v[k];
     }
-    if (name.n > CONFIG_LISTENER_CHARS || memchr(name.p, ' ', name.n)) {
-        mistake(&d->mistakes, at, "the name of a listener is one word of at most %u characters",
-                CONFIG_LISTENER_CHARS);
+    if (name.n > CONFIG_TITLE_CHARS || memchr(name.p, ' ', name.n)) {
+        mistake(&d->mistakes, at, "the name of a %s is one word of at most %u characters",
+                kind->word, CONFIG_TITLE_CHARS);
         return NULL;
     }
-    if (i == CONFIG_LISTENERS) {
-        mistake(&d->mistakes, at, "more than %u listeners", CONFIG_LISTENERS);
+    if (i == kind->limit) {
+        mistake(&d->mistakes, at, "more than %zu %s", kind->limit, kind->plural);
         return NULL;
     }
-    settings->listener_count++;
-    settings->listeners[i].name = pool_string(d->pool, name);
-    buffer_printf(&title, "%s %s", kind_listener.word, settings->listeners[i].name);
-    open_section(d, &d->listeners[i], &kind_listener, pool_string(d->pool, buffer_slice(&title)),
-                 &settings->listeners[i]);
+    ++*all->count;
+    buffer_printf(&title, "%s %.*s", kind->word, (int)name.n, name.p);
+    whole = pool_string(d->pool, buffer_slice(&title));
     buffer_done(&title);
-    return &d->listeners[i];
+    open_section(d, &all->v[i], kind, whole, all->values + i * kind->size);
+    *(const char **)(void *)(all->values + i * kind->size) = whole + head;
+    return &all->v[i];
+}
+
+/* Room for all of a kind; the result is that for their structs. */
+static void *open_sections(struct draft *d, struct sections *s, const struct kind *kind)
+{
+    *s = (struct sections){.kind = kind};
+    s->v = pool_alloc(d->pool, kind->limit * sizeof(*s->v));
+    s->values = pool_alloc(d->pool, kind->limit * kind->size);
+    return s->values;
 }
 
 static void open_section(struct draft *d, struct section *s, const struct kind *kind,
@@ -176,8 +201,12 @@ static void open_section(struct draft *d, struct section *s, const struct kind *
 
     *s = (struct section){.kind = kind, .name = name, .values = values};
     s->slots = pool_alloc(d->pool, kind->count * sizeof(*s->slots));
-    for (size_t i = 0; i < kind->count; i++)
-        CHECK(value_read(&kind->rows[i], row_default(&kind->rows[i]), values, d->pool, &why));
+    for (size_t i = 0; i < kind->count; i++) {
+        const struct row *row = &kind->rows[i];
+
+        if (!row_required(row))
+            CHECK(value_read(row, row_default(row), values, d->pool, &why));
+    }
 }
 
 /* Each row is set once, wherever: two files that both set it would make the result depend on their

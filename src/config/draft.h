@@ -7,7 +7,6 @@
 #include <stddef.h>
 
 #include "base/slice.h"
-#include "config/bounds.h"
 #include "config/mistakes.h"
 #include "config/pool.h"
 #include "config/rows.h"
@@ -29,17 +28,26 @@ struct section {
     struct slot *slots;   /* one a row of its kind */
 };
 
+/* The sections of a named kind. */
+struct sections {
+    const struct kind *kind;
+    struct section *v;
+    char *values;  /* the array of their structs in the settings, kind->limit of them */
+    size_t *count; /* in the settings */
+};
+
 struct draft {
     struct settings *settings; /* borrowed, and filled */
     struct pool *pool;         /* borrowed; everything below and in the settings lives there */
     struct mistakes mistakes;
-    struct section larder, upstream, listeners[CONFIG_LISTENERS];
+    struct section larder, upstream, cache;
+    struct sections listeners, policies;
     const char *file;        /* being read */
     struct section *current; /* where settings go; NULL where they are passed over */
     bool outside;            /* no header yet in this file */
 };
 
-/* All defaults, without a listener. Mistakes go to *errors. */
+/* All defaults, without a listener or policy. Mistakes go to *errors. */
 void draft_init(struct draft *d, struct settings *settings, struct pool *pool,
                 struct buffer *errors);
 

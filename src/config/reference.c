@@ -26,7 +26,7 @@ static const char *const rules[] = {
     "Durations: 500ms 5s 30m 8h 1d, or 0. Sizes: 512 64kb 64mb 1gb, in powers of 1024. Addresses: "
     "host:port, [IPv6]:port, unix:/path. Without a host, :port listens on every IPv4 interface, "
     "and "
-    "connects to this host.",
+    "connects to this host. Rates: 10/s, or 0. Lists: words with commas between them.",
     "A secret can stand in a file of its own: name_file = PATH instead of name = value. The file "
     "is "
     "read when larder loads its settings; one newline at its end does not count; a relative PATH "
@@ -55,7 +55,7 @@ static void wrap(struct buffer *out, const char *head, const char *text, bool by
     buffer_printf(out, "\n");
 }
 
-/* What may be written: one sentence; nothing for a STRING, whose help says it. */
+/* What may be written: one sentence; nothing for what the help says. */
 static void add_range(struct buffer *out, const struct row *row)
 {
     struct slice word, bounds;
@@ -73,11 +73,15 @@ static void add_range(struct buffer *out, const struct row *row)
     case TYPE_COUNT:
     case TYPE_DURATION:
     case TYPE_SIZE:
+    case TYPE_RATE:
         bounds = row_bounds(row);
         buffer_printf(out, " Within %.*s.", (int)bounds.n, bounds.p);
         return;
     case TYPE_SECRET:
         buffer_printf(out, " A secret: %s_file = PATH names a file that holds it.", row->name);
+        return;
+    case TYPE_LIST:
+        buffer_printf(out, " Must be set.");
         return;
     case TYPE_STRING:
     case TYPE_ADDRESS:
@@ -99,6 +103,15 @@ static void describe(struct buffer *out, const struct row *row)
     buffer_add(out, "", 1);
 }
 
+static bool requires(const struct kind *kind)
+{
+    for (size_t i = 0; i < kind->count; i++) {
+        if (row_required(&kind->rows[i]))
+            return true;
+    }
+    return false;
+}
+
 void settings_reference(struct buffer *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
@@ -108,7 +121,8 @@ void settings_reference(struct buffer *out)
     for (size_t i = 0; i < KIND_COUNT; i++) {
         buffer_printf(out, "\n");
         wrap(out, "# ", kinds[i]->help, false);
-        buffer_printf(out, "[%s]\n", kinds[i]->example);
+        /* A section that must set something would be a mistake while that is a comment. */
+        buffer_printf(out, "%s[%s]\n", requires(kinds[i]) ? "#" : "", kinds[i]->example);
         for (size_t k = 0; k < kinds[i]->count; k++) {
             const struct row *row = &kinds[i]->rows[k];
             struct slice value = row_default(row);
@@ -149,7 +163,7 @@ static void add_mdoc(struct buffer *out, const char *text)
 void settings_mdoc(struct buffer *out)
 {
     for (size_t i = 0; i < KIND_COUNT; i++) {
-        buffer_printf(out, ".Ss [%s%s]\n", kinds[i]->word, kinds[i]->named ? " NAME" : "");
+        buffer_printf(out, ".Ss [%s%s]\n", kinds[i]->word, kinds[i]->limit > 0 ? " NAME" : "");
         add_mdoc(out, kinds[i]->help);
         buffer_printf(out, ".Bl -tag -width Ds\n");
         for (size_t k = 0; k < kinds[i]->count; k++) {
@@ -161,7 +175,8 @@ void settings_mdoc(struct buffer *out)
             buffer_printf(out, ".It Ic %s\n", row->name);
             add_mdoc(out, buffer_head(&text));
             if (value.n > 0)
-                buffer_printf(out, "Default:\n.Ql %.*s .\n", (int)value.n, value.p);
+                buffer_printf(out, "%s:\n.Ql %.*s .\n",
+                              row_required(row) ? "For example" : "Default", (int)value.n, value.p);
             buffer_done(&text);
         }
         buffer_printf(out, ".El\n");

@@ -2,6 +2,7 @@
  * default column. Whatever knows settings by name knows them from here. */
 #include "config/rows.h"
 
+#include "config/bounds.h"
 #include "config/settings.h"
 #include "config/units.h"
 
@@ -16,10 +17,20 @@
     ROW(listener_settings, name, type, fallback, reload, help, true)
 #define UPSTREAM_ROW(name, type, fallback, reload, help)                                           \
     ROW(upstream_settings, name, type, fallback, reload, help, false)
+#define CACHE_ROW(name, type, fallback, reload, help)                                              \
+    ROW(cache_settings, name, type, fallback, reload, help, false)
+#define POLICY_ROW(name, type, fallback, reload, help)                                             \
+    ROW(policy_settings, name, type, fallback, reload, help, false)
 
 static const struct row larder_rows[] = {LARDER_SETTINGS(LARDER_ROW)};
 static const struct row listener_rows[] = {LISTENER_SETTINGS(LISTENER_ROW)};
 static const struct row upstream_rows[] = {UPSTREAM_SETTINGS(UPSTREAM_ROW)};
+static const struct row cache_rows[] = {CACHE_SETTINGS(CACHE_ROW)};
+static const struct row policy_rows[] = {POLICY_SETTINGS(POLICY_ROW)};
+
+/* find_named() of draft.c writes it there. */
+_Static_assert(offsetof(struct listener_settings, name) == 0, "a named section begins with it");
+_Static_assert(offsetof(struct policy_settings, name) == 0, "a named section begins with it");
 
 const struct kind kind_larder = {
     .word = "larder",
@@ -30,7 +41,9 @@ const struct kind kind_larder = {
 };
 const struct kind kind_listener = {
     .word = "listener",
-    .named = true,
+    .plural = "listeners",
+    .limit = CONFIG_LISTENERS,
+    .size = sizeof(struct listener_settings),
     .example = "listener main",
     .help =
         "Where clients connect: as many such sections as there are addresses, each with a name "
@@ -46,8 +59,33 @@ const struct kind kind_upstream = {
     .rows = upstream_rows,
     .count = ARRAY_LEN(upstream_rows),
 };
+const struct kind kind_cache = {
+    .word = "cache",
+    .example = "cache",
+    .help =
+        "The near cache: replies that larder keeps and answers reads from. What is kept, policies "
+        "say; without any that has local = yes, nothing is.",
+    .rows = cache_rows,
+    .count = ARRAY_LEN(cache_rows),
+};
+const struct kind kind_policy = {
+    .word = "policy",
+    .plural = "policies",
+    .limit = CONFIG_POLICIES,
+    .size = sizeof(struct policy_settings),
+    .reloadable = true,
+    .example = "policy sessions",
+    .help =
+        "What is done with the keys of some prefixes: as many such sections as wanted, each with a "
+        "name of its own (letters, digits, - and _, at most 32). Keys that none of them is for "
+        "pass.",
+    .rows = policy_rows,
+    .count = ARRAY_LEN(policy_rows),
+};
 
-const struct kind *const kinds[KIND_COUNT] = {&kind_larder, &kind_listener, &kind_upstream};
+const struct kind *const kinds[KIND_COUNT] = {
+    &kind_larder, &kind_listener, &kind_upstream, &kind_cache, &kind_policy,
+};
 
 static struct slice up_to(const char *p, const char *end)
 {
@@ -83,11 +121,13 @@ struct slice row_default(const struct row *row)
     case TYPE_COUNT:
     case TYPE_DURATION:
     case TYPE_SIZE:
+    case TYPE_RATE:
         return up_to(row->fallback, " ");
     case TYPE_STRING:
     case TYPE_SECRET:
     case TYPE_BOOL:
     case TYPE_ADDRESS:
+    case TYPE_LIST:
         return slice_str(row->fallback);
     }
     check_failed("a known setting_type", __FILE__, __LINE__);
@@ -105,6 +145,8 @@ static bool read_number(enum setting_type type, struct slice s, uint64_t *ret)
 {
     if (type == TYPE_DURATION)
         return unit_duration(s, ret);
+    if (type == TYPE_RATE)
+        return unit_rate(s, ret);
     return type == TYPE_SIZE ? unit_size(s, ret) : unit_count(s, ret);
 }
 

@@ -18,12 +18,14 @@ enum setting_type {
     TYPE_SIZE,
     TYPE_ADDRESS,
     TYPE_CHOICE,
+    TYPE_RATE,
+    TYPE_LIST,
 };
 
 struct row {
     const char *name;
     enum setting_type type;
-    const char *fallback; /* as in settings.h: with bounds, or all words of a choice */
+    const char *fallback; /* as in settings.h: with bounds, all words of a choice, an example */
     bool reloadable;
     const char *help;
     size_t offset; /* of the field in the section's struct */
@@ -33,17 +35,21 @@ struct row {
 /* A kind of section. */
 struct kind {
     const char *word;    /* in brackets */
-    bool named;          /* "[word NAME]", any number of them; else "[word]", one */
     const char *example; /* as the reference has it, without brackets */
     const char *help;
     const struct row *rows;
     size_t count;
+    /* Where a file may have several: */
+    size_t limit;       /* so many sections "[word NAME]"; 0: the one "[word]" */
+    size_t size;        /* of the struct of one, which begins with its name */
+    const char *plural; /* of the word */
+    bool reloadable;    /* they may come and go at a reload */
 };
 
-extern const struct kind kind_larder, kind_listener, kind_upstream;
+extern const struct kind kind_larder, kind_listener, kind_upstream, kind_cache, kind_policy;
 
 /* All of them, in the order in which they are shown. */
-#define KIND_COUNT 3
+#define KIND_COUNT 5
 extern const struct kind *const kinds[KIND_COUNT];
 
 /* The row of that name, exactly; NULL when there is none. NAME_file finds the secret NAME, with
@@ -51,10 +57,16 @@ extern const struct kind *const kinds[KIND_COUNT];
 MUST_USE
 const struct row *row_find(const struct kind *kind, struct slice name, bool *ret_twin);
 
-/* The default alone, without bounds and further words. */
+/* The default alone, without bounds and further words; of a LIST, which has none, the example. */
 struct slice row_default(const struct row *row);
 
-/* For COUNT, DURATION and SIZE: what stands behind the default, and the two as numbers. */
+/* Must a section set it? */
+static inline bool row_required(const struct row *row)
+{
+    return row->type == TYPE_LIST;
+}
+
+/* For COUNT, DURATION, SIZE and RATE: what stands behind the default, and the two as numbers. */
 struct slice row_bounds(const struct row *row);
 void row_range(const struct row *row, uint64_t *ret_min, uint64_t *ret_max);
 

@@ -12,7 +12,10 @@
  *     ADDRESS   struct address   host:port, [v6]:port, :port, or unix:/path
  *     CHOICE    int              one of the words of an enum, listed in the default as a|b|c, the
  *                                first being the default
- * DURATION, SIZE and COUNT rows give "default min..max" as bounds, checked with file and line. */
+ *     RATE      uint64_t         how often a second; written 10/s, 0 = off
+ *     LIST      string_list      words with commas between them; has no default and must be set:
+ * the row gives an example in its place DURATION, SIZE, COUNT and RATE rows give "default min..max"
+ * as bounds, checked with file and line. */
 #ifndef LARDER_CONFIG_SETTINGS_H
 #define LARDER_CONFIG_SETTINGS_H
 
@@ -30,10 +33,17 @@ struct address {
     const char *path; /* of a Unix socket; NULL otherwise */
 };
 
+/* Words; v[0] .. v[n - 1] are strings. Those of a setting live as long as its settings. */
+struct string_list {
+    const char *const *v;
+    size_t n;
+};
+
 /* In the order of the words in the rows. */
 enum setting_log_level { SET_LOG_INFO, SET_LOG_DEBUG, SET_LOG_WARNING, SET_LOG_ERROR };
 enum setting_log_format { SET_FORMAT_AUTO, SET_FORMAT_TEXT, SET_FORMAT_JSON, SET_FORMAT_JOURNAL };
 enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
+enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERENCE_TTL };
 
 #define LARDER_SETTINGS(X)                                                                         \
     X(log_level, CHOICE, "info|debug|warning|error", RELOAD,                                       \
@@ -94,6 +104,35 @@ enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
     X(backoff_min, DURATION, "50ms 1ms..1h", RELOAD, "first pause before connecting again")        \
     X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")
 
+#define CACHE_SETTINGS(X)                                                                          \
+    X(max_memory, SIZE, "64mb 1mb..1024gb", RELOAD,                                                \
+      "memory for kept replies, all that it takes to keep them counted; what is used least makes " \
+      "room for more")                                                                             \
+    X(coherence, CHOICE, "auto|broadcast|ttl", RELOAD,                                             \
+      "how larder learns that others changed a key. broadcast: the upstream tells "                \
+      "(CLIENT TRACKING BCAST), and without that nothing is kept; ttl: it is not asked to, and "   \
+      "what is kept may be local_ttl old; auto: broadcast where the upstream can, else ttl")       \
+    X(coherence_timeout, DURATION, "3s 100ms..1h", RELOAD,                                         \
+      "kept replies are served only while the connection that brings the changes has answered "    \
+      "within this time")                                                                          \
+    X(self_check, RATE, "0/s 0..10000/s", RELOAD,                                                  \
+      "hits that are compared with what the upstream says, counted and logged when they differ")
+
+#define POLICY_SETTINGS(X)                                                                         \
+    X(prefix, LIST, "session:, user:*:cart:", RELOAD,                                              \
+      "the keys it is for, by how they begin; the longest prefix wins. * between two colons, or "  \
+      "before the first, is one part of the key that is not empty; a * at the end says nothing "   \
+      "but that more may follow, so that * alone is every key")                                    \
+    X(local, BOOL, "no", RELOAD, "keep replies to reads of these keys, and answer from them")      \
+    X(local_ttl, DURATION, "10m 1ms..30d", RELOAD,                                                 \
+      "a reply is kept no longer than this, and no longer than its key lives")                     \
+    X(negative_ttl, DURATION, "5s 0..30d", RELOAD,                                                 \
+      "how long it is kept that a key is absent; 0: not at all")                                   \
+    X(max_value, SIZE, "1mb 1..512mb", RELOAD, "larger replies are not kept")                      \
+    X(field_ttl, BOOL, "yes", RELOAD,                                                              \
+      "fields of hashes may expire one by one, so where the upstream can do that (Redis 7.4), "    \
+      "reads of whole hashes are not kept")
+
 #define FIELD_TYPE_STRING                                 const char *
 #define FIELD_TYPE_SECRET                                 const char *
 #define FIELD_TYPE_BOOL                                   bool
@@ -102,6 +141,8 @@ enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
 #define FIELD_TYPE_SIZE                                   uint64_t
 #define FIELD_TYPE_ADDRESS                                struct address
 #define FIELD_TYPE_CHOICE                                 int
+#define FIELD_TYPE_RATE                                   uint64_t
+#define FIELD_TYPE_LIST                                   struct string_list
 #define SETTING_FIELD(name, type, fallback, reload, help) FIELD_TYPE_##type name;
 
 struct larder_settings {
@@ -114,14 +155,24 @@ struct listener_settings {
 struct upstream_settings {
     UPSTREAM_SETTINGS(SETTING_FIELD)
 };
+struct cache_settings {
+    CACHE_SETTINGS(SETTING_FIELD)
+};
+struct policy_settings {
+    const char *name;
+    POLICY_SETTINGS(SETTING_FIELD)
+};
 
 /* One whole configuration; read only once it is loaded. */
 struct settings {
     struct larder_settings larder;
     struct upstream_settings upstream;
+    struct cache_settings cache;
     struct listener_settings
         *listeners; /* at least one: "main", with defaults, if the file has none */
     size_t listener_count;
+    struct policy_settings *policies; /* in the order of the file; often none */
+    size_t policy_count;
 };
 
 /* Reads the file and, in the order of their names (bytewise), conf.d/?*.ini beside it. path NULL:
@@ -135,7 +186,8 @@ void settings_free(struct settings *s);
 /* The effective configuration as an ini file that loads to the same, secrets as `********`. */
 void settings_dump(const struct settings *s, struct buffer *out);
 
-/* The commented reference with every setting at its default: conf/larder.ini.reference is this. */
+/* The commented reference with every setting at its default (a LIST: at its example):
+ * conf/larder.ini.reference is this. */
 void settings_reference(struct buffer *out);
 
 /* The body of larder.ini(5)'s section SETTINGS, in mdoc(7). */
@@ -152,7 +204,7 @@ void settings_each(const struct settings *s, void *context,
 
 /* What a reload from `from` to `to` would change but cannot before a restart: one line
  * "section name" each, appended. Empty: all of it can be taken over. Listener sections are matched
- * by name; one added, removed or moved is not reloadable. */
+ * by name; one added, removed or moved is not reloadable. Policies may come, go and change. */
 void settings_diff_restart(const struct settings *from, const struct settings *to,
                            struct buffer *out);
 

@@ -11,12 +11,12 @@
 struct part {
     const struct kind *kind;
     const void *values;
-    const char *name; /* of a listener; "" */
+    const char *name; /* of a listener or policy; "" */
 };
 
 static size_t part_count(const struct settings *s)
 {
-    return 2 + s->listener_count;
+    return 3 + s->listener_count + s->policy_count;
 }
 
 static struct part part_at(const struct settings *s, size_t i)
@@ -25,7 +25,12 @@ static struct part part_at(const struct settings *s, size_t i)
         return (struct part){&kind_larder, &s->larder, ""};
     if (i <= s->listener_count)
         return (struct part){&kind_listener, &s->listeners[i - 1], s->listeners[i - 1].name};
-    return (struct part){&kind_upstream, &s->upstream, ""};
+    i -= s->listener_count + 1;
+    if (i == 0)
+        return (struct part){&kind_upstream, &s->upstream, ""};
+    if (i == 1)
+        return (struct part){&kind_cache, &s->cache, ""};
+    return (struct part){&kind_policy, &s->policies[i - 2], s->policies[i - 2].name};
 }
 
 static void add_title(struct buffer *out, struct part part)
@@ -97,8 +102,10 @@ void settings_diff_restart(const struct settings *from, const struct settings *t
         struct part old = part_at(from, i), new = part_like(to, old);
 
         if (new.kind == NULL) {
-            add_title(out, old);
-            buffer_printf(out, "\n");
+            if (!old.kind->reloadable) {
+                add_title(out, old);
+                buffer_printf(out, "\n");
+            }
             continue;
         }
         for (size_t k = 0; k < old.kind->count; k++) {
@@ -111,8 +118,10 @@ void settings_diff_restart(const struct settings *from, const struct settings *t
         }
     }
     for (size_t i = 0; i < part_count(to); i++) {
-        if (part_like(from, part_at(to, i)).kind == NULL) {
-            add_title(out, part_at(to, i));
+        struct part new = part_at(to, i);
+
+        if (!new.kind->reloadable && part_like(from, new).kind == NULL) {
+            add_title(out, new);
             buffer_printf(out, "\n");
         }
     }

@@ -86,6 +86,18 @@ bool unit_size(struct slice s, uint64_t *ret_bytes)
     return false;
 }
 
+bool unit_rate(struct slice s, uint64_t *ret_per_s)
+{
+    uint64_t v;
+
+    if (!take_digits(&s, &v))
+        return false;
+    if (!slice_eq(s, SLICE("/s")) && (s.n > 0 || v != 0))
+        return false;
+    *ret_per_s = v;
+    return true;
+}
+
 bool unit_mode(struct slice s, unsigned *ret_mode)
 {
     unsigned v = 0;
@@ -126,4 +138,9 @@ void unit_show_size(struct buffer *out, uint64_t bytes)
         buffer_add(out, "0", 1);
     else
         show(out, bytes, sizes, ARRAY_LEN(sizes));
+}
+
+void unit_show_rate(struct buffer *out, uint64_t per_s)
+{
+    buffer_printf(out, "%" PRIu64 "/s", per_s);
 }

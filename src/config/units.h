@@ -18,6 +18,8 @@ MUST_USE
 bool unit_duration(struct slice s, uint64_t *ret_ms); /* ms s m h d; 0 needs none */
 MUST_USE
 bool unit_size(struct slice s, uint64_t *ret_bytes); /* bytes, kb mb gb in any case */
+MUST_USE
+bool unit_rate(struct slice s, uint64_t *ret_per_s); /* N/s; 0 needs no /s */
 
 /* Permissions: one to four octal digits, at most 0777. */
 MUST_USE
@@ -26,5 +28,6 @@ bool unit_mode(struct slice s, unsigned *ret_mode);
 /* Appends the shortest form with one unit that reads back to the same. */
 void unit_show_duration(struct buffer *out, uint64_t ms);
 void unit_show_size(struct buffer *out, uint64_t bytes);
+void unit_show_rate(struct buffer *out, uint64_t per_s);
 
 #endif

@@ -20,6 +20,10 @@ static bool read_number(const struct row *row, struct slice text, uint64_t *fiel
 static bool read_choice(const struct row *row, struct slice text, int *field, struct buffer *why);
 static bool read_address(const struct row *row, struct slice text, struct address *field,
                          struct pool *pool, struct buffer *why);
+static bool read_list(struct slice text, struct string_list *field, struct pool *pool,
+                      struct buffer *why);
+static void show_list(const struct string_list *list, struct buffer *out);
+static bool lists_equal(const struct string_list *a, const struct string_list *b);
 
 static void *field_of(const struct row *row, void *section)
 {
@@ -45,11 +49,14 @@ bool value_read(const struct row *row, struct slice text, void *section, struct 
     case TYPE_COUNT:
     case TYPE_DURATION:
     case TYPE_SIZE:
+    case TYPE_RATE:
         return read_number(row, text, field, why);
     case TYPE_ADDRESS:
         return read_address(row, text, field, pool, why);
     case TYPE_CHOICE:
         return read_choice(row, text, field, why);
+    case TYPE_LIST:
+        return read_list(text, field, pool, why);
     }
     check_failed("a known setting_type", __FILE__, __LINE__);
 }
@@ -88,6 +95,12 @@ void value_show(const struct row *row, const void *section, struct buffer *out)
         word = row_word(row, (unsigned)*(const int *)field);
         buffer_add(out, word.p, word.n);
         return;
+    case TYPE_RATE:
+        unit_show_rate(out, *(const uint64_t *)field);
+        return;
+    case TYPE_LIST:
+        show_list(field, out);
+        return;
     }
     check_failed("a known setting_type", __FILE__, __LINE__);
 }
@@ -120,13 +133,25 @@ bool value_equal(const struct row *row, const void *a, const void *b)
     case TYPE_COUNT:
     case TYPE_DURATION:
     case TYPE_SIZE:
+    case TYPE_RATE:
         return *(const uint64_t *)x == *(const uint64_t *)y;
     case TYPE_ADDRESS:
         return address_equal(x, y);
     case TYPE_CHOICE:
         return *(const int *)x == *(const int *)y;
+    case TYPE_LIST:
+        return lists_equal(x, y);
     }
     check_failed("a known setting_type", __FILE__, __LINE__);
+}
+
+static bool has_control_character(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+            return true;
+    }
+    return false;
 }
 
 /* A variable may bring in anything. A STRING must survive --dump-config, which has it on a line
@@ -143,11 +168,9 @@ static bool read_string(const struct row *row, struct slice text, const char **f
         return true;
     }
     text = trimmed(text);
-    for (size_t i = 0; i < text.n; i++) {
-        if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f) {
-            buffer_printf(why, "%s holds a control character", quoted(text).text);
-            return false;
-        }
+    if (has_control_character(text)) {
+        buffer_printf(why, "%s holds a control character", quoted(text).text);
+        return false;
     }
     if (text.n > CONFIG_STRING_BYTES) {
         buffer_printf(why, "%s is longer than %u bytes", quoted(text).text, CONFIG_STRING_BYTES);
@@ -182,6 +205,8 @@ static bool read_number(const struct row *row, struct slice text, uint64_t *fiel
         what = "a duration such as 500ms, 5s, 30m, 8h or 1d";
     else if (row->type == TYPE_SIZE && !unit_size(text, &v))
         what = "a size such as 512, 64kb, 64mb or 1gb";
+    else if (row->type == TYPE_RATE && !unit_rate(text, &v))
+        what = "a rate such as 10/s";
     if (what) {
         buffer_printf(why, "%s is not %s", quoted(text).text, what);
         return false;
@@ -214,16 +239,75 @@ static bool read_choice(const struct row *row, struct slice text, int *field, st
 static bool read_address(const struct row *row, struct slice text, struct address *field,
                          struct pool *pool, struct buffer *why)
 {
-    const char *wrong = NULL;
+    const char *wrong;
 
     text = trimmed(text);
-    for (size_t i = 0; i < text.n; i++) {
-        if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f)
-            wrong = "a control character in it";
-    }
-    if (wrong == NULL)
+    if (has_control_character(text))
+        wrong = "a control character in it";
+    else
         wrong = address_read(text, row->listens, pool, field);
     if (wrong)
         buffer_printf(why, "%s is no address: %s", quoted(text).text, wrong);
     return wrong == NULL;
+}
+
+/* The words up to the next comma, and what is behind it; false behind the last. */
+static bool next_word(struct slice *rest, struct slice *ret_word)
+{
+    const char *comma;
+
+    if (rest->p == NULL)
+        return false;
+    comma = memchr(rest->p, ',', rest->n);
+    *ret_word = trimmed(slice_of(rest->p, comma ? (size_t)(comma - rest->p) : rest->n));
+    *rest = comma ? slice_of(comma + 1, (size_t)(rest->p + rest->n - comma - 1)) : slice_str(NULL);
+    return true;
+}
+
+static bool read_list(struct slice text, struct string_list *field, struct pool *pool,
+                      struct buffer *why)
+{
+    struct slice rest, word;
+    size_t count = 0, bytes = 0;
+    const char **v, *wrong = NULL;
+
+    text = trimmed(text);
+    if (text.n == 0)
+        wrong = "is empty";
+    else if (has_control_character(text))
+        wrong = "holds a control character";
+    for (rest = text; wrong == NULL && next_word(&rest, &word); count++) {
+        bytes += word.n + 2; /* show_list() puts a comma and a blank between them */
+        if (word.n == 0)
+            wrong = "holds an empty word";
+    }
+    if (wrong == NULL && bytes - 2 > CONFIG_STRING_BYTES)
+        wrong = "is too long";
+    if (wrong) {
+        buffer_printf(why, "%s %s", quoted(text).text, wrong);
+        return false;
+    }
+    v = pool_alloc(pool, count * sizeof(*v));
+    rest = text;
+    for (size_t i = 0; next_word(&rest, &word); i++)
+        v[i] = pool_string(pool, word);
+    *field = (struct string_list){v, count};
+    return true;
+}
+
+static void show_list(const struct string_list *list, struct buffer *out)
+{
+    for (size_t i = 0; i < list->n; i++)
+        buffer_printf(out, "%s%s", i > 0 ? ", " : "", list->v[i]);
+}
+
+static bool lists_equal(const struct string_list *a, const struct string_list *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        if (strcmp(a->v[i], b->v[i]) != 0)
+            return false;
+    }
+    return true;
 }

@@ -11,9 +11,9 @@
 #include "config/pool.h"
 #include "config/rows.h"
 
-/* Writes the field; strings are put into the pool. False, with the reason appended to *why, when
- * the text is no value of that row or outside its bounds. The text of a SECRET never gets into
- * *why, and its blanks count. */
+/* Writes the field; strings are put into the pool. False, with the reason appended to *why and the
+ * field untouched, when the text is no value of that row or outside its bounds. The text of a
+ * SECRET never gets into *why, and its blanks count. */
 MUST_USE
 bool value_read(const struct row *row, struct slice text, void *section, struct pool *pool,
                 struct buffer *why);

@@ -26,6 +26,11 @@ START_TEST(all_defaults)
     ck_assert_uint_eq(s->upstream.address.port, 6379);
     ck_assert_str_eq(s->upstream.username, "");
     ck_assert_uint_eq(s->upstream.backoff_max, 3000);
+    ck_assert_uint_eq(s->cache.max_memory, 64u << 20);
+    ck_assert_int_eq(s->cache.coherence, SET_COHERENCE_AUTO);
+    ck_assert_uint_eq(s->cache.coherence_timeout, 3000);
+    ck_assert_uint_eq(s->cache.self_check, 0);
+    ck_assert_uint_eq(s->policy_count, 0);
     settings_free(s);
 }
 END_TEST
@@ -65,18 +70,21 @@ END_TEST
 
 START_TEST(unknown)
 {
-    refuses("[cache]\nmax_memory = 1gb\n",
-            "t.ini:1: no section is called [cache]; there are "
-            "[larder], [listener NAME], [upstream]\n");
+    refuses("[cash]\nmax_memory = 1gb\n",
+            "t.ini:1: no section is called [cash]; there are "
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
+    refuses("[cache x]\n",
+            "t.ini:1: no section is called [cache x]; there are "
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
     refuses("[larder x]\n",
             "t.ini:1: no section is called [larder x]; there are "
-            "[larder], [listener NAME], [upstream]\n");
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
     refuses("[upstream x]\n",
             "t.ini:1: no section is called [upstream x]; there are "
-            "[larder], [listener NAME], [upstream]\n");
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
     refuses("[Larder]\n",
             "t.ini:1: no section is called [Larder]; there are "
-            "[larder], [listener NAME], [upstream]\n");
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
     refuses("[larder]\nmax_client = 1\nmax_clients_file = /x\n",
             "t.ini:2: [larder] has no setting max_client\n"
             "t.ini:3: [larder] has no setting max_clients_file\n");
@@ -136,6 +144,127 @@ START_TEST(many_listeners)
     buffer_printf(&text, "[listener more]\naddress = :1\n");
     refuses(text_of(&text), "t.ini:129: more than 64 listeners\n");
     buffer_done(&text);
+}
+END_TEST
+
+START_TEST(policies)
+{
+    struct settings *s = loads(
+        "[policy b]\nprefix = b:\n"
+        "[cache]\nself_check = 10/s\ncoherence = ttl\n"
+        "[policy a-1]\nprefix = a:, x y:*:z ,*\nlocal = yes\nlocal_ttl = 1h\nnegative_ttl = 0\n"
+        "max_value = 64kb\nfield_ttl = no\n");
+    const struct policy_settings *a = &s->policies[1], *b = &s->policies[0];
+
+    ck_assert_uint_eq(s->policy_count, 2);
+    ck_assert_uint_eq(s->cache.self_check, 10);
+    ck_assert_str_eq(b->name, "b");
+    ck_assert_uint_eq(b->prefix.n, 1);
+    ck_assert_str_eq(b->prefix.v[0], "b:");
+    ck_assert(!b->local && b->field_ttl);
+    ck_assert_uint_eq(b->local_ttl, 600000);
+    ck_assert_uint_eq(b->negative_ttl, 5000);
+    ck_assert_uint_eq(b->max_value, 1u << 20);
+    ck_assert_str_eq(a->name, "a-1");
+    ck_assert_uint_eq(a->prefix.n, 3);
+    ck_assert_str_eq(a->prefix.v[0], "a:");
+    ck_assert_str_eq(a->prefix.v[1], "x y:*:z");
+    ck_assert_str_eq(a->prefix.v[2], "*");
+    ck_assert(a->local && !a->field_ttl);
+    ck_assert_uint_eq(a->local_ttl, 3600000);
+    ck_assert_uint_eq(a->negative_ttl, 0);
+    ck_assert_uint_eq(a->max_value, 65536);
+    settings_free(s);
+}
+END_TEST
+
+START_TEST(policy_names)
+{
+    refuses("[policy]\nprefix = x\n", "t.ini:1: a policy needs a name: [policy sessions]\n");
+    refuses("[policy a b]\n",
+            "t.ini:1: the name of a policy is one word of at most 32 characters\n");
+    refuses("[policy n123456789n123456789n123456789n12]\n",
+            "t.ini:1: the name of a policy is one word of at most 32 characters\n");
+    refuses("[policy a]\nprefix = a:\n[policy  a]\n", "t.ini:3: [policy a] repeats line 1\n");
+    refuses("[policy a]\nprefix = a:\nttl = 5s\n", "t.ini:3: [policy] has no setting ttl\n");
+    refuses("[policy a]\nprefix = a:\nprefix = b:\n",
+            "t.ini:3: prefix repeats prefix in t.ini:2\n");
+    /* A listener and a policy may share a name. */
+    settings_free(loads("[policy x]\nprefix = x\n[listener x]\n"));
+}
+END_TEST
+
+START_TEST(many_policies)
+{
+    struct buffer text = {0};
+    struct settings *s;
+
+    for (unsigned i = 0; i < CONFIG_POLICIES; i++)
+        buffer_printf(&text, "[policy p%u]\nprefix = %u:, :%u\n", i, i, i);
+    s = loads(text_of(&text));
+    ck_assert_uint_eq(s->policy_count, CONFIG_POLICIES);
+    ck_assert_str_eq(s->policies[CONFIG_POLICIES - 1].name, "p999");
+    ck_assert_str_eq(s->policies[CONFIG_POLICIES - 1].prefix.v[1], ":999");
+    settings_free(s);
+    buffer_printf(&text, "[policy more]\nprefix = x\n");
+    refuses(text_of(&text), "t.ini:2001: more than 1000 policies\n");
+    buffer_done(&text);
+}
+END_TEST
+
+START_TEST(prefixes)
+{
+    static const char *const wrong[] = {"a*b",  "a*:",   "*a",     "**",
+                                        "a:**", "a:*b:", "a:b*:c", "*:*:*x"};
+    static const char *const right[] = {
+        "*", "a*", "a:*", "a:*:", "*:", "*:*:*", "a:*:b*", ":*:", "::*"};
+
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct buffer text = {0}, error = {0};
+
+        buffer_printf(&text, "[policy p]\nprefix = ok:, %s\n", wrong[i]);
+        buffer_printf(&error,
+                      "t.ini:2: prefix: \"%s\" has a * that is neither all there is between two "
+                      "colons nor the last character\n",
+                      wrong[i]);
+        refuses(text_of(&text), text_of(&error));
+        buffer_done(&text);
+        buffer_done(&error);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(right); i++) {
+        struct buffer text = {0};
+
+        buffer_printf(&text, "[policy p]\nprefix = %s\n", right[i]);
+        settings_free(loads(text_of(&text)));
+        buffer_done(&text);
+    }
+}
+END_TEST
+
+START_TEST(prefix_must_be_set)
+{
+    refuses("[larder]\n[policy a]\nlocal = yes\n", "t.ini:2: [policy a] must set prefix\n");
+    refuses("[policy a]\nprefix =\n", "t.ini:2: prefix: \"\" is empty\n");
+    refuses("[policy a]\nprefix = ${NO}\n",
+            "t.ini:2: prefix: \"NO\": no such variable in the environment, and no default\n");
+    refuses("[policy a]\nprefix = a:,,b:\n", "t.ini:2: prefix: \"a:,,b:\" holds an empty word\n");
+    ck_assert_int_eq(setenv("TAB", "a\tb", 1), 0);
+    refuses("[policy a]\nprefix = ${TAB}\n",
+            "t.ini:2: prefix: \"a?b\" holds a control character\n");
+}
+END_TEST
+
+START_TEST(same_prefixes)
+{
+    refuses("[policy a]\nprefix = x:, y:\n[policy b]\nprefix = z:, y:\n",
+            "t.ini:4: prefix: [policy a] has \"y:\" already\n");
+    refuses("[policy a]\nprefix = x:, y:, x:\n",
+            "t.ini:2: prefix: [policy a] has \"x:\" already\n");
+    /* A star at the end says nothing, so these are the same. */
+    refuses("[policy a]\nprefix = x:*\n[policy b]\nprefix = x:\n[policy c]\nprefix = x:*\n",
+            "t.ini:4: prefix: [policy a] has \"x:\" already\n"
+            "t.ini:6: prefix: [policy a] has \"x:*\" already\n");
+    settings_free(loads("[policy a]\nprefix = x:, x, x:*:, X:, *\n[policy b]\nprefix = x:*:*:\n"));
 }
 END_TEST
 
@@ -258,7 +387,7 @@ START_TEST(all_mistakes_in_one_go)
         "t.ini:5: neither a [section] nor name = value: there is no =\n"
         "t.ini:6: max_pending: \"0\" is not within 1..1000000\n"
         "t.ini:7: no section is called [nope]; there are [larder], [listener NAME], "
-        "[upstream]\n"
+        "[upstream], [cache], [policy NAME]\n"
         "t.ini:9: something follows the ] of a section\n"
         "t.ini:13: no name before the =\n"
         "t.ini:12: backoff_min = 5s is more than backoff_max = 3s (its default)\n");
@@ -308,6 +437,12 @@ Suite *draft_suite(void)
     tcase_add_test(tcase, repeated);
     tcase_add_test(tcase, listener_names);
     tcase_add_test(tcase, many_listeners);
+    tcase_add_test(tcase, policies);
+    tcase_add_test(tcase, policy_names);
+    tcase_add_test(tcase, many_policies);
+    tcase_add_test(tcase, prefixes);
+    tcase_add_test(tcase, prefix_must_be_set);
+    tcase_add_test(tcase, same_prefixes);
     tcase_add_test(tcase, same_addresses);
     tcase_add_test(tcase, contradictions);
     tcase_add_test(tcase, modes);

@@ -38,6 +38,7 @@ START_TEST(dump)
         "[listener b]\naddress = unix:/tmp/x\npassword = geheim\n"
         "[listener a]\naddress = [::1]:0\n"
         "[larder]\nmax_bulk = 1048576\nclient_idle_timeout = 90s\n"
+        "[policy p]\nprefix = a:,b:*:\nlocal = yes\n"
         "[upstream]\nusername = $$x\n");
 
     settings_dump(s, &out);
@@ -51,6 +52,11 @@ START_TEST(dump)
                                  "address = [::1]:0\nmode = 0660\nbacklog = 4096\n"
                                  "password =\n\n[upstream]\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&out), "\nusername = $$x\npassword =\n"));
+    ck_assert_ptr_nonnull(strstr(text_of(&out),
+                                 "\n\n[cache]\nmax_memory = 64mb\ncoherence = auto\n"
+                                 "coherence_timeout = 3s\nself_check = 0/s\n\n[policy p]\n"
+                                 "prefix = a:, b:*:\nlocal = yes\nlocal_ttl = 10m\n"
+                                 "negative_ttl = 5s\nmax_value = 1mb\nfield_ttl = yes\n"));
     ck_assert_ptr_null(strstr(text_of(&out), "geheim"));
     settings_free(s);
     buffer_done(&out);
@@ -67,6 +73,9 @@ START_TEST(dump_loads_to_the_same)
     round_trip(
         "[larder]\nlog_level = error\nclient_idle_timeout = 365d\nmax_bulk = 1073741823\n"
         "admin_commands = allow\nclient_buffer_max = 2000mb\nshutdown_timeout = 0\n");
+    round_trip(
+        "[policy b]\nprefix = $${x}, a b:*\nlocal = yes\n[cache]\nself_check = 7/s\n"
+        "coherence = broadcast\nmax_memory = 1mb\n[policy a]\nprefix = *\nmax_value = 1\n");
 }
 END_TEST
 
@@ -93,22 +102,29 @@ START_TEST(reference_uncommented_loads_to_the_defaults)
 {
     struct buffer reference = {0}, plain = {0}, defaults = {0}, made = {0};
     struct settings *s = loads("");
-    unsigned taken = 0;
+    unsigned taken = 0, sections = 0;
 
     settings_reference(&reference);
     for (const char *p = text_of(&reference), *end; (end = strchr(p, '\n')); p = end + 1) {
         if (*p == '#' && p[1] != ' ' && p[1] != '\n') {
             p++;
+            sections += *p == '[';
             taken++;
         }
         ck_assert_int_le(end - p, 100);
         buffer_add(&plain, p, (size_t)(end - p) + 1);
     }
-    ck_assert_uint_ge(taken, 29);
+    ck_assert_uint_ge(taken, 40);
+    ck_assert_uint_eq(sections, 1);
     dump_of(s, &defaults);
     settings_free(s);
     s = loads(text_of(&plain));
     dump_of(s, &made);
+    /* But for the one section that must be wanted. */
+    ck_assert_uint_eq(s->policy_count, 1);
+    buffer_printf(&defaults,
+                  "\n[policy sessions]\nprefix = session:, user:*:cart:\nlocal = no\n"
+                  "local_ttl = 10m\nnegative_ttl = 5s\nmax_value = 1mb\nfield_ttl = yes\n");
     settings_free(s);
     ck_assert_str_eq(text_of(&defaults), text_of(&made));
     buffer_done(&reference);
@@ -129,7 +145,9 @@ static void count_row(void *context, const struct setting_view *v)
 
 START_TEST(each)
 {
-    struct settings *s = loads("[listener a]\npassword = geheim\n[upstream]\nusername = $$\n");
+    struct settings *s = loads(
+        "[listener a]\npassword = geheim\n[upstream]\nusername = $$\n"
+        "[policy p]\nprefix = a:,b:\n");
     struct buffer rows = {0}, reference = {0};
     unsigned shown = 0, documented = 0;
 
@@ -139,11 +157,13 @@ START_TEST(each)
     ck_assert_ptr_nonnull(strstr(text_of(&rows), "listener a/password/********/reload\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&rows), "upstream/password//restart\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&rows), "upstream/username/$/restart\n"));
+    ck_assert_ptr_nonnull(strstr(text_of(&rows), "cache/self_check/0/s/reload\n"));
+    ck_assert_ptr_nonnull(strstr(text_of(&rows), "policy p/prefix/a:, b:/reload\n"));
     settings_reference(&reference);
     for (const char *p = text_of(&rows); (p = strchr(p, '\n')); p++)
         shown++;
     for (const char *p = text_of(&reference); (p = strstr(p, "\n#")); p++)
-        documented += p[2] != ' ' && p[2] != '\n';
+        documented += p[2] != ' ' && p[2] != '\n' && p[2] != '[';
     ck_assert_uint_eq(shown, documented);
     settings_free(s);
     buffer_done(&rows);
@@ -159,6 +179,8 @@ START_TEST(mdoc)
     ck_assert_ptr_nonnull(strstr(text_of(&out), ".Ss [listener NAME]\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&out), ".It Ic max_clients\nClient connections at once;"));
     ck_assert_ptr_nonnull(strstr(text_of(&out), "\nDefault:\n.Ql 10000 .\n"));
+    ck_assert_ptr_nonnull(strstr(text_of(&out), ".Ss [policy NAME]\n"));
+    ck_assert_ptr_nonnull(strstr(text_of(&out), "\nFor example:\n.Ql session:, user:*:cart: .\n"));
     /* What starts with a dot is a request, and there are only these. */
     for (const char *p = text_of(&out); (p = strstr(p, "\n.")); p++)
         ck_assert_msg(strchr("SBIQE", p[2]) && strchr("slt", p[3]), "%.20s", p + 1);
@@ -206,6 +228,18 @@ START_TEST(diff_restart_listeners)
 }
 END_TEST
 
+START_TEST(diff_restart_policies)
+{
+    const char *a = "[policy a]\nprefix = a\n", *b = "[policy b]\nprefix = a,b\nlocal = yes\n";
+
+    differ("", a, "");
+    differ(a, "", "");
+    differ(a, b, "");
+    differ(a, "[policy a]\nprefix = c\nlocal = yes\nfield_ttl = no\n", "");
+    differ("", "[cache]\nmax_memory = 1mb\ncoherence = ttl\nself_check = 1/s\n", "");
+}
+END_TEST
+
 Suite *show_suite(void)
 {
     Suite *suite = suite_create("show");
@@ -219,6 +253,7 @@ Suite *show_suite(void)
     tcase_add_test(tcase, mdoc);
     tcase_add_test(tcase, diff_restart);
     tcase_add_test(tcase, diff_restart_listeners);
+    tcase_add_test(tcase, diff_restart_policies);
     suite_add_tcase(suite, tcase);
     return suite;
 }

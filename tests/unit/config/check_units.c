@@ -91,6 +91,20 @@ START_TEST(sizes)
 }
 END_TEST
 
+START_TEST(rates)
+{
+    static const char *const wrong[] = {"",     "5",   "/s",   "5/S", "5 /s",
+                                        "5/s ", "5/m", "-5/s", "5/ss"};
+    uint64_t v = 7;
+
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        ck_assert_msg(!unit_rate(slice_str(wrong[i]), &v) && v == 7, "%s", wrong[i]);
+    ck_assert(unit_rate(SLICE("0"), &v) && v == 0);
+    ck_assert(unit_rate(SLICE("12/s"), &v) && v == 12);
+    ck_assert(unit_rate(SLICE("99999999999999999999/s"), &v) && v == UINT64_MAX);
+}
+END_TEST
+
 START_TEST(modes)
 {
     static const char *const wrong[] = {"",     "8",  "0660 ", "00660", "1777",
@@ -113,6 +127,7 @@ Suite *units_suite(void)
     tcase_add_test(tcase, counts);
     tcase_add_test(tcase, durations);
     tcase_add_test(tcase, sizes);
+    tcase_add_test(tcase, rates);
     tcase_add_test(tcase, modes);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -15,6 +15,8 @@ struct fields {
     uint64_t count, duration, size;
     struct address address;
     int choice;
+    uint64_t rate;
+    struct string_list list;
 };
 
 #define FIELD(name, type, fallback)                                                                \
@@ -30,6 +32,8 @@ static const struct row rows[] = {
     FIELD(size, TYPE_SIZE, "1kb 16..1mb"),
     FIELD(address, TYPE_ADDRESS, "h:1"),
     FIELD(choice, TYPE_CHOICE, "one|two|three"),
+    FIELD(rate, TYPE_RATE, "1/s 0/s..100/s"),
+    FIELD(list, TYPE_LIST, "a, b"),
 };
 static const struct kind kind = {.word = "fields", .rows = rows, .count = ARRAY_LEN(rows)};
 
@@ -205,9 +209,65 @@ START_TEST(addresses)
 }
 END_TEST
 
+START_TEST(rates)
+{
+    gives("rate", "0", "0/s");
+    gives("rate", "0/s", "0/s");
+    gives("rate", " 100/s ", "100/s");
+    fails("rate", "101/s", "\"101/s\" is not within 0/s..100/s");
+    fails("rate", "10", "\"10\" is not a rate such as 10/s");
+    fails("rate", "10/m", "\"10/m\" is not a rate such as 10/s");
+    fails("rate", "", "\"\" is not a rate such as 10/s");
+}
+END_TEST
+
+START_TEST(lists)
+{
+    gives("list", "a", "a");
+    gives("list", " a ,b,  c d ", "a, b, c d");
+    gives_bytes("list", SLICE("$a,b"), "$a, b", "$$a, b");
+    fails("list", "", "\"\" is empty");
+    fails("list", " \t", "\"\" is empty");
+    fails("list", ",", "\",\" holds an empty word");
+    fails("list", "a,", "\"a,\" holds an empty word");
+    fails("list", ",a", "\",a\" holds an empty word");
+    fails("list", "a, ,b", "\"a, ,b\" holds an empty word");
+    fails("list", "a\nb", "\"a?b\" holds a control character");
+    fails("list", "a,\x7f", "\"a,?\" holds a control character");
+}
+END_TEST
+
+/* Its dump has a blank behind each comma and doubles each $, and must still be read. */
+START_TEST(long_lists)
+{
+    struct buffer text = {0}, out = {0};
+    struct settings *s, *again;
+    size_t n = (CONFIG_STRING_BYTES + 2) / 3 + 1;
+
+    buffer_printf(&text, "[policy p]\nprefix = ");
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(&text, "%s%c", i > 0 ? "," : "", 'x');
+    refuses(text_of(&text),
+            "t.ini:2: prefix: \"x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,...\" is too long\n");
+    buffer_done(&text);
+    buffer_printf(&text, "[policy p]\nprefix = y");
+    for (size_t i = 1; i < CONFIG_STRING_BYTES; i++)
+        buffer_printf(&text, "$$");
+    s = loads(text_of(&text));
+    settings_dump(s, &out);
+    again = loads(text_of(&out));
+    ck_assert_str_eq(again->policies[0].prefix.v[0], s->policies[0].prefix.v[0]);
+    settings_free(s);
+    settings_free(again);
+    buffer_done(&text);
+    buffer_done(&out);
+}
+END_TEST
+
 START_TEST(differences)
 {
-    static const char *const other[] = {"t", "x", "yes", "11", "2s", "2kb", "h:2", "two"};
+    static const char *const other[] = {"t",   "x",   "yes", "11",  "2s",
+                                        "2kb", "h:2", "two", "2/s", "a"};
     struct pool pool = {0};
     struct fields a, b;
     struct buffer why = {0};
@@ -259,7 +319,7 @@ START_TEST(real_rows)
         for (size_t k = 0; k < kinds[i]->count; k++) {
             const struct row *row = &kinds[i]->rows[k];
             bool twin, number = row->type == TYPE_COUNT || row->type == TYPE_DURATION ||
-                                row->type == TYPE_SIZE;
+                                row->type == TYPE_SIZE || row->type == TYPE_RATE;
             uint64_t min, max;
 
             ck_assert_ptr_eq(row_find(kinds[i], slice_str(row->name), &twin), row);
@@ -294,6 +354,12 @@ START_TEST(enums)
     ck_assert_int_eq(s->larder.log_level, SET_LOG_DEBUG);
     ck_assert_int_eq(s->larder.log_format, SET_FORMAT_TEXT);
     settings_free(s);
+    s = loads("[cache]\ncoherence = broadcast\n");
+    ck_assert_int_eq(s->cache.coherence, SET_COHERENCE_BROADCAST);
+    settings_free(s);
+    s = loads("[cache]\ncoherence = ttl\n");
+    ck_assert_int_eq(s->cache.coherence, SET_COHERENCE_TTL);
+    settings_free(s);
     s = loads("");
     ck_assert_int_eq(s->larder.log_level, SET_LOG_INFO);
     ck_assert_int_eq(s->larder.log_format, SET_FORMAT_AUTO);
@@ -313,6 +379,9 @@ Suite *value_suite(void)
     tcase_add_test(tcase, numbers);
     tcase_add_test(tcase, choices);
     tcase_add_test(tcase, addresses);
+    tcase_add_test(tcase, rates);
+    tcase_add_test(tcase, lists);
+    tcase_add_test(tcase, long_lists);
     tcase_add_test(tcase, differences);
     tcase_add_test(tcase, long_text_is_cut);
     tcase_add_test(tcase, finding);
