@@ -1,0 +1,58 @@
+/* policies.h - which policy is for a key: the [policy NAME] sections of a configuration, compiled.
+ *
+ * A policy is for the keys that begin with one of its prefixes (config/prefix.h has their grammar);
+ * where several match, the longest wins: the one with more literal characters, then the one with
+ * fewer stars, then the one that was read first. The literal head of a prefix is what stands
+ * before its first star; `*` alone, and `*:x:`, have the empty one.
+ *
+ * What is made here is constant. It borrows the settings it was made from: those must live until
+ * policies_free(). */
+#ifndef LARDER_POLICY_POLICIES_H
+#define LARDER_POLICY_POLICIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "config/settings.h"
+
+struct policy {
+    const struct policy_settings *set; /* borrowed */
+    const char *name;                  /* set->name */
+    uint16_t number;                   /* never 0, see policies_new() */
+};
+
+/* Compiles the policies of s. The caller owns the result.
+ *
+ * Numbers tell for which policy something was kept, also across reloads. `before` is what was in
+ * force until now; NULL at the start. If both have the same prefixes, of policies with the same
+ * names, then a policy whose settings are the same too keeps its number. Any other gets a new one,
+ * which neither `before` nor, as long as 65,000 numbers are enough, anything before that has used:
+ * what was kept under the old number is then known not to be of this policy. */
+MUST_USE
+struct policies *policies_new(const struct settings *s, const struct policies *before);
+void policies_free(struct policies *p);
+
+/* The policy for a key; NULL: none. Asked for every key of every request: it does not allocate, and
+ * needs about 10 ns with a handful of prefixes, 100 ns with ten thousand. Only prefixes with stars
+ * that share their literal head are tried one by one. */
+MUST_USE
+const struct policy *policies_match(const struct policies *p, struct slice key);
+
+/* The policy of that number; NULL: none has it (now). */
+MUST_USE
+const struct policy *policies_by_number(const struct policies *p, uint16_t number);
+
+/* All of them, in the order in which they were read. */
+MUST_USE
+const struct policy *policies_all(const struct policies *p, size_t *ret_count);
+
+/* The fewest heads with which all keys begin that any policy is for (local_only: any with
+ * local = yes); they are in bytewise order, and none begins with another, for Redis' CLIENT
+ * TRACKING BCAST PREFIX takes no overlap. One empty head is: every key. Borrowed from p. */
+MUST_USE
+const struct slice *policies_heads(const struct policies *p, bool local_only, size_t *ret_count);
+
+#endif
