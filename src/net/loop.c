@@ -8,9 +8,11 @@
 
 #define LOOP_BEATS   8
 #define LOOP_SIGNALS 8
+#define LOOP_HASTY   8
 
 /* Lower is served first: of the sockets ready in a turn, those that bring invalidations come before
- * those of clients (libevent's priorities). */
+ * those of clients. libevent looks for what else has become ready, without waiting, before it goes
+ * on with the lower ones: one epoll_wait more, in turns that have a hasty one only. */
 enum { PRIORITY_FIRST, PRIORITY_NORMAL, PRIORITIES };
 
 struct signal_watch {
@@ -28,7 +30,8 @@ struct loop {
     bool again;      /* the next turn does not wait */
     uint64_t now_ms;
     struct event *kick; /* made active when a beat has left work */
-    size_t beat_count, signal_count;
+    size_t beat_count, signal_count, hasty_count;
+    struct event *hasty[LOOP_HASTY]; /* first in each turn */
     struct {
         bool (*fn)(void *context);
         void *context;
@@ -103,6 +106,9 @@ void loop_run(struct loop *loop)
             loop->again |= loop->beats[i].fn(loop->beats[i].context);
         if (loop->again)
             event_active(loop->kick, EV_TIMEOUT, 0);
+        /* Nothing but the kick is active here: a priority can be set. */
+        for (size_t i = 0; i < loop->hasty_count; i++)
+            CHECK(event_priority_set(loop->hasty[i], PRIORITY_FIRST) == 0);
     }
 }
 
@@ -150,6 +156,27 @@ void loop_add_beat(struct loop *loop, bool (*fn)(void *context), void *context)
 void loop_again(struct loop *loop)
 {
     loop->again = true;
+}
+
+void loop_hasten(struct loop *loop, struct event *e)
+{
+    CHECK(loop->hasty_count < LOOP_HASTY);
+    loop->hasty[loop->hasty_count++] = e;
+}
+
+void loop_served(struct event *e)
+{
+    CHECK(event_priority_set(e, PRIORITY_NORMAL) == 0);
+}
+
+void loop_unhasten(struct loop *loop, struct event *e)
+{
+    size_t i = 0;
+
+    while (i < loop->hasty_count && loop->hasty[i] != e)
+        i++;
+    CHECK(i < loop->hasty_count);
+    loop->hasty[i] = loop->hasty[--loop->hasty_count];
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 
+struct event;
 struct event_base;
 struct loop;
 struct timer;
@@ -50,6 +51,13 @@ void loop_add_beat(struct loop *loop, bool (*fn)(void *context), void *context);
 
 /* Work has come up; if that is from within a beat, the next turn does not wait. */
 void loop_again(struct loop *loop);
+
+/* For stream_hasten(): of the events that are ready in a turn this one comes first. After that it
+ * is as all others until the turn is over (loop_served), so that one who is always ready starves
+ * nobody. At most LOOP_HASTY; loop_unhasten() before the event goes. */
+void loop_hasten(struct loop *loop, struct event *e);
+void loop_served(struct event *e);
+void loop_unhasten(struct loop *loop, struct event *e);
 
 /* A timer, not running. The caller owns it: timer_free(). */
 MUST_USE

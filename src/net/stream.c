@@ -22,11 +22,26 @@ static bool hung_up(struct stream *s, short what)
     return getsockopt(stream_fd(s), SOL_SOCKET, SO_ERROR, &s->error, &len) != 0 || s->error != 0;
 }
 
+/* Without a cap: what it brings decides what the others may be told. */
+static void read_all(struct stream *s)
+{
+    do {
+        s->drained = true; /* whoever does not read at all is not asked again, either */
+        s->ops->readable(s);
+    } while (!s->drained && s->open && (s->wants & WANT_READ) != 0);
+}
+
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct stream *s = arg;
 
     (void)fd;
+    if (UNLIKELY(s->hasty != NULL)) {
+        loop_served(&s->event);
+        if ((what & EV_READ) != 0 && (s->wants & WANT_READ) != 0)
+            read_all(s);
+        what = (short)(what & ~EV_READ);
+    }
     /* Each callback may close the stream, and a closed one must not be called again. */
     if ((what & EV_WRITE) != 0 && s->open && (s->wants & WANT_WRITE) != 0)
         s->ops->writable(s);
@@ -39,6 +54,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops)
 {
     s->ops = ops;
+    s->hasty = NULL;
     s->error = 0;
     s->wants = 0;
     s->open = true;
@@ -87,6 +103,7 @@ enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n)
 
     if (LIKELY(r > 0)) {
         *ret_n = (size_t)r;
+        s->drained = (size_t)r < n;
         return IO_OK;
     }
     return r == 0 ? IO_EOF : failed(s);
@@ -138,11 +155,21 @@ void stream_want(struct stream *s, unsigned wants)
     CHECK(event_add(&s->event, NULL) == 0);
 }
 
+void stream_hasten(struct stream *s, struct loop *loop)
+{
+    CHECK(s->open && s->hasty == NULL);
+    s->hasty = loop;
+    loop_hasten(loop, &s->event);
+}
+
 void stream_close(struct stream *s)
 {
     if (!s->open)
         return;
     stream_want(s, 0);
+    if (s->hasty != NULL)
+        loop_unhasten(s->hasty, &s->event);
+    s->hasty = NULL;
     s->open = false;
     (void)close(stream_fd(s));
 }

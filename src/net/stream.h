@@ -39,9 +39,11 @@ struct stream_ops {
 struct stream {
     struct event event;
     const struct stream_ops *ops;
-    int error; /* errno of the last IO_ERROR */
+    struct loop *hasty; /* see stream_hasten(); NULL: one of many */
+    int error;          /* errno of the last IO_ERROR */
     uint8_t wants;
     bool open;
+    bool drained; /* the last read has left nothing */
 };
 
 /* Takes over fd (close-on-exec and non-blocking). Nothing is wanted yet. */
@@ -65,6 +67,11 @@ enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t
 
 /* Sets what to be told of, a mask of enum stream_want; a no-op when nothing changes. */
 void stream_want(struct stream *s, unsigned wants);
+
+/* From the next turn on, and until it is closed: of the streams that are readable in a turn this
+ * one is told first, and again and again until a read has left nothing. For the few that bring what
+ * others are judged by. */
+void stream_hasten(struct stream *s, struct loop *loop);
 
 /* Closes; fine on a stream that is not open. */
 void stream_close(struct stream *s);

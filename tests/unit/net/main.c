@@ -12,6 +12,7 @@ int main(void)
     srunner_add_suite(runner, service_suite());
     srunner_add_suite(runner, loop_suite());
     srunner_add_suite(runner, stream_suite());
+    srunner_add_suite(runner, hasty_suite());
     srunner_add_suite(runner, resolver_suite());
     srunner_add_suite(runner, listener_suite());
     srunner_run_all(runner, CK_ENV);

@@ -8,6 +8,7 @@ Suite *address_suite(void);  /* check_address.c: addresses; digests */
 Suite *service_suite(void);  /* check_service.c */
 Suite *loop_suite(void);     /* check_loop.c */
 Suite *stream_suite(void);   /* check_stream.c */
+Suite *hasty_suite(void);    /* check_hasty.c: streams that are read first */
 Suite *resolver_suite(void); /* check_resolver.c */
 Suite *listener_suite(void); /* check_listener.c */
 
