@@ -22,15 +22,20 @@ static uint64_t random_below(uint64_t n)
     return n ? r % n : 0;
 }
 
-/* When to try again after `failures` in a row, this one not counted. */
-static uint64_t next_attempt(const struct pool *pool, uint32_t failures)
+uint64_t dial_backoff_ms(const struct pool *pool, uint32_t failures)
 {
     const struct upstream_settings *set = pool->settings;
     uint64_t most = set->backoff_min << (failures < 20 ? failures : 20);
 
     if (most > set->backoff_max)
         most = set->backoff_max;
-    return loop_now_ms(pool->loop) + 1 + random_below(most);
+    return 1 + random_below(most);
+}
+
+/* When to try again after `failures` in a row, this one not counted. */
+static uint64_t next_attempt(const struct pool *pool, uint32_t failures)
+{
+    return loop_now_ms(pool->loop) + dial_backoff_ms(pool, failures);
 }
 
 void dial_failed(struct pool *pool, const char *why)

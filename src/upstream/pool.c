@@ -231,7 +231,9 @@ static bool tick_links(struct lane *lane, enum link_state state, uint64_t now_ms
     while (node != links) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
-        busy |= l->slots.len > 0 || state != LINK_SHARED;
+        /* A subscriber's link may be silent for days: nothing on it has a deadline. */
+        busy |= l->slots.len > 0 || buffer_len(&l->out) > 0 ||
+                (state != LINK_SHARED && state != LINK_LENT);
         link_tick(l, now_ms);
         /* One that failed may have taken its neighbours with it: begin again. */
         node = l->state == state ? node->next : links->next;

@@ -84,6 +84,9 @@ void dial_failed(struct pool *pool, const char *why);
 void dial_refused(struct lane *lane, const char *why);
 /* Nothing is tried on this lane for a moment. */
 void dial_pause(struct lane *lane);
+/* How long to pause after `failures` in a row, the last not counted: full jitter. */
+MUST_USE
+uint64_t dial_backoff_ms(const struct pool *pool, uint32_t failures);
 void dial_forget(struct link *l);
 
 /* greeting.c */
