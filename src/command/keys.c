@@ -1,4 +1,4 @@
-/* keys.c - which arguments of a request are keys.
+/* keys.c - which arguments of a request are keys, and which of these it may change.
  *
  * For most commands the row says (first, last, step); for the rest a rule reads the arguments as
  * the command itself does, which is not always what COMMAND GETKEYS answers: where Redis 7.0's key
@@ -17,10 +17,15 @@ struct found {
     uint32_t *index;
     uint32_t room;
     uint32_t n;
+    uint32_t skip; /* so many keys are not the caller's to see */
 };
 
 static void found_add(struct found *f, uint32_t i)
 {
+    if (f->skip > 0) {
+        f->skip--;
+        return;
+    }
     if (f->n < f->room)
         f->index[f->n] = i;
     f->n++;
@@ -53,6 +58,18 @@ static bool counted_keys(uint32_t first, const struct slice *argv, uint32_t argc
     if (count < 0 || count > (int64_t)(argc - first))
         return false;
     found_run(f, first, (uint32_t)count);
+    return true;
+}
+
+/* MSETEX numkeys key value .. [option ..] */
+static bool pair_keys(const struct slice *argv, uint32_t argc, struct found *f)
+{
+    int64_t count;
+
+    if (!slice_int(argv[1], &count) || count < 0 || count > (int64_t)(argc - 2) / 2)
+        return false;
+    for (uint32_t i = 0; i < (uint32_t)count; i++)
+        found_add(f, 2 + 2 * i);
     return true;
 }
 
@@ -142,6 +159,8 @@ static bool keys_by_rule(const struct command *c, const struct slice *argv, uint
     case KEYS_STORE_NUMKEYS:
         found_add(f, 1);
         return counted_keys(3, argv, argc, f);
+    case KEYS_PAIRS:
+        return pair_keys(argv, argc, f);
     case KEYS_STREAMS:
         return stream_keys(argv, argc, f);
     case KEYS_SORT:
@@ -162,7 +181,7 @@ static bool keys_by_rule(const struct command *c, const struct slice *argv, uint
 int command_keys(const struct command *c, const struct slice *argv, uint32_t argc,
                  uint32_t *ret_index, uint32_t room)
 {
-    struct found f = {ret_index, room, 0};
+    struct found f = {ret_index, room, 0, 0};
 
     CHECK(argc >= 1 && argc <= INT_MAX);
     if (c == NULL) {
@@ -172,4 +191,34 @@ int command_keys(const struct command *c, const struct slice *argv, uint32_t arg
     if (!command_arity_ok(c, argc) || !keys_by_rule(c, argv, argc, &f))
         return -1;
     return (int)f.n;
+}
+
+/* Only what its words say; command_touched() sees to the rest. */
+static enum touch_rule touch_rule_of(const struct command *c, uint32_t argc)
+{
+    CHECK(c->touched <= TOUCH_ANY);
+    /* Without an option to set the TTL it is GET. */
+    if (c->id == CMD_GETEX && argc == 2)
+        return TOUCH_NONE;
+    return (enum touch_rule)c->touched;
+}
+
+int command_touched(const struct command *c, const struct slice *argv, uint32_t argc,
+                    uint32_t *ret_index, uint32_t room)
+{
+    struct found f = {ret_index, room, 0, 0};
+    enum touch_rule rule = c ? touch_rule_of(c, argc) : TOUCH_KEYS;
+
+    CHECK(argc >= 1 && argc <= INT_MAX);
+    if (rule == TOUCH_ANY)
+        return TOUCHES_ANY;
+    if (c == NULL || ((c->flags & CF_CONTAINER) != 0 && argc > 1))
+        return command_keys(NULL, argv, argc, ret_index, room);
+    if (rule == TOUCH_NONE)
+        return 0;
+    f.skip = rule == TOUCH_OTHERS;
+    /* The upstream may take what larder does not: its keys are among its arguments even so. */
+    if (!command_arity_ok(c, argc) || !keys_by_rule(c, argv, argc, &f))
+        return command_keys(NULL, argv, argc, ret_index, room);
+    return rule == TOUCH_FIRST && f.n > 1 ? 1 : (int)f.n;
 }

@@ -45,11 +45,21 @@ enum key_rule {
                      the channels that COMMAND calls keys (SPUBLISH, SSUBSCRIBE) */
     KEYS_NUMKEYS, /* count at argv[first - 1], keys from argv[first]: EVAL FCALL ZUNION LMPOP .. */
     KEYS_STORE_NUMKEYS, /* a target at argv[1], count at argv[2], keys behind: ZUNIONSTORE .. */
+    KEYS_PAIRS,         /* count at argv[1], keys and values behind, one about the other: MSETEX */
     KEYS_STREAMS,       /* behind STREAMS, the first half: XREAD XREADGROUP */
     KEYS_SORT,          /* argv[1], and STORE's argument: SORT */
     KEYS_GEORADIUS,     /* argv[1], and STORE's or STOREDIST's argument */
     KEYS_MIGRATE,       /* argv[3], or behind KEYS */
     KEYS_ALL,           /* unknown command: every argument may be one */
+};
+
+/* Which of the keys it names a command may change. */
+enum touch_rule {
+    TOUCH_NONE,   /* it reads, or has nothing to do with keys */
+    TOUCH_KEYS,   /* all */
+    TOUCH_FIRST,  /* the first, the others are its sources: BITOP, ZUNIONSTORE, PFMERGE .. */
+    TOUCH_OTHERS, /* all but the first, which is its source: COPY, SORT, GEORADIUS */
+    TOUCH_ANY,    /* any key there is, named or not: FLUSHALL, SWAPDB, REPLICAOF, DEBUG .. */
 };
 
 struct command {
@@ -60,6 +70,7 @@ struct command {
     uint16_t flags;   /* enum command_flag */
     uint8_t keys;     /* enum key_rule */
     int8_t first, last, step;
+    uint8_t touched; /* enum touch_rule */
 };
 
 /* CMD_GET, CMD_CLIENT, CMD_CLIENT_LIST ..: one id a row, CMD_UNKNOWN = 0. */
@@ -94,5 +105,16 @@ static inline bool command_arity_ok(const struct command *c, uint32_t argc)
 MUST_USE
 int command_keys(const struct command *c, const struct slice *argv, uint32_t argc,
                  uint32_t *ret_index, uint32_t room);
+
+/* The indexes of the keys that the request may change if it is executed, as command_keys() gives
+ * keys: the target of COPY and SORT, not their source. TOUCHES_ANY: any key of the server may
+ * change. Any argument may be such a key when c is NULL, when it is a container's row though there
+ * is a subcommand (one that is not in the table), and when the arguments do not fit a command that
+ * writes. Of a script: the keys it declares. EXEC touches nothing, what was queued before it does.
+ */
+#define TOUCHES_ANY (-1)
+MUST_USE
+int command_touched(const struct command *c, const struct slice *argv, uint32_t argc,
+                    uint32_t *ret_index, uint32_t room);
 
 #endif

@@ -1,8 +1,9 @@
-/* print_keys.c - command_find(), command_sub() and command_keys() for a script.
+/* print_keys.c - command_find(), command_sub(), command_keys() and command_touched() for a script.
  *
  * Reads a request a line, its arguments in hexadecimal with a `-` before each: "-474554 -6b" is GET
  * k, a lone `-` an empty argument. Prints a line for each: the row's name, or ? when the command is
- * unknown, and the indexes of its keys, or what command_keys() returned when that is negative. */
+ * unknown, the indexes of its keys, a `/`, and those of the keys it may change; where a function
+ * returned what is negative, that. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,20 +38,25 @@ static uint32_t read_args(char *line, struct slice *argv)
     return argc;
 }
 
-static void print_keys(const struct slice *argv, uint32_t argc)
+static void print_indexes(int n, const uint32_t *index)
 {
-    const struct command *c = command_find(argv[0]);
-    uint32_t index[ARGS];
-    int n;
-
-    if (c != NULL && (c->flags & CF_CONTAINER) != 0 && argc > 1)
-        c = command_sub(c, argv[1]);
-    n = command_keys(c, argv, argc, index, ARGS);
-    fputs(c != NULL ? c->name : "?", stdout);
     if (n < 0)
         printf(" %d", n);
     for (int i = 0; i < n; i++)
         printf(" %u", index[i]);
+}
+
+static void print_keys(const struct slice *argv, uint32_t argc)
+{
+    const struct command *c = command_find(argv[0]);
+    uint32_t index[ARGS];
+
+    if (c != NULL && (c->flags & CF_CONTAINER) != 0 && argc > 1)
+        c = command_sub(c, argv[1]);
+    fputs(c != NULL ? c->name : "?", stdout);
+    print_indexes(command_keys(c, argv, argc, index, ARGS), index);
+    fputs(" /", stdout);
+    print_indexes(command_touched(c, argv, argc, index, ARGS), index);
     putchar('\n');
 }
 

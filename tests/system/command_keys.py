@@ -7,6 +7,8 @@
 2. facts: src/command/redis-7.0.15.tsv is what the server says of itself (when it is a 7.0.15).
 3. keys: for every row, requests of many shapes: command_keys() names the keys that COMMAND GETKEYS
    names. Where they differ the reason is one of those in judge(), or the test fails.
+4. touched: for the same requests, command_touched() names those of the keys that are not read-only
+   in COMMAND GETKEYSANDFLAGS; or see judge_touched().
 
 Prints a line for each failure, and last `N passed, N failed`."""
 
@@ -212,13 +214,16 @@ def shapes(words, row):
 # ------------------------------------------------------------------------------------- judging
 
 def ours(requests):
-    """What command_keys() says: the row's name, and a list of indexes or None for -1."""
+    """The row's name, and what command_keys() and command_touched() say: each a list of indexes, or
+    None for -1."""
     text = "\n".join(" ".join("-" + a.hex() for a in r) for r in requests) + "\n"
     done = subprocess.run([PRINT_KEYS], input=text, stdout=subprocess.PIPE, text=True,
                           timeout=60, check=True)
     for line in done.stdout.splitlines():
-        name, *indexes = line.split()
-        yield name, None if indexes == ["-1"] else [int(i) for i in indexes]
+        words, _, touched = line.partition(" /")
+        name, *keys = words.split()
+        yield name, *(None if some == ["-1"] else [int(i) for i in some]
+                      for some in (keys, touched.split()))
 
 
 def refuses(redis, request):
@@ -273,7 +278,7 @@ def check_keys(redis):
         theirs = []
         for i in range(0, len(requests), 500):
             theirs += redis.ask([[b"COMMAND", b"GETKEYS"] + r for r in requests[i:i + 500]])
-        for request, (name, keys), other in zip(requests, answers, theirs):
+        for request, (name, keys, _), other in zip(requests, answers, theirs):
             count += 1
             if name != row["name"]:
                 failures.append("%s is found as %s" % (row["name"], name))
@@ -282,6 +287,48 @@ def check_keys(redis):
             if why:
                 failures.append("%s: %r: larder %r, Redis %r" % (why, request, keys, other))
     if count < 10000:
+        failures.append("only %d requests were tried" % count)
+    return failures
+
+
+def judge_touched(row, request, touched, theirs):
+    """Why the two answers do not fit, or None. `theirs`: pairs of a key and its flags."""
+    if "readonly" in row["flags"]:  # PFCOUNT: RW for the sake of a count it keeps in the value
+        return "larder finds writes" if touched else None
+    if "write" not in row["flags"] and not theirs:
+        return "larder finds writes" if touched else None
+    written = {key for key, flags in theirs if b"RO" not in flags}
+    said = {request[i] for i in touched}
+    if row["name"] == "getex" and len(request) == 2:  # reads, as its key spec cannot say
+        return "larder finds writes" if said else None
+    if not written <= said:
+        return "Redis finds more"
+    # BITFIELD may only GET, and XREADGROUP changes no entry of the stream.
+    if said != written and row["name"] not in ("bitfield", "xreadgroup"):
+        return "Redis finds fewer"
+    return None
+
+
+def check_touched(redis):
+    failures = []
+    count = 0
+    prepare(redis)
+    for words, row in table():
+        requests = [r for r in shapes(words, row) if len(r) > 1]
+        theirs = []
+        for i in range(0, len(requests), 500):
+            theirs += redis.ask([[b"COMMAND", b"GETKEYSANDFLAGS"] + r
+                                 for r in requests[i:i + 500]])
+        for request, (_, keys, touched), pairs in zip(requests, ours(requests), theirs):
+            # Where the keys themselves are in dispute check_keys() has judged.
+            if isinstance(pairs, Exception) or keys is None or touched is None or \
+                    sorted(request[i] for i in keys) != sorted(key for key, _ in pairs):
+                continue
+            count += 1
+            why = judge_touched(row, request, touched, pairs)
+            if why:
+                failures.append("%s: %r: larder %r, Redis %r" % (why, request, touched, pairs))
+    if count < 3000:
         failures.append("only %d requests were tried" % count)
     return failures
 
@@ -311,7 +358,8 @@ def main():
     failed = 0
     try:
         redis = Redis(directory)
-        checks = ((check_generate, directory), (check_facts, redis), (check_keys, redis))
+        checks = ((check_generate, directory), (check_facts, redis), (check_keys, redis),
+                  (check_touched, redis))
         for check, argument in checks:
             failures = check(argument)
             print(("FAIL " if failures else "ok ") + check.__name__)
@@ -321,7 +369,7 @@ def main():
         if redis:
             redis.close()
         shutil.rmtree(directory)
-    print("%d passed, %d failed" % (3 - failed, failed))
+    print("%d passed, %d failed" % (4 - failed, failed))
     return 1 if failed else 0
 
 

@@ -220,7 +220,9 @@ def test_unknown_commands_pass(w):
     """Those of modules and of newer servers: Redis itself refuses them, in its words."""
     same_commands(w,
                   [("JSON.GET", "k"), ("FT.SEARCH", "i", "*"),
-                   ("HEXPIRE", "h", 10, "FIELDS", 1, "f"),
+                   ("HEXPIRE", "h", 10, "FIELDS", 1, "f"), ("MSETEX", 1, "k", "v"), ("MSETEX",),
+                   ("DELEX", "k"), ("DELIFEQ", "k", "v"), ("DIGEST", "k"), ("SFLUSH", 0, 1),
+                   ("XDELEX", "k", "IDS", 1, "1-1"), ("XACKDEL", "k", "g", "IDS", 1, "1-1"),
                       ("x" * 300, "a" * 300, "b"), ("GETX",), ["NOPE"] + ["arg"] * 60,
                       ("CLIENT|LIST",), ("WAITAOF", 0, 0, 0), ("PING",)])
 

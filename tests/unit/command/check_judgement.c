@@ -133,6 +133,7 @@ END_TEST
 static const char *const cacheable[] = {"bitcount",
                                         "bitfield_ro",
                                         "bitpos",
+                                        "digest",
                                         "exists",
                                         "geodist",
                                         "geohash",
