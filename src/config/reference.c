@@ -11,10 +11,9 @@
 #define COLUMNS 100
 
 static const char *const rules[] = {
-    "Every setting of larder, at its default. larder -c FILE reads such a file, and after it "
-    "conf.d/*.ini beside it in the order of their names. Written by larder itself from the table "
-    "it "
-    "reads files with; larder.ini(5) says the same.",
+    "Every setting of larder, at its default (a policy's prefix has none). larder -c FILE reads "
+    "such a file, and after it conf.d/*.ini beside it in the order of their names. Written by "
+    "larder itself from the table it reads files with; larder.ini(5) says the same.",
     "A line is [section], name = value, a comment, or empty. A comment starts with # or ; as the "
     "first thing in its line: behind a value, either is part of the value. A value runs to the end "
     "of its line, without the blanks around it; quotes are part of it. Each section stands once in "
