@@ -40,6 +40,10 @@
 /* A link whose unsent requests reach this takes no more until upstream has taken some. */
 #define LINK_OUT_BYTES (4u * 1024u * 1024u)
 
+/* A key that the upstream says has changed. Longer ones, of which no shelf keeps any, are taken for
+ * a flush. */
+#define INVALIDATION_KEY_BYTES (1024u * 1024u)
+
 /* A client with that many unsent bytes no longer makes upstream hurry for it: the link that
  * streams to it waits, if nobody else waits behind it there. */
 #define CLIENT_OUT_PAUSE_BYTES (256u * 1024u)

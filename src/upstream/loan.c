@@ -107,7 +107,8 @@ bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db)
     lane->waiting[kind]++;
     lane->pool->count.loans_waiting++;
     lane->pool->serve_loans =
-        true; /* in the beat: ops->lent() must not come from within this call */
+        true;                   /* in the beat: ops->lent() must not come from within this call */
+    pool_tick_soon(lane->pool); /* it may wait in vain */
     return false;
 }
 

@@ -409,7 +409,8 @@ START_TEST(unasked_frames_of_a_link_for_life)
 }
 END_TEST
 
-/* Once every lent link, a silent subscriber's too, kept the pool's tick going, twenty times a second.
+/* Once every lent link, a silent subscriber's too, kept the pool's tick going, twenty times a
+ * second.
  */
 START_TEST(a_silent_lent_link_costs_no_ticks)
 {
@@ -418,6 +419,20 @@ START_TEST(a_silent_lent_link_costs_no_ticks)
     UNTIL(!w.pool->ticking);
     link_ask_more(b[0].loan.link, SLICE("*1\r\n$1\r\nS\r\n"));
     ck_assert(w.pool->ticking); /* it may not be taken */
+}
+END_TEST
+
+/* .. nor does that keep one who waits for a link from being refused in time. */
+START_TEST(who_waits_for_a_silent_one_is_refused)
+{
+    w.settings.max_lent = 1;
+    borrow(0, LOAN_LONG, 0);
+    b[0].loan.link->listening = true;
+    UNTIL(!w.pool->ticking);
+    ck_assert(!loan_ask(&b[1].loan, w.lane, LOAN_LONG, 0));
+    clock_move(5500);
+    UNTIL(!b[1].loan.waiting);
+    noted(1, "refused ;");
 }
 END_TEST
 
@@ -494,6 +509,7 @@ Suite *loans_suite(void)
     tcase_add_test(t, frames_go_to_the_borrower);
     tcase_add_loop_test(t, unasked_frames_of_a_link_for_life, 0, 2);
     tcase_add_test(t, a_silent_lent_link_costs_no_ticks);
+    tcase_add_test(t, who_waits_for_a_silent_one_is_refused);
     tcase_add_test(t, raw_bytes_pass_unread);
     tcase_add_test(t, given_back_from_within_lent);
     tcase_add_test(t, idle_links_do_not_stay_for_ever);

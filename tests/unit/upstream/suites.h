@@ -4,10 +4,14 @@
 
 #include <check.h>
 
-Suite *slots_suite(void);   /* check_slots.c */
-Suite *replies_suite(void); /* check_replies.c: a link hands on what comes */
-Suite *ends_suite(void);    /* check_ends.c: how links fail, and what is late */
-Suite *loans_suite(void);   /* check_loans.c: lending */
-Suite *lanes_suite(void);   /* check_lanes.c: greeting, databases, refusals, lanes */
+Suite *slots_suite(void);        /* check_slots.c */
+Suite *replies_suite(void);      /* check_replies.c: a link hands on what comes */
+Suite *ends_suite(void);         /* check_ends.c: how links fail, and what is late */
+Suite *loans_suite(void);        /* check_loans.c: lending */
+Suite *lanes_suite(void);        /* check_lanes.c: greeting, databases, refusals, lanes */
+Suite *prefixes_suite(void);     /* check_prefixes.c */
+Suite *notices_suite(void);      /* check_notices.c: what comes on the invalidation link */
+Suite *invalidation_suite(void); /* check_invalidation.c: before a scripted server */
+Suite *coherence_suite(void);    /* check_coherence.c: before a real one */
 
 #endif

@@ -31,19 +31,28 @@ static void drop(struct peer *p)
     buffer_done(&p->out);
 }
 
-static void answer(struct peer *p, struct slice command)
+static const char *answer(struct peer *p, struct slice line, struct slice command)
 {
-    const char *text = NULL;
+    const char *text = w.script != NULL ? w.script((size_t)(p - w.peer), line) : NULL;
 
-    if (slice_is(command, "HELLO"))
-        text = w.hello;
-    else if (slice_is(command, "SELECT"))
-        text = w.select;
-    else if (slice_is(command, "DISCARD"))
-        text = w.discard;
-    else if (slice_is(command, "UNWATCH"))
-        text = w.unwatch;
     if (text != NULL)
+        return text;
+    if (slice_is(command, "HELLO"))
+        return w.hello;
+    if (slice_is(command, "SELECT"))
+        return w.select;
+    if (slice_is(command, "DISCARD"))
+        return w.discard;
+    if (slice_is(command, "UNWATCH"))
+        return w.unwatch;
+    return NULL;
+}
+
+static void say_answer(struct peer *p, const char *text)
+{
+    if (text != NULL && text[0] == '!')
+        p->closing = true;
+    else if (text != NULL)
         buffer_add(&p->out, text, strlen(text));
 }
 
@@ -80,7 +89,8 @@ static bool serve(struct peer *p)
         at += len + 2;
     }
     buffer_add(&p->asked, buffer_head(&line), buffer_len(&line));
-    answer(p, slice_of(buffer_head(&line), command));
+    say_answer(p, answer(p, slice_of(buffer_head(&line), buffer_len(&line) - 1),
+                         slice_of(buffer_head(&line), command)));
     buffer_done(&line);
     buffer_take(&p->in, (size_t)(at - start));
     return true;
@@ -98,8 +108,10 @@ static void on_asked(void *context)
         return;
     }
     buffer_fill(&p->in, (size_t)n);
-    while (serve(p))
+    while (!p->closing && serve(p))
         continue;
+    if (p->closing)
+        drop(p);
 }
 
 static void on_coming(void *context)

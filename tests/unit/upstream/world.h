@@ -24,6 +24,7 @@ struct peer {
     struct buffer in;    /* of a command that is not whole yet */
     struct buffer asked; /* the commands so far: words, blanks between them, a line each */
     struct buffer out;   /* not yet taken by the socket */
+    bool closing;
 };
 
 struct world {
@@ -38,6 +39,9 @@ struct world {
     struct peer peer[PEERS];
     /* What it answers by itself; NULL: the test does. */
     const char *hello, *select, *discard, *unwatch;
+    /* Looks at each command first: words with blanks between. What it returns is said,
+     * NULL: as above, "!": the connection is closed. */
+    const char *(*script)(size_t peer, struct slice line);
 };
 
 extern struct world w;
