@@ -1,0 +1,22 @@
+/* hash.h - SipHash-1-3 (Aumasson, Bernstein 2012) with a key from the kernel.
+ *
+ * Clients choose keys; who does not know the seed cannot choose keys that meet in one place of a
+ * hash table. Values are the machine's own: never sent, never stored. */
+#ifndef LARDER_BASE_HASH_H
+#define LARDER_BASE_HASH_H
+
+#include <stdint.h>
+
+#include "base/check.h"
+
+struct hash_seed {
+    uint64_t k0, k1;
+};
+
+/* Random from getrandom(2); ends the process when the kernel has none. */
+void hash_seed_init(struct hash_seed *seed);
+
+MUST_USE
+uint64_t hash_bytes(const struct hash_seed *seed, const void *bytes, size_t n);
+
+#endif

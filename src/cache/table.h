@@ -1,0 +1,144 @@
+/* table.h - the hash table of a shelf: 32-bit references by 64-bit hashes, in buckets of one cache
+ * line, grown and shrunk by one bucket at a time (linear hashing, Litwin 1980).
+ *
+ *      buckets    [0][1][2] .. [half-1] [half] .. [n-1]          half <= n < 2 * half
+ *      home of h: h mod 2*half, or h mod half if there is no such bucket yet
+ *      split:     bucket n - half gives those that belong there to the new bucket n
+ *      a bucket:  10 tags of 16 bits, 10 references, link to an overflow bucket
+ *
+ * A chain (a bucket and its overflow) is dense: only its last bucket has free slots, at the end.
+ * With 8 references a bucket on average, 9 % of them are in overflow, and all takes 10 bytes each.
+ * What a reference stands for is the owner's business: it compares, and hashes when asked to. */
+#ifndef LARDER_CACHE_TABLE_H
+#define LARDER_CACHE_TABLE_H
+
+#include <stdalign.h>
+#include <stdint.h>
+
+#include "cache/region.h"
+
+#define BUCKET_SLOTS 10
+
+struct bucket {
+    alignas(64) uint32_t refs[BUCKET_SLOTS]; /* 0: free */
+    uint16_t tags[BUCKET_SLOTS];
+    uint32_t next; /* overflow bucket + 1 */
+};
+
+/* The hashes of `count` references, at most BUCKET_SLOTS: together, so that they can be fetched
+ * from memory at the same time. */
+typedef void table_hashes(const void *context, const uint32_t *refs, unsigned count,
+                          uint64_t *ret_hashes);
+
+struct table {
+    struct region buckets, overflow;
+    uint32_t n, half;
+    uint32_t free;       /* overflow buckets to reuse, linked by `next` */
+    uint32_t overflowed; /* as many were ever used */
+    uint64_t count;      /* of references */
+};
+
+/* A place in the table: of a reference whose tag is that of the hash looked for. Good until the
+ * table is changed. */
+struct spot {
+    struct bucket *bucket;
+    unsigned slot;
+    uint32_t matches; /* slots of the bucket still to be offered, as bits */
+    uint16_t tag;
+};
+
+/* Room for `most` references; the table reserves addresses for them. False: there are none. */
+MUST_USE
+bool table_init(struct table *t, uint64_t most);
+void table_done(struct table *t);
+MUST_USE
+bool table_reserve(struct table *t, uint64_t most);
+
+/* The memory it holds, in bytes. */
+static inline size_t table_bytes(const struct table *t)
+{
+    return t->buckets.resident + t->overflow.resident;
+}
+
+static inline struct bucket *table_bucket(const struct table *t, uint32_t i)
+{
+    return (struct bucket *)(void *)t->buckets.base + i;
+}
+
+static inline struct bucket *table_next_bucket(const struct table *t, const struct bucket *b)
+{
+    return b->next == 0 ? NULL : (struct bucket *)(void *)t->overflow.base + (b->next - 1);
+}
+
+static inline uint32_t table_home(const struct table *t, uint64_t hash)
+{
+    uint32_t i = (uint32_t)hash & (2 * t->half - 1);
+
+    return i < t->n ? i : i & (t->half - 1);
+}
+
+static inline uint16_t table_tag(uint64_t hash)
+{
+    return (uint16_t)(hash >> 48);
+}
+
+static inline uint32_t bucket_matches(const struct bucket *b, uint16_t tag)
+{
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        bits |= (uint32_t)(b->tags[i] == tag && b->refs[i] != 0) << i;
+    return bits;
+}
+
+/* Candidates for a hash, one after the other; 0 when there are no more.
+ *
+ *     for (ref = table_first(t, hash, &spot); ref != 0; ref = table_next(t, &spot)) */
+static inline uint32_t table_next(const struct table *t, struct spot *spot)
+{
+    while (spot->matches == 0) {
+        spot->bucket = table_next_bucket(t, spot->bucket);
+        if (spot->bucket == NULL)
+            return 0;
+        spot->matches = bucket_matches(spot->bucket, spot->tag);
+    }
+    spot->slot = (unsigned)__builtin_ctz(spot->matches);
+    spot->matches &= spot->matches - 1;
+    return spot->bucket->refs[spot->slot];
+}
+
+static inline uint32_t table_first(const struct table *t, uint64_t hash, struct spot *ret_spot)
+{
+    struct bucket *b = table_bucket(t, table_home(t, hash));
+
+    ret_spot->bucket = b;
+    ret_spot->tag = table_tag(hash);
+    ret_spot->matches = bucket_matches(b, ret_spot->tag);
+    return table_next(t, ret_spot);
+}
+
+static inline void table_prefetch(const struct table *t, uint64_t hash)
+{
+    __builtin_prefetch(table_bucket(t, table_home(t, hash)));
+}
+
+/* Where this very reference is; CHECKs that it is there. */
+void table_locate(const struct table *t, uint64_t hash, uint32_t ref, struct spot *ret_spot);
+
+void table_add(struct table *t, uint64_t hash, uint32_t ref);
+/* Another reference of the same hash at that place. */
+static inline void table_set(const struct spot *spot, uint32_t ref)
+{
+    spot->bucket->refs[spot->slot] = ref;
+}
+void table_remove(struct table *t, uint64_t hash, const struct spot *spot);
+
+/* One bucket more, when there are too few for what the table holds; call it after table_add().
+ * One less, when there are far too many: false when there are not. */
+void table_grow(struct table *t, table_hashes *hashes, const void *context);
+bool table_shrink(struct table *t);
+
+/* Gives up to `bytes` of its memory back. The table is no longer one: table_done() comes next. */
+void table_cut(struct table *t, size_t bytes);
+
+#endif

@@ -1,0 +1,216 @@
+/* inspect.c - a look inside the shelf, see inspect.h. */
+#include "inspect.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+struct sums {
+    uint64_t records, live, entries, bytes, blocks;
+};
+
+static void inspect_segment(const struct shelf *s, uint32_t i, struct sums *sums)
+{
+    const struct arena *a = &s->store.arena;
+    const struct segment *g = &a->segments[i];
+    uint32_t live = 0, blocks = 0, size;
+
+    ck_assert_uint_le(g->used, a->segment_bytes);
+    ck_assert_uint_le(g->cursor, g->used);
+    ck_assert_uint_ge(g->touched, g->used);
+    for (uint32_t at = 0; at < g->used; at += size) {
+        uint32_t ref = arena_ref(a, i, at);
+        const struct record *r = arena_record(a, ref);
+        struct place place;
+
+        ck_assert_uint_eq(arena_segment_of(a, ref), i);
+        size = (uint32_t)record_size(r);
+        if (r->stamp == 0)
+            continue;
+        ck_assert_msg(at >= g->cursor, "a live record before the cursor");
+        ck_assert_uint_le(r->stamp, s->stamp);
+        shelf_place(s, ref, &place);
+        live += size;
+        blocks += r->block;
+        sums->records++;
+        sums->entries += r->kind != RECORD_HOLLOW;
+        sums->bytes += size + record_outside(r);
+        sums->blocks += record_outside(r);
+    }
+    ck_assert_uint_eq(live, g->live);
+    ck_assert_uint_eq(blocks, g->blocks);
+    if (i != a->queues[g->queue].newest)
+        ck_assert_uint_gt(live, 0);
+    sums->live += live;
+}
+
+static uint32_t inspect_free(const struct arena *a, uint32_t at, size_t *resident)
+{
+    uint32_t count = 0;
+
+    for (; at != SEGMENT_NONE; at = a->segments[at].next, count++) {
+        ck_assert_uint_eq(a->segments[at].queue, QUEUES);
+        *resident += a->segments[at].touched;
+    }
+    return count;
+}
+
+static void inspect_arena(const struct shelf *s, struct sums *sums)
+{
+    const struct arena *a = &s->store.arena;
+    uint32_t used = 0, cold;
+    uint64_t filled = 0;
+    size_t resident = 0, cold_resident = 0;
+
+    for (int i = 0; i < QUEUES; i++) {
+        const struct queue *q = &a->queues[i];
+        struct sums before = *sums;
+        uint32_t last = SEGMENT_NONE;
+
+        for (uint32_t at = q->oldest; at != SEGMENT_NONE; at = a->segments[at].next) {
+            ck_assert_uint_eq(a->segments[at].prev, last);
+            ck_assert_int_eq(a->segments[at].queue, i);
+            inspect_segment(s, at, sums);
+            resident += a->segments[at].touched;
+            filled += a->segments[at].used;
+            last = at;
+            used++;
+        }
+        ck_assert_uint_eq(q->newest, last);
+        ck_assert_uint_eq(q->bytes, sums->bytes - before.bytes);
+        ck_assert_uint_eq(q->entries, sums->records - before.records);
+    }
+    ck_assert_uint_eq(used, a->used_count);
+    ck_assert_uint_eq(sums->live, a->live);
+    ck_assert_uint_eq(filled, a->filled);
+    ck_assert_uint_eq(inspect_free(a, a->warm, &resident), a->warm_count);
+    cold = inspect_free(a, a->cold, &cold_resident);
+    ck_assert_uint_eq(cold_resident, 0);
+    ck_assert_uint_eq(resident, a->resident);
+    ck_assert_uint_eq(a->fresh, used + a->warm_count + cold);
+}
+
+/* Each reference in the bucket of its hash, chains dense, none twice. */
+static void inspect_table(const struct shelf *s)
+{
+    const struct table *t = &s->store.table;
+    uint64_t count = 0;
+
+    ck_assert(t->half <= t->n && t->n < 2 * t->half);
+    for (uint32_t i = 0; i < t->n; i++) {
+        const struct bucket *b = table_bucket(t, i);
+        bool ended = false;
+
+        for (; b; b = table_next_bucket(t, b)) {
+            for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
+                const struct record *r;
+                uint64_t hash;
+
+                if (b->refs[slot] == 0) {
+                    ended = true;
+                    continue;
+                }
+                ck_assert(!ended);
+                r = arena_record(&s->store.arena, b->refs[slot]);
+                ck_assert_msg(r->stamp != 0, "a dead record in the table");
+                shelf_hashes(s, &b->refs[slot], 1, &hash);
+                ck_assert_uint_eq(table_home(t, hash), i);
+                ck_assert_uint_eq(table_tag(hash), b->tags[slot]);
+                count++;
+            }
+        }
+    }
+    ck_assert_uint_eq(count, t->count);
+}
+
+static void inspect_accounts(const struct shelf *s, const struct sums *sums)
+{
+    struct shelf_usage all = {0}, total = shelf_usage_total(s);
+
+    for (uint32_t i = 0; i < s->policy_count; i++) {
+        struct shelf_usage one = shelf_usage_of(s, (uint16_t)i);
+
+        all.entries += one.entries;
+        all.bytes += one.bytes;
+        all.evictions += one.evictions;
+        all.expired += one.expired;
+    }
+    ck_assert_uint_eq(all.entries, sums->entries);
+    ck_assert_uint_eq(all.bytes, sums->bytes);
+    ck_assert_uint_eq(total.entries, all.entries);
+    ck_assert_uint_eq(total.evictions, all.evictions);
+    ck_assert_uint_eq(total.expired, all.expired);
+    ck_assert_uint_ge(total.bytes, all.bytes);
+    if (s->cleared == NULL)
+        ck_assert_uint_eq(s->block_bytes, sums->blocks);
+}
+
+void inspect(const struct shelf *s)
+{
+    struct sums sums = {0};
+
+    inspect_table(s);
+    inspect_arena(s, &sums);
+    ck_assert_uint_eq(sums.records, s->store.table.count);
+    inspect_accounts(s, &sums);
+}
+
+uint64_t dice(uint64_t *state)
+{
+    uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+struct question ask_for(const char *key, const char *ask, uint16_t scope)
+{
+    return (struct question){.key = slice_str(key), .ask = slice_str(ask), .scope = scope};
+}
+
+struct entry reply_of(const char *bytes)
+{
+    return (struct entry){
+        .bytes = slice_str(bytes), .deadline_ms = DEADLINE_MAX, .expiry_ms = EXPIRY_NEVER};
+}
+
+static void put_one(struct shelf *s, struct question q, const char *bytes)
+{
+    struct entry e = reply_of(bytes);
+
+    ck_assert(shelf_put(s, &q, &e));
+}
+
+static void finds_one(struct shelf *s, struct question q, const char *bytes)
+{
+    struct entry peeked = {0}, found = {0};
+    bool there = shelf_peek(s, &q, &peeked);
+
+    ck_assert_int_eq(shelf_find(s, &q, &found), there);
+    ck_assert_int_eq(there, bytes != NULL);
+    if (bytes == NULL)
+        return;
+    ck_assert(slice_eq(found.bytes, slice_str(bytes)));
+    ck_assert(slice_eq(peeked.bytes, found.bytes));
+    ck_assert_uint_eq(peeked.stamp, found.stamp);
+}
+
+void put(struct shelf *s, const char *key, const char *ask, const char *bytes)
+{
+    put_one(s, ask_for(key, ask, 0), bytes);
+}
+
+void put_at(struct shelf *s, const char *key, uint16_t scope, const char *bytes)
+{
+    put_one(s, ask_for(key, "", scope), bytes);
+}
+
+void finds(struct shelf *s, const char *key, const char *ask, const char *bytes)
+{
+    finds_one(s, ask_for(key, ask, 0), bytes);
+}
+
+void finds_at(struct shelf *s, const char *key, uint16_t scope, const char *bytes)
+{
+    finds_one(s, ask_for(key, "", scope), bytes);
+}

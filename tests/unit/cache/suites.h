@@ -1,0 +1,12 @@
+/* suites.h - the suites of the cache room. */
+#ifndef LARDER_TESTS_CACHE_SUITES_H
+#define LARDER_TESTS_CACHE_SUITES_H
+
+#include <check.h>
+
+Suite *shelf_suite(void);  /* check_shelf.c: what is found, put and removed */
+Suite *random_suite(void); /* check_random.c: against a map, with random operations */
+Suite *room_suite(void);   /* check_room.c: eviction, expiry, accounts, slices */
+Suite *table_suite(void);  /* check_table.c: table and ghosts */
+
+#endif
