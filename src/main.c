@@ -3,6 +3,7 @@
  * Everything hangs off one object on the stack of main(). Teardown is set-up read backwards. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #include "admin/admin.h"
 #include "base/log.h"
+#include "cache/cache.h"
 #include "client/clients.h"
 #include "config/settings.h"
 #include "net/address.h"
@@ -22,6 +24,8 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "net/service.h"
+#include "policy/policies.h"
+#include "upstream/invalidation.h"
 #include "upstream/pool.h"
 
 #ifndef LARDER_VERSION
@@ -39,6 +43,9 @@ struct larder {
     struct admin *admin;
     struct console console;
     struct clients *clients;
+    struct policies *policies;
+    struct cache *cache; /* NULL until a policy keeps something */
+    struct invalidation *invalidation;
     struct listener **listeners;
     size_t listener_count;
     struct listener_events events;
@@ -286,10 +293,107 @@ static const struct listener_settings *listener_named(const struct settings *s, 
     return NULL;
 }
 
+/* ---- the near cache ---- */
+
+static void on_key_changed(void *context, struct slice key)
+{
+    struct larder *l = context;
+
+    clients_key_changed(l->clients, key);
+}
+
+static void on_flush(void *context)
+{
+    struct larder *l = context;
+
+    cache_flush(l->cache);
+}
+
+static void on_armed(void *context)
+{
+    struct larder *l = context;
+
+    clients_upstream_anew(l->clients);
+    cache_armed(l->cache);
+}
+
+static void on_alone(void *context)
+{
+    struct larder *l = context;
+
+    clients_upstream_anew(l->clients);
+    cache_without_link(l->cache);
+}
+
+static void on_lost(void *context)
+{
+    struct larder *l = context;
+
+    cache_lost(l->cache);
+}
+
+static void on_proven(void *context, uint64_t asked_ms)
+{
+    struct larder *l = context;
+
+    cache_proven(l->cache, asked_ms);
+}
+
+static bool on_tidy(void *context)
+{
+    struct larder *l = context;
+
+    return l->cache != NULL && cache_tidy(l->cache, loop_now_ms(l->loop));
+}
+
+static struct invalidation_settings coherence_of(const struct settings *s)
+{
+    static const enum coherence_wish wishes[] = {
+        [SET_COHERENCE_AUTO] = COHERENCE_WISH_AUTO,
+        [SET_COHERENCE_BROADCAST] = COHERENCE_WISH_BROADCAST,
+        [SET_COHERENCE_TTL] = COHERENCE_WISH_TTL,
+    };
+
+    return (struct invalidation_settings){wishes[s->cache.coherence], s->cache.coherence_timeout};
+}
+
+/* The policies of l->settings come into force, in place of those of before. */
+static void settle_policies(struct larder *l)
+{
+    static const struct invalidation_ops ops = {.keys = on_key_changed,
+                                                .flush = on_flush,
+                                                .armed = on_armed,
+                                                .alone = on_alone,
+                                                .lost = on_lost,
+                                                .proven = on_proven};
+    struct invalidation_settings coherence = coherence_of(l->settings);
+    struct policies *before = l->policies;
+    size_t n;
+    const struct slice *heads;
+
+    l->policies = policies_new(l->settings, before);
+    heads = policies_heads(l->policies, true, &n);
+    if (l->cache == NULL && n > 0) {
+        l->cache = cache_new(l->settings->cache.max_memory, l->settings->cache.coherence_timeout);
+        l->invalidation = invalidation_new(l->loop, l->pool, &coherence, &ops, l);
+    } else if (l->cache != NULL) {
+        cache_resettle(l->cache, l->settings->cache.max_memory,
+                       l->settings->cache.coherence_timeout);
+        invalidation_resettle(l->invalidation, &coherence);
+    }
+    if (l->cache != NULL) {
+        clients_use_cache(l->clients, l->cache, l->policies, l->invalidation);
+        invalidation_aim(l->invalidation, heads, n);
+    }
+    policies_free(before);
+}
+
+/* ---- reload ---- */
+
 static void on_reload(void *context)
 {
     struct larder *l = context;
-    struct settings *fresh;
+    struct settings *fresh, *before;
 
     service_notify_reloading();
     fresh = load_changed(l);
@@ -303,8 +407,10 @@ static void on_reload(void *context)
         pool_resettle(l->pool, &fresh->upstream);
         clients_resettle(l->clients, &fresh->larder);
         admin_resettle(l->admin, fresh);
-        settings_free(l->settings);
+        before = l->settings;
         l->settings = fresh;
+        settle_policies(l); /* which compares with those of before */
+        settings_free(before);
         log_info(&l->log, "larder: settings reloaded");
     }
     service_notify("READY=1\nSTATUS=%s", fresh ? "serving" : "serving; the last reload failed");
@@ -407,9 +513,15 @@ static void raise_limits(struct larder *l)
                     (unsigned long long)r.rlim_cur);
 }
 
+/* What waits for slow readers comes and goes in large buffers: each is mapped by itself, whatever
+ * has been freed before, so that its memory goes back when it is empty. */
+#define MAP_FROM_BYTES (256 * 1024)
+
 static bool set_up(struct larder *l)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    (void)mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES);
 
     log_open(&l->log, STDERR_FILENO, level_of(l->settings), format_of(l->settings));
     log_info(&l->log, "larder: version=%s pid=%d", LARDER_VERSION, (int)getpid());
@@ -427,12 +539,14 @@ static bool set_up(struct larder *l)
     /* Clients first: what they ask in a turn leaves in the same turn. */
     loop_add_beat(l->loop, clients_beat, l->clients);
     loop_add_beat(l->loop, pool_beat, l->pool);
+    loop_add_beat(l->loop, on_tidy, l);
     l->watchdog = timer_new(l->loop, on_watchdog, l);
     l->deadline = timer_new(l->loop, finish, l);
     loop_on_signal(l->loop, SIGTERM, on_terminate, l);
     loop_on_signal(l->loop, SIGINT, on_terminate, l);
     loop_on_signal(l->loop, SIGHUP, on_reload, l);
     loop_on_signal(l->loop, SIGUSR2, on_dump, l);
+    settle_policies(l);
     if (!open_listeners(l))
         return false;
     l->lane = lane_hold_default(l->pool, 2);
@@ -450,8 +564,11 @@ static void tear_down(struct larder *l)
         timer_free(l->watchdog);
     if (l->clients != NULL)
         clients_close(l->clients);
+    invalidation_free(l->invalidation);
     pool_free(l->pool);
     clients_free(l->clients);
+    cache_free(l->cache);
+    policies_free(l->policies);
     admin_free(l->admin);
     close_listeners(l);
     resolver_free(l->resolver);

@@ -33,9 +33,26 @@ static void count_held(struct session *m)
 size_t client_unread(struct client *c)
 {
     if (c->more == NULL || c->more->held_last == NULL)
-        return buffer_len(&c->out);
+        return client_unsent(c);
     count_held(c->more);
-    return buffer_len(&c->out) + c->more->held_bytes;
+    return client_unsent(c) + c->more->held_bytes;
+}
+
+static struct held *add_held(struct client *c)
+{
+    struct session *m = client_session(c);
+    struct held *h = must_calloc(1, sizeof *h);
+
+    count_held(m); /* what the last one holds by now */
+    h->at = c->asked;
+    h->client = c;
+    list_init(&h->waiter.node);
+    if (m->held_last == NULL)
+        m->held_first = h;
+    else
+        m->held_last->next = h;
+    m->held_last = h;
+    return h;
 }
 
 /* Where an answer of larder's own goes; the caller appends exactly one reply. */
@@ -50,29 +67,26 @@ struct buffer *client_answer(struct client *c)
         return &c->all->trash;
     }
     client_work(c, WORK_FLUSH);
-    if (c->owed == 0)
+    if (LIKELY(c->owed == 0 && (c->more == NULL || c->more->held_first == NULL)))
         return &c->out;
     m = client_session(c);
     h = m->held_last;
-    if (h == NULL || h->at != c->asked) {
-        count_held(m); /* what the last one holds by now */
-        h = must_calloc(1, sizeof *h);
-        h->at = c->asked;
-        if (m->held_last == NULL)
-            m->held_first = h;
-        else
-            m->held_last->next = h;
-        m->held_last = h;
-    }
+    if (h == NULL || h->at != c->asked || h->pending)
+        h = add_held(c);
     return &h->bytes;
+}
+
+/* The first of what is held may go out: every reply due before it has. */
+static bool is_due(const struct client *c, const struct held *h)
+{
+    return (int32_t)(c->asked - c->owed - h->at) >= 0;
 }
 
 static void release_held(struct client *c)
 {
     struct session *m = c->more;
-    uint32_t answered = c->asked - c->owed;
 
-    while (m->held_first != NULL && (int32_t)(answered - m->held_first->at) >= 0) {
+    while (m->held_first != NULL && !m->held_first->pending && is_due(c, m->held_first)) {
         struct held *h = m->held_first;
 
         m->held_first = h->next;
@@ -86,6 +100,19 @@ static void release_held(struct client *c)
     }
 }
 
+/* What was held up by replies or promises that have now come. */
+static void go_on(struct client *c)
+{
+    if (c->more != NULL && c->more->held_first != NULL)
+        release_held(c);
+    if (c->waits == WAIT_DRAIN ? client_drained(c)
+                               : c->waits == WAIT_PENDING &&
+                                     c->owed + c->promised <= c->all->settings->max_pending / 2)
+        client_wake(c);
+    if (c->ending && client_drained(c))
+        client_work(c, WORK_FLUSH);
+}
+
 /* n of the replies that were due have been given (or will never come). */
 void client_answered(struct client *c, uint32_t n)
 {
@@ -95,136 +122,72 @@ void client_answered(struct client *c, uint32_t n)
         client_shade_check(c);
         return;
     }
-    if (c->more != NULL && c->more->held_first != NULL)
-        release_held(c);
-    if (c->waits == WAIT_DRAIN
-            ? client_drained(c)
-            : c->waits == WAIT_PENDING && c->owed <= c->all->settings->max_pending / 2)
-        client_wake(c);
-    if (c->ending && client_drained(c))
-        client_work(c, WORK_FLUSH);
+    go_on(c);
 }
 
-/* ---- output and its limits ---- */
-
-static void resume_link(struct session *m)
+static void add_to(struct client *c, struct held *h, struct slice bytes)
 {
-    if (m->resting != NULL && m->resting->number == m->resting_number)
-        link_resume(m->resting);
-    m->resting = NULL;
+    buffer_add(&h->bytes, bytes.p, bytes.n);
+    c->more->held_bytes += buffer_len(&h->bytes) - h->counted;
+    h->counted = buffer_len(&h->bytes);
 }
 
-/* From now on the client must take something now and then. */
-static void begin_stall(struct client *c)
+/* ---- promises: answers to questions of others ---- */
+
+struct held *client_promise(struct client *c)
 {
-    if (client_session(c)->stall_ms > 0)
-        return;
-    c->more->stall_ms = client_now(c);
-    clients_sweep_soon(c->all);
+    struct held *h = add_held(c);
+
+    h->pending = true;
+    c->promised++;
+    return h;
 }
 
-/* The client does not read. From a quarter of what it may leave lying on, its requests are not read
- * either; at the whole it is closed. */
-static void check_output(struct client *c)
+void client_keep_promise(struct held *h, struct slice bytes)
 {
-    uint64_t most = c->all->settings->client_buffer_max, has = buffer_len(&c->out);
+    struct client *c = h->client;
 
-    if (LIKELY(has <= most / 4))
-        return;
-    if (has > most) {
-        client_close(c, CLOSE_OUTPUT);
-        return;
+    list_leave(&h->waiter.node);
+    h->pending = false;
+    c->promised--;
+    add_to(c, h, bytes);
+    go_on(c);
+}
+
+/* The same with an answer that comes in pieces; true: the link should wait for this client. */
+bool client_keep_piece(struct held *h, struct slice bytes, bool last, struct link *from)
+{
+    struct client *c = h->client;
+    bool full = false;
+
+    if (c->more->held_first == h && is_due(c, h)) {
+        struct buffer before = h->bytes;
+
+        h->bytes = (struct buffer){0};
+        c->more->held_bytes -= h->counted;
+        h->counted = 0;
+        c->half_out = !last;
+        if (buffer_len(&before) > 0)
+            client_put(c, buffer_slice(&before));
+        buffer_done(&before);
+        full = c->open && client_put_piece(c, bytes, from);
+    } else {
+        add_to(c, h, bytes);
+        if (client_unread(c) > c->all->settings->client_buffer_max)
+            client_close(c, CLOSE_OUTPUT);
     }
-    begin_stall(c);
+    if (last && c->open)
+        client_keep_promise(h, slice_of("", 0));
+    return full;
 }
 
-static void output_taken(struct client *c, size_t sent)
+void client_break_promises(struct client *c)
 {
-    struct session *m = c->more;
-    size_t left = buffer_len(&c->out);
+    struct held *h = c->more != NULL ? c->more->held_first : NULL;
 
-    c->all->count.bytes_out += sent;
-    if (m == NULL)
-        return;
-    if (m->resting != NULL && left <= CLIENT_OUT_PAUSE_BYTES / 4)
-        resume_link(m);
-    if (m->stall_ms > 0)
-        m->stall_ms = m->resting != NULL || left > c->all->settings->client_buffer_max / 4
-                          ? client_now(c)
-                          : 0;
-    if (c->waits == WAIT_OUTPUT && left <= c->all->settings->client_buffer_max / 8)
-        client_wake(c);
-}
-
-/* Sends what is queued, once. */
-void client_flush(struct client *c)
-{
-    size_t sent = 0;
-
-    if (buffer_len(&c->out) > 0) {
-        switch (stream_write(&c->stream, buffer_head(&c->out), buffer_len(&c->out), &sent)) {
-        case IO_OK:
-            buffer_take(&c->out, sent);
-            output_taken(c, sent);
-            break;
-        case IO_AGAIN:
-            break;
-        case IO_EOF:
-        case IO_ERROR:
-            client_close(c, CLOSE_BROKEN);
-            return;
-        }
-        check_output(c);
-        if (!c->open)
-            return;
-    }
-    if (c->ending && client_quiet(c) && buffer_len(&c->out) == 0) {
-        client_close(c, (enum close_reason)c->end_reason);
-        return;
-    }
-    if (((c->stream.wants & WANT_WRITE) != 0) != (buffer_len(&c->out) > 0))
-        client_adjust_wants(c);
-}
-
-/* Sends bytes now if nothing is queued before them; what the socket does not take is queued. */
-void client_put(struct client *c, struct slice bytes)
-{
-    size_t sent = 0;
-
-    if (UNLIKELY(buffer_len(&c->out) > 0)) {
-        buffer_add(&c->out, bytes.p, bytes.n);
-        client_work(c, WORK_FLUSH);
-        check_output(c);
-        return;
-    }
-    switch (stream_write(&c->stream, bytes.p, bytes.n, &sent)) {
-    case IO_OK:
-        c->all->count.bytes_out += sent;
-        if (LIKELY(sent == bytes.n))
-            return;
-        break;
-    case IO_AGAIN:
-        break;
-    case IO_EOF:
-    case IO_ERROR:
-        client_close(c, CLOSE_BROKEN);
-        return;
-    }
-    buffer_add(&c->out, bytes.p + sent, bytes.n - sent);
-    client_adjust_wants(c);
-    check_output(c);
-}
-
-/* A piece of a reply that is passed on as it comes; true: the link should wait for this client. */
-bool client_put_piece(struct client *c, struct slice bytes, struct link *from)
-{
-    client_put(c, bytes);
-    if (!c->open || buffer_len(&c->out) < CLIENT_OUT_PAUSE_BYTES)
-        return false;
-    client_session(c)->resting = from;
-    c->more->resting_number = from->number;
-    begin_stall(c);
-    return true;
+    for (; h != NULL; h = h->next)
+        list_leave(&h->waiter.node);
+    c->promised = 0;
 }
 
 /* ---- plain requests ---- */
@@ -233,6 +196,8 @@ static void plain_replies(struct asker *a, struct slice bytes, uint32_t n)
 {
     struct client *c = CONTAINER_OF(a, struct client, asker);
 
+    if (UNLIKELY(c->more != NULL))
+        writes_answered(c, n);
     if (LIKELY(c->open))
         client_put(c, bytes);
     client_answered(c, n);
@@ -247,8 +212,10 @@ static struct link *plain_link(const struct client *c)
 static bool plain_piece(struct asker *a, struct slice bytes, bool last)
 {
     struct client *c = CONTAINER_OF(a, struct client, asker);
-    bool full = c->open && client_put_piece(c, bytes, plain_link(c));
+    bool full;
 
+    writes_answered(c, 1);
+    full = c->open && client_put_piece(c, bytes, plain_link(c));
     c->half_out = !last;
     if (last)
         client_answered(c, 1);
@@ -259,6 +226,7 @@ static bool plain_piece(struct asker *a, struct slice bytes, bool last)
 void client_failed(struct client *c, uint32_t n, enum link_failure why, bool begun)
 {
     c->all->count.failed += n;
+    writes_answered(c, n);
     if (c->open && (begun || c->half_out)) {
         /* Half a reply is out: nothing that could follow would make sense. */
         client_close(c, CLOSE_UPSTREAM);
@@ -284,6 +252,7 @@ static void muted_gone(struct asker *a, uint32_t n)
     struct client *c = CONTAINER_OF(a, struct session, muted)->client;
 
     c->more->muted_owed -= n;
+    writes_answered_muted(c);
     if (!c->open)
         client_shade_check(c);
     else if (c->waits == WAIT_DRAIN && client_drained(c))

@@ -78,6 +78,7 @@ static void session_free(struct session *m)
 {
     if (m == NULL)
         return;
+    client_drop_refs(m);
     while (m->held_first != NULL) {
         struct held *h = m->held_first;
 
@@ -85,6 +86,7 @@ static void session_free(struct session *m)
         buffer_done(&h->bytes);
         free(h);
     }
+    writes_forget(m->client);
     subscriptions_done(&m->subs);
     buffer_done(&m->loan_error);
     free(m->name);
@@ -273,7 +275,7 @@ void client_adjust_wants(struct client *c)
         return;
     if (!c->eof && !c->ending)
         wants |= read_ahead && c->waits != WAIT_OUTPUT ? WANT_READ : WANT_HANGUP;
-    if (buffer_len(&c->out) > 0)
+    if (client_unsent(c) > 0)
         wants |= WANT_WRITE;
     stream_want(&c->stream, wants);
 }
@@ -282,7 +284,7 @@ void client_adjust_wants(struct client *c)
 
 bool client_drained(const struct client *c)
 {
-    return c->owed == 0 && (c->more == NULL || c->more->muted_owed == 0);
+    return c->owed == 0 && c->promised == 0 && (c->more == NULL || c->more->muted_owed == 0);
 }
 
 bool client_quiet(const struct client *c)
@@ -370,7 +372,7 @@ void client_end(struct client *c, enum close_reason why)
     client_settle(c);
     if (why == CLOSE_UPSTREAM && c->more != NULL)
         subscriptions_done(&c->more->subs); /* confirmations that will not come */
-    if (client_quiet(c) && buffer_len(&c->out) == 0) {
+    if (client_quiet(c) && client_unsent(c) == 0) {
         client_close(c, why);
         return;
     }
@@ -437,9 +439,12 @@ void client_close(struct client *c, enum close_reason why)
     list_leave(&c->node);
     list_push_back(&all->shades, &c->node);
     leave_links(c);
+    client_break_promises(c);
     lane_release(c->lane);
     buffer_done(&c->in);
     buffer_done(&c->out);
+    if (c->more != NULL)
+        client_drop_refs(c->more);
     client_settle(c);
     client_shade_check(c);
     if (all->draining && all->count.clients == 0)

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "cache/keyring.h"
 #include "client/clients.h"
 #include "client/subscriptions.h"
 #include "command/table.h"
@@ -39,7 +40,9 @@ enum wait {
 
 enum work { WORK_SERVE = 1, WORK_FLUSH = 2 };
 
-struct held;
+struct block;
+struct near;
+struct out_ref;
 struct session;
 
 struct client {
@@ -62,6 +65,9 @@ struct client {
     uint32_t born_s;
     int32_t db;
     uint16_t command;   /* enum command_id of the last one */
+    uint16_t scope;     /* db and user as the near cache numbers them; 0: not looked up */
+    uint16_t promised;  /* answers of other clients' questions it waits for */
+    uint32_t wrote_at;  /* the value of `asked` behind its last write */
     uint8_t proto;      /* 2 or 3 */
     uint8_t mode;       /* enum mode */
     uint8_t waits;      /* enum wait */
@@ -77,12 +83,28 @@ struct client {
     bool half_out : 1; /* a reply that comes in pieces has begun and not ended */
 };
 
-/* A local answer that must wait for replies due before it. */
+/* A local answer that must wait for replies due before it; or a promise of one that is to come. */
 struct held {
     struct held *next;
     uint32_t at; /* the value of `asked` when it was made */
     struct buffer bytes;
     size_t counted; /* of them, in the session's held_bytes */
+    struct client *client;
+    struct waiter waiter; /* a promise: among those of the flight */
+    bool pending;         /* a promise that is not kept yet */
+};
+
+/* Writes handed over and not answered, in their order, with the keys they hold. */
+struct hold_queue {
+    struct hold *first, *last;
+};
+
+/* Large values on their way out, see output.c. */
+struct out_refs {
+    struct out_ref *v;
+    uint32_t first, n, cap;
+    size_t bytes;    /* of the blocks, still to be sent */
+    size_t buffered; /* of `out`, in front of the last of them */
 };
 
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP };
@@ -94,15 +116,17 @@ struct session {
     struct loan sub;  /* RESP3: carries the subscriptions */
     struct subscriptions subs;
     struct asker muted; /* of requests whose replies the client does not want */
-    uint32_t muted_owed;
+    uint32_t muted_owed, muted_asked;
+    struct hold_queue writes, muted_writes, tx_writes;
     struct held *held_first, *held_last;
     struct request_scan scan; /* of the request that is not whole yet */
     char *name, *lib_name, *lib_ver;
-    char *next_name;        /* of the HELLO under way */
-    uint64_t wait_ms;       /* since when nothing could be asked (WAIT_LINK) */
-    size_t stall_unsent;    /* what the kernel kept for it when it was looked at last */
-    uint64_t confirm_ms;    /* since when a confirmation of pub/sub is due */
-    size_t held_bytes;      /* in `held` */
+    char *next_name;     /* of the HELLO under way */
+    uint64_t wait_ms;    /* since when nothing could be asked (WAIT_LINK) */
+    size_t stall_unsent; /* what the kernel kept for it when it was looked at last */
+    uint64_t confirm_ms; /* since when a confirmation of pub/sub is due */
+    size_t held_bytes;   /* in `held` */
+    struct out_refs refs;
     uint64_t stall_ms;      /* since when the client has taken nothing of too much */
     struct lane *next_lane; /* AUTH or HELLO under way: to be joined if it succeeds */
     struct link *resting;   /* a link that waits for this client to read, see link_resume() */
@@ -143,6 +167,7 @@ struct clients {
     struct buffer trash;   /* answers nobody wants to have */
     struct list spare_exchanges;
     struct unknowns *unknowns;
+    struct near *near; /* NULL: no policy keeps anything */
     struct timer *pause_timer, *sweep;
     struct pause pause;
     struct client_counters count;
@@ -197,16 +222,28 @@ void clients_pause(struct clients *all, uint64_t until_ms, bool everything);
 
 /* answers.c: replies and local answers, in order */
 extern const struct asker_ops plain_asker_ops, muted_asker_ops;
-void client_put(struct client *c, struct slice bytes);
-bool client_put_piece(struct client *c, struct slice bytes, struct link *from);
 MUST_USE
 struct buffer *client_answer(struct client *c);
 void client_answered(struct client *c, uint32_t n);
-void client_flush(struct client *c);
+/* An answer that is to come stands here in the order; kept with its bytes, or in pieces. */
+MUST_USE
+struct held *client_promise(struct client *c);
+void client_keep_promise(struct held *h, struct slice bytes);
+bool client_keep_piece(struct held *h, struct slice bytes, bool last, struct link *from);
+void client_break_promises(struct client *c); /* it is gone: nobody waits any more */
 void client_failed(struct client *c, uint32_t n, enum link_failure why, bool begun);
 MUST_USE
 bool client_is_muted(const struct client *c);
 MUST_USE size_t client_unread(struct client *c);
+
+/* output.c: what is ready to go */
+void client_put(struct client *c, struct slice bytes);
+bool client_put_piece(struct client *c, struct slice bytes, struct link *from);
+void client_answer_block(struct client *c, struct block *b);
+void client_flush(struct client *c);
+MUST_USE
+size_t client_unsent(const struct client *c);
+void client_drop_refs(struct session *m);
 
 /* serve.c */
 void client_serve_input(struct client *c);
@@ -235,13 +272,19 @@ enum exchange_kind {
     EX_EXEC_DB, /* CLIENT INFO after an EXEC with SELECT */
     EX_REDIR,   /* CLIENT GETREDIR: a number to be translated */
     EX_OWN_HELLO,
-    EX_PASS, /* passes as it is; counted by itself */
+    EX_PASS,   /* passes as it is; counted by itself */
+    EX_EXISTS, /* a count, to which those known already are added */
 };
 void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
                   int32_t detail);
 void exchanges_done(struct clients *all);
 MUST_USE
 struct client *client_by_link_id(struct clients *all, uint64_t link_id);
+
+/* writes.c: what may change keys, and the near cache therefore */
+void writes_answered(struct client *c, uint32_t answered);
+void writes_answered_muted(struct client *c);
+void writes_forget(struct client *c);
 
 /* local.c, client_command.c: answered here */
 enum next local_serve(struct client *c, const struct request *q);

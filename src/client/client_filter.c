@@ -154,7 +154,7 @@ void client_describe(struct client *c, struct buffer *out)
     const struct command *cmd = c->command != CMD_UNKNOWN ? command_row(c->command) : NULL;
     char addr[ADDRESS_TEXT], laddr[ADDRESS_TEXT], flags[16];
     uint64_t now_ms = client_now(c);
-    size_t unread = buffer_len(&c->out);
+    size_t unread = client_unsent(c);
 
     address_of_peer(stream_fd(&c->stream), addr, sizeof addr);
     address_of_self(stream_fd(&c->stream), laddr, sizeof laddr);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "client/client.h"
+#include "client/near.h"
 #include "client/unknown.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -95,6 +96,8 @@ void clients_close(struct clients *all)
     all->draining = true;
     while (!list_empty(&all->open))
         client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
+    if (all->near != NULL)
+        again_close(all->near);
 }
 
 void clients_free(struct clients *all)
@@ -106,6 +109,7 @@ void clients_free(struct clients *all)
         client_bury(CONTAINER_OF(all->shades.next, struct client, node));
     free_buried(all);
     exchanges_done(all);
+    near_free(all->near);
     unknowns_free(all->unknowns);
     args_done(&all->args);
     buffer_done(&all->words);

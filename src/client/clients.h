@@ -13,9 +13,12 @@
 #include "config/settings.h"
 #include "net/listener.h"
 
+struct cache;
 struct client;
 struct clients;
+struct invalidation;
 struct loop;
+struct policies;
 struct pool;
 
 /* Why a connection to a client ended. */
@@ -74,6 +77,14 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
 void clients_close(struct clients *all);
 void clients_free(struct clients *all);
 void clients_resettle(struct clients *all, const struct larder_settings *settings);
+
+/* The near cache, from now on; again after a reload, with the policies now in force. Both are
+ * borrowed; those of before must live until then. */
+void clients_use_cache(struct clients *all, struct cache *cache, const struct policies *policies,
+                       const struct invalidation *invalidation);
+/* The upstream says that the key has changed; that it may be another server by now. */
+void clients_key_changed(struct clients *all, struct slice key);
+void clients_upstream_anew(struct clients *all);
 
 /* Takes over fd: a new client of that listener. */
 void clients_accept(struct clients *all, struct listener *l, int fd, bool is_unix);

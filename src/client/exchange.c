@@ -28,7 +28,7 @@ static const struct asker_ops piece_ops, whole_ops;
 static bool needs_whole(enum exchange_kind kind)
 {
     return kind == EX_INFO || kind == EX_HELLO || kind == EX_OWN_HELLO || kind == EX_EXEC_DB ||
-           kind == EX_REDIR || kind == EX_AUTH;
+           kind == EX_REDIR || kind == EX_AUTH || kind == EX_EXISTS;
 }
 
 void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
@@ -186,6 +186,21 @@ static void put_redir(struct client *c, struct slice bytes)
     client_put(c, buffer_slice(&c->all->scratch));
 }
 
+/* EXISTS of some keys: those that larder knew to exist are added. */
+static void put_sum(struct client *c, struct slice bytes, int32_t known)
+{
+    struct slice rest = bytes;
+    struct reply r;
+
+    if (!reply_read(&rest, &r) || r.type != ':') {
+        client_put(c, bytes);
+        return;
+    }
+    buffer_done(&c->all->scratch);
+    write_int(&c->all->scratch, r.number + known);
+    client_put(c, buffer_slice(&c->all->scratch));
+}
+
 static void pass(struct client *c, struct exchange *x, struct slice bytes)
 {
     if (!c->open || x->muted)
@@ -203,6 +218,9 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
         return;
     case EX_REDIR:
         put_redir(c, bytes);
+        return;
+    case EX_EXISTS:
+        put_sum(c, bytes, x->detail);
         return;
     case EX_ABORT:
         client_put(c, SLICE("-EXECABORT Transaction discarded because of previous errors.\r\n"));
@@ -258,6 +276,7 @@ static void act(struct client *c, struct exchange *x, char type, struct slice by
     case EX_DROP:
     case EX_REDIR:
     case EX_PASS:
+    case EX_EXISTS:
         return;
     }
 }
@@ -284,6 +303,7 @@ static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
     char type = bytes.p[0];
 
     CHECK(n == 1);
+    writes_answered(x->client, 1);
     pass(x->client, x, bytes);
     /* If the client went just now, its link may have gone too, and with it the bytes. */
     finish(x, type, x->client->open ? bytes : slice_of("", 0));
@@ -298,6 +318,7 @@ static bool on_piece(struct asker *a, struct slice bytes, bool last)
 
     if (x->type == 0)
         x->type = bytes.p[0];
+    writes_answered(c, 1);
     if (c->open && !x->muted)
         full = client_put_piece(c, bytes, l);
     c->half_out = !last && !x->muted;
@@ -318,6 +339,7 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     spare(x);
     if (c->open && (c->waits == WAIT_REPLY || c->waits == WAIT_BLOCKED) && c->owed == 1)
         client_wake(c);
+    writes_answered(c, 1);
     if (silent)
         client_answered(c, 1);
     else

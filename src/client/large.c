@@ -5,6 +5,7 @@
  * takes it: neither side of it is ever kept in memory. What larder would answer itself, refuse or
  * change is not streamed: it is swallowed, and refused. */
 #include "client/client.h"
+#include "client/near.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -73,6 +74,8 @@ static size_t begin_pass(struct client *c, const char *p, const struct request_s
     m->loan.patient = true;
     c->all->count.commands_large++;
     exchange_ask(c, l, slice_of(p, (size_t)scan->pos), plain ? EX_LENT : EX_PASS, 0);
+    if (c->all->near != NULL)
+        writes_note_large(c, cmd, &c->all->args);
     return (size_t)scan->pos;
 }
 

@@ -88,6 +88,7 @@ static void join_lane(struct client *c, struct lane *lane)
 {
     lane_release(c->lane);
     c->lane = lane;
+    c->scope = 0;
     c->link = NULL;
     c->link_number = 0;
 }
@@ -114,6 +115,7 @@ static enum next reset(struct client *c)
     c->no_evict = false;
     c->proto = 2;
     c->db = pool_database(c->all->pool);
+    c->scope = 0;
     c->authenticated = listener_settings(c->listener)->password[0] == 0;
     join_lane(c, lane_hold_default(c->all->pool, 2));
     client_settle(c);
@@ -165,6 +167,7 @@ void local_selected(struct client *c, int32_t db, bool ok)
 
     if (ok && c->db != db) {
         c->db = db;
+        c->scope = 0;
         c->link = NULL;
         c->link_number = 0;
     }

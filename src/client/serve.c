@@ -17,6 +17,7 @@
  * nothing of its own is unanswered (WAIT_DRAIN). */
 #include "net/loop.h"
 #include "client/client.h"
+#include "client/near.h"
 #include "client/unknown.h"
 #include "resp/write.h"
 
@@ -71,6 +72,11 @@ struct link *client_link(struct client *c, enum next *ret_next)
     struct link *l = c->link;
     bool mine = l != NULL && l->number == c->link_number;
 
+    /* What it asks now could overtake a question of another client's that it waits for. */
+    if (UNLIKELY(c->promised > 0)) {
+        *ret_next = client_wait(c, WAIT_DRAIN);
+        return NULL;
+    }
     if (LIKELY(mine && !link_full(l) && (!client_drained(c) || link_takes_newcomers(l))))
         return l;
     l = mine && !client_drained(c) ? NULL : lane_link(c->lane, c->db);
@@ -93,6 +99,7 @@ static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n
 {
     if (UNLIKELY(client_is_muted(c))) {
         c->more->muted_owed += n;
+        c->more->muted_asked += n;
         link_ask(l, &c->more->muted, bytes, n, false);
         return;
     }
@@ -197,7 +204,7 @@ static enum next route_plain(struct client *c, const struct request *q)
         return route_unknown(c, q);
     switch ((enum route)cmd->route) {
     case ROUTE_SHARED:
-        return client_ask(c, q);
+        return c->all->near != NULL ? near_ask(c, q) : client_ask(c, q);
     case ROUTE_LOCAL:
         return local_serve(c, q);
     case ROUTE_TX:
@@ -264,7 +271,7 @@ static enum next route(struct client *c, const struct request *q)
         return refuse(c, q);
     if (c->all->pause.until_ms != 0 && client_may_pause(c, q))
         return client_wait(c, WAIT_PAUSE);
-    if (c->owed >= c->all->settings->max_pending) {
+    if (c->owed + c->promised >= c->all->settings->max_pending || c->promised == UINT16_MAX) {
         c->all->count.paused_pending++;
         return client_wait(c, WAIT_PENDING);
     }
@@ -317,9 +324,17 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
         return false;
     if (run->count > 0)
         return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
-    return c->plain && c->all->pause.until_ms == 0 && l != NULL && l->number == c->link_number &&
-           !link_full(l) && (c->owed > 0 || link_takes_newcomers(l)) &&
-           c->owed < c->all->settings->max_pending;
+    return c->plain && c->promised == 0 && c->all->pause.until_ms == 0 && l != NULL &&
+           l->number == c->link_number && !link_full(l) &&
+           (c->owed > 0 || link_takes_newcomers(l)) && c->owed < c->all->settings->max_pending;
+}
+
+/* The last of the run may change keys. */
+static void note_in_run(struct client *c, const struct command *cmd, const struct run *run)
+{
+    struct request q = {.command = cmd, .argv = c->all->args.v, .argc = c->all->args.n};
+
+    writes_note(c, &q, c->asked + run->count, false);
 }
 
 static void protocol_error(struct client *c, const struct request_scan *scan)
@@ -338,6 +353,7 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
     struct clients *all = c->all;
     struct request q = {
         .command = cmd, .argv = all->args.v, .argc = all->args.n, .bytes = bytes, .more = more};
+    uint32_t asked = c->asked, muted = c->more != NULL ? c->more->muted_asked : 0;
     enum next next;
 
     if (bytes.p[0] != '*') {
@@ -352,6 +368,10 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
     all->present = NULL;
     if (next == LATER)
         return LATER;
+    if (all->near != NULL && c->asked != asked)
+        writes_note(c, &q, c->asked, false);
+    else if (all->near != NULL && c->more != NULL && c->more->muted_asked != muted)
+        writes_note(c, &q, c->more->muted_asked, true);
     all->count.commands++;
     if (c->open)
         after_command(c);
@@ -390,6 +410,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
     }
     while (at < n && next == NEXT && c->waits == WAIT_NOTHING && !c->ending) {
         const struct command *cmd;
+        enum concern concern;
         size_t length;
         enum scan r = request_scan(&scan, p + at, n - at, &limits, &all->args, &all->words, &need);
 
@@ -418,7 +439,20 @@ size_t client_serve(struct client *c, const char *p, size_t n)
             continue;
         }
         cmd = look_up(&all->args);
-        if (LIKELY(joins_run(c, &run, cmd, p[at]))) {
+        concern = CONCERN_NONE;
+        if (all->near != NULL && cmd != NULL && cmd->route == ROUTE_SHARED && p[at] == '*' &&
+            all->pause.until_ms == 0) {
+            concern = near_concern(c, cmd, &all->args, run.count);
+            if (concern == CONCERN_HIT) {
+                end_run(c, &run);
+                near_give(c);
+                at += length;
+                all->count.commands++;
+                c->command = cmd->id;
+                continue;
+            }
+        }
+        if (LIKELY(concern != CONCERN_ASK && joins_run(c, &run, cmd, p[at]))) {
             if (run.count++ == 0) {
                 run.p = p + at;
                 run.n = 0;
@@ -426,6 +460,8 @@ size_t client_serve(struct client *c, const char *p, size_t n)
             run.n += length;
             at += length;
             c->command = cmd->id;
+            if (concern == CONCERN_WRITES)
+                note_in_run(c, cmd, &run);
             continue;
         }
         end_run(c, &run);

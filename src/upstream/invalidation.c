@@ -86,6 +86,8 @@ static void become(struct invalidation *inv, enum coherence_mode mode)
 {
     inv->mode = mode;
     inv->count.mode = mode;
+    if (mode == COHERENCE_TTL)
+        inv->ops->alone(inv->context);
 }
 
 struct invalidation *invalidation_new(struct loop *loop, struct pool *pool,
@@ -100,8 +102,6 @@ struct invalidation *invalidation_new(struct loop *loop, struct pool *pool,
         tracking_init(&inv->links[i], loop, pool, &link_ops, inv);
     inv->beat = timer_new(loop, on_beat, inv);
     inv->retry = timer_new(loop, on_retry, inv);
-    if (settings->wish == COHERENCE_WISH_TTL)
-        become(inv, COHERENCE_TTL);
     return inv;
 }
 
@@ -193,10 +193,10 @@ static void stop(struct invalidation *inv, enum coherence_mode mode)
     bool told = inv->force != NULL;
 
     drop_links(inv);
-    become(inv, mode);
     inv->trouble[0] = inv->logged[0] = 0;
     if (told)
         inv->ops->lost(inv->context);
+    become(inv, mode);
 }
 
 void invalidation_aim(struct invalidation *inv, const struct slice *prefixes, size_t n)
@@ -206,7 +206,9 @@ void invalidation_aim(struct invalidation *inv, const struct slice *prefixes, si
         tracking_end(inv->coming);
         inv->coming = NULL;
     }
-    if (inv->wanted.n == 0 && inv->set.wish != COHERENCE_WISH_TTL)
+    if (inv->set.wish == COHERENCE_WISH_TTL)
+        become(inv, COHERENCE_TTL);
+    else if (inv->wanted.n == 0)
         stop(inv, COHERENCE_NONE);
     else
         begin_at_the_top(inv);
@@ -223,8 +225,10 @@ void invalidation_resettle(struct invalidation *inv, const struct invalidation_s
         stop(inv, COHERENCE_TTL);
         return;
     }
-    if (inv->mode == COHERENCE_TTL)
+    if (inv->mode == COHERENCE_TTL) {
         become(inv, COHERENCE_NONE);
+        inv->ops->lost(inv->context);
+    }
     begin_at_the_top(inv);
 }
 

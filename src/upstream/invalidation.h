@@ -65,6 +65,7 @@ struct invalidation_ops {
     void (*keys)(void *context, struct slice key); /* one key has changed, by anybody */
     void (*flush)(void *context);                  /* everything may have changed */
     void (*armed)(void *context);                  /* pushes come from now on */
+    void (*alone)(void *context);                  /* none will: COHERENCE_TTL, until lost() */
     void (*lost)(void *context);                   /* they come no more */
     /* A PING sent at asked_ms (of the loop's clock) was answered: all pushes about what changed
      * before have been handed on. */

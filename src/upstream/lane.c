@@ -10,6 +10,18 @@
 #include "upstream/pool.h"
 #include "upstream/pool_inside.h"
 
+/* That of a lane with the same user and password, or the next. */
+static uint32_t login_of(struct pool *pool, const struct lane *like)
+{
+    for (list_each (node, &pool->lanes)) {
+        const struct lane *lane = CONTAINER_OF(node, struct lane, node);
+
+        if (strcmp(lane->user, like->user) == 0 && strcmp(lane->password, like->password) == 0)
+            return lane->login;
+    }
+    return ++pool->logins;
+}
+
 static struct lane *lane_new(struct pool *pool, struct slice user, struct slice password, int proto)
 {
     struct lane *lane = must_calloc(1, sizeof *lane);
@@ -23,6 +35,7 @@ static struct lane *lane_new(struct pool *pool, struct slice user, struct slice 
     lane->password = must_alloc(password.n + 1);
     memcpy(lane->password, password.p, password.n);
     lane->password[password.n] = 0;
+    lane->login = login_of(pool, lane);
     for (size_t i = 0; i < LINK_STATE_COUNT; i++)
         list_init(&lane->links[i]);
     list_init(&lane->waiters);
@@ -69,6 +82,11 @@ void lane_release(struct lane *lane)
     CHECK(lane->holders > 0);
     if (--lane->holders == 0)
         pool_tick_soon(lane->pool);
+}
+
+uint32_t lane_login(const struct lane *lane)
+{
+    return lane->login;
 }
 
 int lane_proto(const struct lane *lane)

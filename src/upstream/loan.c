@@ -25,7 +25,7 @@ static bool may_lend(const struct pool *pool, uint8_t kind)
     const struct upstream_counters *c = &pool->count;
 
     if (kind == LOAN_LONG)
-        return c->links_lent_long < pool->settings->max_lent;
+        return c->links_lent_long < pool->settings->max_lent + pool->own_loans;
     return c->links_lent_pool == 0 ||
            shared_or_one(c) + c->links_lent_pool < pool->settings->pool_size;
 }
@@ -37,9 +37,14 @@ static bool may_open_for(const struct pool *pool, uint8_t kind)
     uint64_t spare = pool_spare(pool);
 
     if (kind == LOAN_LONG)
-        return c->links_lent_long + spare < pool->settings->max_lent;
+        return c->links_lent_long + spare < pool->settings->max_lent + pool->own_loans;
     return c->links_lent_pool + spare == 0 ||
            shared_or_one(c) + c->links_lent_pool + spare < pool->settings->pool_size;
+}
+
+void pool_own_loans(struct pool *pool, int by)
+{
+    pool->own_loans += (uint32_t)by;
 }
 
 static void count_lent(struct loan *loan, int by)

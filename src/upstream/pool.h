@@ -84,6 +84,10 @@ struct lane *lane_hold_sibling(struct lane *lane, int proto);
 void lane_release(struct lane *lane);
 MUST_USE
 int lane_proto(const struct lane *lane);
+/* A number for what the lane logs in with, user and password, whatever its protocol: whom Redis
+ * would give other answers has another. Not used again for others. */
+MUST_USE
+uint32_t lane_login(const struct lane *lane);
 /* The upstream user's name; "default" when none was given. */
 const char *lane_user(const struct lane *lane);
 
@@ -181,6 +185,8 @@ struct loan {
 MUST_USE
 bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db);
 void loan_end(struct loan *loan, enum loan_end how);
+/* So many loans more (or fewer) are of larder's own: max_lent is for clients. */
+void pool_own_loans(struct pool *pool, int by);
 /* A loan for a moment becomes one for long (a session that keeps its link). */
 void loan_keep(struct loan *loan);
 /* The link (which has just been logged in anew, or changed its protocol) belongs to `lane` from now

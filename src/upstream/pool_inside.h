@@ -25,6 +25,7 @@ struct lane {
     struct buffer hello_error; /* or the error line that answered it */
     struct buffer
         refusal;       /* error line that ended the last greeting; empty after one that went well */
+    uint32_t login;    /* the same for lanes that log in with the same words */
     int next_db;       /* of the next link that is opened */
     uint64_t retry_ms; /* no attempt before this: upstream refused this user */
     int refused_db;    /* what `refusal` is of; -1: of every database */
@@ -44,8 +45,10 @@ struct pool {
     bool ticking;
     bool serve_loans; /* somebody has begun to wait for one in this turn */
     uint64_t link_numbers;
-    uint64_t retry_ms; /* no attempt to connect before this */
-    uint32_t failures; /* in a row */
+    uint32_t logins;    /* given to lanes so far */
+    uint32_t own_loans; /* of larder's own, beside max_lent */
+    uint64_t retry_ms;  /* no attempt to connect before this */
+    uint32_t failures;  /* in a row */
     unsigned version;
     char address[ADDRESS_TEXT];
     char trouble[256];

@@ -54,6 +54,7 @@ static void forget(struct tracking *t)
     notice_reader_done(&t->reader);
     t->state = TRACKING_OFF;
     t->asked = t->again = false;
+    pool_own_loans(t->pool, -1);
 }
 
 static void say_step(struct tracking *t, enum tracking_state state)
@@ -88,6 +89,7 @@ void tracking_begin(struct tracking *t, int proto, const struct prefixes *prefix
     t->proto = proto;
     t->pings = 0;
     t->state = TRACKING_WAITING;
+    pool_own_loans(t->pool, 1);
     if (loan_ask(&t->loan, t->lane, LOAN_LONG, -1))
         begin_arming(t);
 }

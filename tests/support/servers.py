@@ -354,6 +354,10 @@ class Larder(Server):
         return found
 
 
+# What LARDER_NEAR=1 adds to every configuration: no test may see that larder keeps everything.
+NEAR = "[policy everything]\nprefix = *\nlocal = yes\n"
+
+
 def make_ini(address, upstream, larder=None, listener=None, up=None):
     up, listener = dict(up or {}), dict(listener or {})
     if upstream is not None:
@@ -363,6 +367,8 @@ def make_ini(address, upstream, larder=None, listener=None, up=None):
     text = ""
     for name, rows in (("larder", larder or {}), ("listener main", listener), ("upstream", up)):
         text += f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in rows.items()) + "\n"
+    if os.environ.get("LARDER_NEAR"):
+        text += NEAR
     return text
 
 

@@ -1,0 +1,248 @@
+/* cache.c - see cache.h.
+ *
+ * The order that makes it right (C1, C2 clients, W a writer through another larder):
+ *
+ *   fill against push:      C1 GET k -> | token begun |   push k: token spoilt, key cleared
+ *                           reply arrives: token spoilt -> delivered, not kept
+ *   fill against own write: C2 SET k handed over: key held, tokens spoilt, cleared;
+ *                           C1's GET k, asked meanwhile on another link, may be answered with the
+ *                           old value before or after: not kept while held; at C2's reply all
+ *                           tokens of k are spoilt once more, then the reply leaves
+ *   fill against loss:      link lost: nothing kept so far is fresh, tokens of all keys void;
+ *                           armed again: the same once more, for what was asked in between
+ *                           may have changed before the pushes began */
+#include "cache/cache.h"
+
+#include <stdlib.h>
+
+/* Entries looked at in one slice of housekeeping: some 50 us. */
+#define TIDY_SLICE 256u
+
+struct flushed {
+    char *prefix;
+    size_t n;
+    uint64_t stamp; /* what came later is not meant */
+};
+
+/* Prefixes flushed and not yet swept; one more sweeps all of them by clearing the shelf. */
+#define FLUSHED_MAX 16u
+
+struct cache {
+    struct shelf *shelf;
+    struct keyring *keys;
+    uint64_t timeout_ms;
+    uint64_t proven_ms;
+    uint64_t floor; /* entries up to that stamp are suspect */
+    const bool *alive;
+    size_t alive_count;
+    struct flushed flushed[FLUSHED_MAX];
+    size_t flushed_count;
+    bool armed;
+    bool without_link;
+};
+
+const char *look_word(enum look look)
+{
+    static const char *const words[] = {
+        [LOOK_FRESH] = "fresh",         [LOOK_NOTHING] = "nothing kept",
+        [LOOK_EXPIRED] = "expired",     [LOOK_SUSPECT] = "suspect",
+        [LOOK_UNTRUSTED] = "untrusted", [LOOK_HELD] = "held by a write under way",
+        [LOOK_DOOMED] = "being dropped"};
+
+    CHECK(look < LOOK_COUNT);
+    return words[look];
+}
+
+const char *trust_word(enum trust trust)
+{
+    static const char *const words[] = {[TRUST_CLOSED] = "closed",
+                                        [TRUST_SILENT] = "silent",
+                                        [TRUST_ARMED] = "armed",
+                                        [TRUST_TTL] = "ttl"};
+
+    CHECK((size_t)trust < ARRAY_LEN(words));
+    return words[trust];
+}
+
+struct cache *cache_new(uint64_t max_memory, uint64_t coherence_timeout_ms)
+{
+    struct cache *c = must_calloc(1, sizeof *c);
+
+    c->shelf = shelf_new(max_memory);
+    c->keys = keyring_new();
+    c->timeout_ms = coherence_timeout_ms;
+    return c;
+}
+
+static void forget_flushed(struct cache *c)
+{
+    for (size_t i = 0; i < c->flushed_count; i++)
+        free(c->flushed[i].prefix);
+    c->flushed_count = 0;
+}
+
+void cache_free(struct cache *c)
+{
+    if (c == NULL)
+        return;
+    forget_flushed(c);
+    shelf_free(c->shelf);
+    keyring_free(c->keys);
+    free(c);
+}
+
+void cache_resettle(struct cache *c, uint64_t max_memory, uint64_t coherence_timeout_ms)
+{
+    c->timeout_ms = coherence_timeout_ms;
+    shelf_resize(c->shelf, max_memory);
+}
+
+struct shelf *cache_shelf(struct cache *c)
+{
+    return c->shelf;
+}
+
+struct keyring *cache_keyring(struct cache *c)
+{
+    return c->keys;
+}
+
+/* ---- trust ---- */
+
+/* Whatever was kept or asked before this moment cannot be relied on. */
+static void new_epoch(struct cache *c)
+{
+    c->floor = shelf_stamp(c->shelf);
+    keyring_void_all(c->keys);
+}
+
+void cache_armed(struct cache *c)
+{
+    c->armed = true;
+    c->without_link = false;
+    new_epoch(c);
+    cache_flush(c);
+}
+
+void cache_lost(struct cache *c)
+{
+    c->armed = c->without_link = false;
+    new_epoch(c);
+}
+
+void cache_proven(struct cache *c, uint64_t asked_ms)
+{
+    c->proven_ms = asked_ms;
+}
+
+void cache_without_link(struct cache *c)
+{
+    if (c->without_link)
+        return;
+    c->without_link = true;
+    c->armed = false;
+    new_epoch(c);
+    cache_flush(c);
+}
+
+enum trust cache_trust(const struct cache *c, uint64_t now_ms)
+{
+    if (c->without_link)
+        return TRUST_TTL;
+    if (!c->armed)
+        return TRUST_CLOSED;
+    return now_ms - c->proven_ms <= c->timeout_ms ? TRUST_ARMED : TRUST_SILENT;
+}
+
+bool cache_changed(struct cache *c, struct slice key)
+{
+    keyring_void(c->keys, key);
+    return shelf_remove(c->shelf, key);
+}
+
+void cache_flush(struct cache *c)
+{
+    keyring_void_all(c->keys);
+    shelf_clear(c->shelf);
+    shelf_weed(c->shelf, NULL, NULL);
+    forget_flushed(c);
+}
+
+/* ---- reads ---- */
+
+static bool is_alive(const struct cache *c, uint16_t policy)
+{
+    return c->alive == NULL || (policy < c->alive_count && c->alive[policy]);
+}
+
+static bool doomed(void *context, struct slice key, const struct entry *e)
+{
+    const struct cache *c = context;
+
+    if (!is_alive(c, e->policy))
+        return true;
+    for (size_t i = 0; i < c->flushed_count; i++) {
+        const struct flushed *f = &c->flushed[i];
+
+        if (e->stamp <= f->stamp && slice_starts(key, slice_of(f->prefix, f->n)))
+            return true;
+    }
+    return false;
+}
+
+enum look cache_look(struct cache *c, const struct question *q, uint64_t now_ms, bool peek,
+                     struct entry *ret_entry)
+{
+    bool found = peek ? shelf_peek(c->shelf, q, ret_entry) : shelf_find(c->shelf, q, ret_entry);
+
+    if (!found)
+        return keyring_held(c->keys, q->key) ? LOOK_HELD : LOOK_NOTHING;
+    if (ret_entry->deadline_ms <= now_ms)
+        return LOOK_EXPIRED;
+    if (ret_entry->stamp <= c->floor)
+        return LOOK_SUSPECT;
+    if (UNLIKELY(!c->without_link && (!c->armed || now_ms - c->proven_ms > c->timeout_ms)))
+        return LOOK_UNTRUSTED;
+    if (UNLIKELY(shelf_weeding(c->shelf)) && doomed(c, q->key, ret_entry))
+        return LOOK_DOOMED;
+    return LOOK_FRESH;
+}
+
+enum filled cache_fill(struct cache *c, const struct flight *f, const struct question *q,
+                       const struct entry *e, uint64_t now_ms)
+{
+    if (!flight_good(c->keys, f) || (!c->armed && !c->without_link) || !is_alive(c, e->policy))
+        return FILL_CHANGED;
+    if (e->deadline_ms <= now_ms)
+        return FILL_LATE;
+    return shelf_put(c->shelf, q, e) ? FILL_KEPT : FILL_FULL;
+}
+
+void cache_policies(struct cache *c, const bool *alive, size_t n)
+{
+    c->alive = alive;
+    c->alive_count = n;
+    shelf_weed(c->shelf, doomed, c);
+}
+
+void cache_flush_prefix(struct cache *c, struct slice prefix)
+{
+    struct flushed *f;
+
+    keyring_void_all(c->keys);
+    if (!shelf_weeding(c->shelf))
+        forget_flushed(c);
+    if (prefix.n == 0 || c->flushed_count == FLUSHED_MAX) {
+        cache_flush(c);
+        return;
+    }
+    f = &c->flushed[c->flushed_count++];
+    *f = (struct flushed){must_alloc(prefix.n), prefix.n, shelf_stamp(c->shelf)};
+    memcpy(f->prefix, prefix.p, prefix.n);
+    shelf_weed(c->shelf, doomed, c);
+}
+
+bool cache_tidy(struct cache *c, uint64_t now_ms)
+{
+    return shelf_tidy(c->shelf, now_ms, TIDY_SLICE);
+}

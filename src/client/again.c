@@ -1,0 +1,179 @@
+/* again.c - a question asked once more, for those who had joined one that came to nothing.
+ *
+ *      link broken       all of them together, once
+ *      too large         each alone: the answer passes to it in pieces, and is not kept in memory
+ *
+ * Neither kept nor joined. When no link is to be had it waits for one, as long as any command may.
+ */
+#include <stdlib.h>
+
+#include "client/near.h"
+#include "resp/write.h"
+
+struct again {
+    struct asker asker;
+    struct list node; /* among those that wait for a link */
+    struct list waiters;
+    struct lane_waiter waiting;
+    struct lane *lane; /* held until it is asked */
+    struct near *near;
+    struct link *link;
+    uint64_t since_ms;
+    int32_t db;
+    bool alone;
+    bool begun; /* a piece has been given */
+    size_t request_n;
+    char request[];
+};
+
+static const struct asker_ops again_ops;
+
+static struct held *first_of(const struct list *waiters)
+{
+    return CONTAINER_OF(CONTAINER_OF(waiters->next, struct waiter, node), struct held, waiter);
+}
+
+void again_tell(struct near *near, struct list *waiters, enum link_failure why)
+{
+    struct buffer *out = near_words(near);
+
+    write_error(out, "UPSTREAM %s", link_failure_sentence(why));
+    while (!list_empty(waiters)) {
+        struct held *h = first_of(waiters);
+
+        near->all->count.failed++;
+        client_keep_promise(h, buffer_slice(out));
+    }
+}
+
+static void again_free(struct again *a)
+{
+    CHECK(list_empty(&a->waiters));
+    list_leave(&a->node);
+    list_leave(&a->waiting.node);
+    if (a->lane != NULL)
+        lane_release(a->lane);
+    free(a);
+}
+
+static void try_to_ask(struct again *a)
+{
+    struct link *l = lane_link(a->lane, a->db);
+
+    if (l == NULL || link_full(l)) {
+        lane_wait(a->lane, &a->waiting);
+        return;
+    }
+    list_leave(&a->node);
+    lane_release(a->lane);
+    a->lane = NULL;
+    a->link = l;
+    link_ask(l, &a->asker, slice_of(a->request, a->request_n), 1, true);
+}
+
+static void on_wake(struct lane_waiter *w)
+{
+    struct again *a = CONTAINER_OF(w, struct again, waiting);
+    struct clients *all = a->near->all;
+    uint64_t waited = loop_now_ms(all->loop) - a->since_ms;
+
+    if (!list_empty(&a->waiters) && waited < pool_command_timeout(all->pool)) {
+        try_to_ask(a);
+        return;
+    }
+    again_tell(a->near, &a->waiters, LINK_UNREACHED);
+    again_free(a);
+}
+
+static void begin(struct near *near, struct list *waiters, struct slice request, bool alone)
+{
+    struct again *a = must_alloc(sizeof *a + request.n);
+    struct held *h = first_of(waiters);
+
+    *a = (struct again){.asker = {&again_ops},
+                        .near = near,
+                        .lane = lane_hold_sibling(h->client->lane, lane_proto(h->client->lane)),
+                        .db = h->client->db,
+                        .since_ms = loop_now_ms(near->all->loop),
+                        .alone = alone,
+                        .request_n = request.n};
+    a->waiting.wake = on_wake;
+    list_init(&a->waiting.node);
+    list_init(&a->waiters);
+    list_push_back(&near->again, &a->node);
+    memcpy(a->request, request.p, request.n);
+    if (alone) {
+        list_leave(&h->waiter.node);
+        list_push_back(&a->waiters, &h->waiter.node);
+    } else {
+        list_move_all(waiters, &a->waiters);
+    }
+    try_to_ask(a);
+}
+
+void again_together(struct near *near, struct list *waiters, struct slice request)
+{
+    if (!list_empty(waiters))
+        begin(near, waiters, request, false);
+}
+
+void again_alone(struct near *near, struct list *waiters, struct slice request)
+{
+    while (!list_empty(waiters))
+        begin(near, waiters, request, true);
+}
+
+void again_close(struct near *near)
+{
+    while (!list_empty(&near->again)) {
+        struct again *a = CONTAINER_OF(near->again.next, struct again, node);
+
+        again_tell(near, &a->waiters, LINK_CLOSED);
+        again_free(a);
+    }
+}
+
+/* ---- the answer ---- */
+
+static void on_replies(struct asker *asker, struct slice bytes, uint32_t n)
+{
+    struct again *a = CONTAINER_OF(asker, struct again, asker);
+
+    CHECK(n == 1);
+    while (!list_empty(&a->waiters))
+        client_keep_promise(first_of(&a->waiters), bytes);
+    again_free(a);
+}
+
+static bool on_piece(struct asker *asker, struct slice bytes, bool last)
+{
+    struct again *a = CONTAINER_OF(asker, struct again, asker);
+    bool full = false;
+
+    if (!a->begun && !list_empty(&a->waiters)) {
+        struct held *h = first_of(&a->waiters);
+
+        list_leave(&h->waiter.node); /* who is first has it; the others ask alone */
+        again_alone(a->near, &a->waiters, slice_of(a->request, a->request_n));
+        list_push_back(&a->waiters, &h->waiter.node);
+    }
+    a->begun = true;
+    if (!list_empty(&a->waiters))
+        full = client_keep_piece(first_of(&a->waiters), bytes, last, a->link);
+    if (last)
+        again_free(a);
+    return full;
+}
+
+static void on_failed(struct asker *asker, uint32_t n, enum link_failure why, bool begun)
+{
+    struct again *a = CONTAINER_OF(asker, struct again, asker);
+
+    (void)n;
+    if (begun && !list_empty(&a->waiters))
+        client_close(first_of(&a->waiters)->client, CLOSE_UPSTREAM); /* half of it is out */
+    again_tell(a->near, &a->waiters, why);
+    again_free(a);
+}
+
+static const struct asker_ops again_ops = {on_replies, on_piece, on_failed};

@@ -1,0 +1,428 @@
+/* fill.c - a question upstream that the near cache will keep the answer of.
+ *
+ *     C1: GET k  (miss)    --> GET k, PTTL k  on C1's own link, so behind C1's own commands
+ *     C2: GET k  (joins)        .
+ *     C3: GET k  (joins)        .
+ *                          <-- value, ttl     kept, if the token is good and both go together;
+ *                                             C1 is answered in its order, C2 and C3 in theirs
+ *
+ * The leader's place in the order of its replies is that of any request of its link. Who joins
+ * holds a promise (answers.c), and asks nothing else upstream until it is kept, so that its
+ * commands cannot overtake a question that travels on another link.
+ *
+ * Ends: an error reply goes to all. Lost with the link: the leader gets the error it would have got
+ * for any command there; for those who joined it is asked once more. A reply past max_value passes
+ * to the leader as it comes and is not kept; who joined asks anew, alone.
+ *
+ * Deadlines count from the time of asking, which is before the upstream looked. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/near.h"
+#include "net/loop.h"
+#include "resp/reply.h"
+#include "resp/write.h"
+
+#define ABSENT_ELEMENTS 4096 /* of an aggregate that might be that of an absent key */
+
+enum verdict { KEEP, KEEP_NOT, RACED, TOO_LARGE, ERROR };
+
+struct fill {
+    struct asker asker;
+    struct flight flight;
+    struct near *near;
+    struct client *leader; /* NULL: answered, or nobody's: who joined is all there is */
+    struct link *link;     /* the leader's */
+    struct question q;
+    struct fill_terms terms;
+    struct buffer got; /* replies, while not all are there */
+    uint64_t asked_us;
+    uint32_t due, have; /* replies */
+    bool streaming;     /* the value passes in pieces */
+    bool too_large;     /* .. and is no longer collected */
+    size_t request_n;
+    char text[]; /* the request, the key, the ask */
+};
+
+static const struct asker_ops fill_ops;
+
+/* ---- asking ---- */
+
+struct fill_terms fill_terms_of(const struct near *near, const struct policy *policy,
+                                enum form form, uint16_t command)
+{
+    const struct policy_settings *set = policy->set;
+
+    return (struct fill_terms){.asked_ms = loop_now_ms(near->all->loop),
+                               .local_ttl = set->local_ttl,
+                               .negative_ttl = set->negative_ttl,
+                               .max_value = set->max_value,
+                               .policy = policy->number,
+                               .command = command,
+                               .form = (uint8_t)form,
+                               .field_ttl = set->field_ttl && near->field_ttl != FIELD_TTL_NO &&
+                                            near_is_hash(command)};
+}
+
+static struct fill *fill_new(struct near *near, struct slice request, const struct question *q)
+{
+    size_t n = request.n + q->key.n + q->ask.n;
+    struct fill *f = must_alloc(sizeof *f + n);
+    char *key = f->text + request.n, *ask = key + q->key.n;
+
+    *f = (struct fill){.asker = {&fill_ops},
+                       .near = near,
+                       .q = {slice_of(key, q->key.n), slice_of(ask, q->ask.n), q->scope},
+                       .request_n = request.n};
+    memcpy(f->text, request.p, request.n);
+    if (q->key.n > 0)
+        memcpy(key, q->key.p, q->key.n);
+    if (q->ask.n > 0)
+        memcpy(ask, q->ask.p, q->ask.n);
+    return f;
+}
+
+/* HPTTL k FIELDS n field ..; of a whole hash one field, to learn whether the server has HPTTL. */
+static void write_hpttl(const struct fill *f, const struct request *q, struct buffer *out)
+{
+    bool fields = q->argc > 2;
+    uint32_t n = fields ? q->argc - 2 : 1;
+    char count[16];
+
+    write_array(out, 4 + (uint64_t)n);
+    write_bulk(out, SLICE("HPTTL"));
+    write_bulk(out, f->q.key);
+    write_bulk(out, SLICE("FIELDS"));
+    (void)snprintf(count, sizeof count, "%u", n);
+    write_bulk(out, slice_str(count));
+    for (uint32_t i = 0; i < n; i++)
+        write_bulk(out, fields ? q->argv[i + 2] : SLICE("x"));
+}
+
+static void ask(struct fill *f, struct link *l, const struct request *q)
+{
+    struct buffer *out = near_words(f->near);
+    struct slice pttl[2] = {SLICE("PTTL"), f->q.key};
+
+    buffer_add(out, f->text, f->request_n);
+    write_request(out, pttl, 2);
+    if (f->terms.field_ttl)
+        write_hpttl(f, q, out);
+    f->asked_us = near_clock_us();
+    link_ask(l, &f->asker, buffer_slice(out), f->due, true);
+}
+
+/* One more reply is due to c, as with any request on its link. */
+void fill_lead(struct client *c)
+{
+    c->owed++;
+    c->asked++;
+    if (c->more != NULL)
+        c->more->wait_ms = 0;
+}
+
+enum next fill_ask(struct client *c, const struct request *q, const struct near_question *nq)
+{
+    struct near *near = c->all->near;
+    enum next next = NEXT;
+    struct link *l = client_link(c, &next);
+    struct fill *f;
+
+    if (l == NULL)
+        return next;
+    f = fill_new(near, q->bytes, &nq->q);
+    f->terms = fill_terms_of(near, nq->policy, nq->form, q->command->id);
+    f->due = f->terms.field_ttl ? 3 : 2;
+    f->leader = c;
+    f->link = l;
+    flight_begin(cache_keyring(near->cache), &f->flight, &f->q);
+    ask(f, l, q);
+    fill_lead(c);
+    return NEXT;
+}
+
+void fill_join(struct client *c, struct flight *f)
+{
+    struct held *h = client_promise(c);
+
+    list_push_back(&f->waiters, &h->waiter.node);
+}
+
+/* ---- what the replies say ---- */
+
+/* Could an absent key have been answered so: nothing, zero, empty, or an array of such? */
+static bool looks_absent(struct slice value)
+{
+    struct reply r;
+
+    if (!reply_read(&value, &r))
+        return false;
+    switch (r.type) {
+    case '_':
+        return true;
+    case ':':
+        return r.number <= 0;
+    case '$':
+        return r.text.n == 0;
+    case '+':
+        return slice_eq(r.text, SLICE("none"));
+    case '*':
+    case '~':
+    case '%':
+        break;
+    default:
+        return false;
+    }
+    if (r.number > ABSENT_ELEMENTS)
+        return false;
+    while (value.n > 0) {
+        if (!reply_read(&value, &r) || !(r.type == '_' || (r.type == ':' && r.number == 0)))
+            return false;
+    }
+    return true;
+}
+
+static bool is_error(struct slice reply)
+{
+    return reply.n > 0 && (reply.p[0] == '-' || reply.p[0] == '!');
+}
+
+/* HPTTL's reply: the first field to go shortens the deadline. False: not to be kept. */
+static bool weigh_fields(struct near *near, const struct fill_terms *t, struct slice reply,
+                         struct entry *e)
+{
+    struct reply r;
+
+    if (is_error(reply)) {
+        near->field_ttl = FIELD_TTL_NO;
+        return true;
+    }
+    near->field_ttl = FIELD_TTL_YES;
+    if (near_is_whole_hash(t->command))
+        return false;
+    if (!reply_read(&reply, &r) || r.type != '*')
+        return r.type == '_';
+    while (reply.n > 0) {
+        if (!reply_read(&reply, &r) || r.type != ':')
+            return false;
+        if (r.number >= 0 && t->asked_ms + (uint64_t)r.number < e->deadline_ms)
+            e->deadline_ms = t->asked_ms + (uint64_t)r.number;
+    }
+    return true;
+}
+
+static enum verdict weigh(struct near *near, const struct fill_terms *t, struct slice value,
+                          struct slice rest, struct entry *e)
+{
+    struct reply ttl, head;
+    struct slice at = value;
+
+    *e = (struct entry){.bytes = value, .policy = t->policy, .kind = ENTRY_VALUE};
+    if (is_error(value) || is_error(rest))
+        return ERROR;
+    if (value.n > t->max_value)
+        return TOO_LARGE;
+    if (!reply_read(&at, &head) || !reply_read(&rest, &ttl) || ttl.type != ':')
+        return ERROR;
+    if (ttl.number == -2) {
+        if (!looks_absent(value))
+            return RACED;
+        e->kind = ENTRY_ABSENT;
+        e->deadline_ms = t->asked_ms + t->negative_ttl;
+        return t->negative_ttl > 0 ? KEEP : KEEP_NOT;
+    }
+    if ((t->form == FORM_GET && head.type == '_') || (t->form == FORM_EXISTS && head.number == 0))
+        return RACED;
+    e->expiry_ms = ttl.number < 0 ? EXPIRY_NEVER : t->asked_ms + (uint64_t)ttl.number;
+    e->deadline_ms = t->asked_ms + t->local_ttl;
+    if (e->expiry_ms < e->deadline_ms)
+        e->deadline_ms = e->expiry_ms;
+    return t->field_ttl && !weigh_fields(near, t, rest, e) ? KEEP_NOT : KEEP;
+}
+
+static void count_filled(struct near_counters *count, enum filled filled)
+{
+    switch (filled) {
+    case FILL_KEPT:
+        count->fills++;
+        return;
+    case FILL_CHANGED:
+        count->discarded_changed++;
+        return;
+    case FILL_LATE:
+        count->discarded_raced++;
+        return;
+    case FILL_FULL:
+        count->discarded_large++;
+        return;
+    }
+}
+
+void fill_keep(struct near *near, const struct flight *flight, const struct question *question,
+               const struct fill_terms *t, struct fill_reply reply)
+{
+    struct near_counters *count = &near->stats[t->policy]->count;
+    struct question q = *question;
+    struct entry e;
+
+    switch (weigh(near, t, reply.value, reply.ttl, &e)) {
+    case KEEP:
+        break;
+    case KEEP_NOT:
+        return;
+    case RACED:
+        count->discarded_raced++;
+        return;
+    case TOO_LARGE:
+        count->discarded_large++;
+        return;
+    case ERROR:
+        count->discarded_error++;
+        return;
+    }
+    /* That the key does not exist is kept once, for all who ask for it plainly. */
+    if (e.kind == ENTRY_ABSENT && (t->form == FORM_GET || t->form == FORM_EXISTS)) {
+        q.ask = slice_of("", 0);
+        e.bytes = slice_of("", 0);
+    }
+    count_filled(count, cache_fill(near->cache, flight, &q, &e, loop_now_ms(near->all->loop)));
+}
+
+/* ---- ends ---- */
+
+static void fill_free(struct fill *f)
+{
+    flight_end(cache_keyring(f->near->cache), &f->flight);
+    buffer_done(&f->got);
+    free(f);
+}
+
+static struct held *first_waiter(const struct list *waiters)
+{
+    return CONTAINER_OF(CONTAINER_OF(waiters->next, struct waiter, node), struct held, waiter);
+}
+
+/* The leader's one reply, or its end, has been dealt with. */
+static void leader_done(struct fill *f)
+{
+    struct client *c = f->leader;
+
+    f->leader = NULL;
+    client_answered(c, 1);
+}
+
+/* GET's absent key is told in each protocol's own way. */
+static void give_waiter(struct fill *f, struct held *h, struct slice value)
+{
+    if (f->terms.form == FORM_GET &&
+        (value.p[0] == '_' || (value.p[0] == '$' && value.p[1] == '-')))
+        client_keep_promise(h, h->client->proto == 3 ? SLICE("_\r\n") : SLICE("$-1\r\n"));
+    else
+        client_keep_promise(h, value);
+}
+
+static void give(struct fill *f, struct slice value)
+{
+    struct client *c = f->leader;
+
+    if (c != NULL) {
+        if (c->open)
+            client_put(c, value);
+        leader_done(f);
+    }
+    while (!list_empty(&f->flight.waiters))
+        give_waiter(f, first_waiter(&f->flight.waiters), value);
+}
+
+static void land(struct fill *f, struct slice all)
+{
+    struct slice rest = all, value;
+
+    CHECK(reply_skip(&rest));
+    value = slice_of(all.p, all.n - rest.n);
+    histogram_add(&f->near->stats[f->terms.policy]->load_us, near_clock_us() - f->asked_us);
+    fill_keep(f->near, &f->flight, &f->q, &f->terms, (struct fill_reply){value, rest});
+    give(f, value);
+    fill_free(f);
+}
+
+/* Who joined asks alone: what is to come is too large to be kept for them. */
+static void send_on_alone(struct fill *f);
+
+static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
+{
+    struct fill *f = CONTAINER_OF(a, struct fill, asker);
+
+    f->have += n;
+    if (f->too_large) {
+        if (f->have == f->due)
+            fill_free(f);
+        return;
+    }
+    if (f->have < f->due || buffer_len(&f->got) > 0) {
+        buffer_add(&f->got, bytes.p, bytes.n);
+        bytes = buffer_slice(&f->got);
+    }
+    if (f->have == f->due)
+        land(f, bytes);
+}
+
+static bool on_piece(struct asker *a, struct slice bytes, bool last)
+{
+    struct fill *f = CONTAINER_OF(a, struct fill, asker);
+    struct client *c = f->leader;
+    bool full = false;
+
+    f->streaming = true;
+    if (c != NULL) {
+        if (c->open)
+            full = client_put_piece(c, bytes, f->link);
+        c->half_out = !last;
+    }
+    if (!f->too_large) {
+        buffer_add(&f->got, bytes.p, bytes.n);
+        if (buffer_len(&f->got) > f->terms.max_value)
+            send_on_alone(f);
+    }
+    if (!last)
+        return full;
+    if (c != NULL)
+        leader_done(f);
+    on_replies(a, slice_of("", 0), 1);
+    return full;
+}
+
+static void send_on_alone(struct fill *f)
+{
+    f->too_large = true;
+    f->flight.open = false;
+    f->near->stats[f->terms.policy]->count.discarded_large++;
+    buffer_done(&f->got);
+    again_alone(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
+}
+
+static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool begun)
+{
+    struct fill *f = CONTAINER_OF(a, struct fill, asker);
+    struct client *c = f->leader;
+
+    (void)n;
+    /* The value has come, only its time to live is missing: nothing to keep, but to give. */
+    if (f->have > 0 && !f->too_large) {
+        struct slice rest = buffer_slice(&f->got);
+
+        CHECK(reply_skip(&rest));
+        give(f, slice_of(buffer_head(&f->got), buffer_len(&f->got) - rest.n));
+        fill_free(f);
+        return;
+    }
+    f->leader = NULL;
+    if (c != NULL)
+        client_failed(c, 1, why, begun);
+    if (why != LINK_TIMEOUT)
+        again_together(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
+    again_tell(f->near, &f->flight.waiters, why);
+    fill_free(f);
+}
+
+static const struct asker_ops fill_ops = {on_replies, on_piece, on_failed};

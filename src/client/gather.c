@@ -1,0 +1,393 @@
+/* gather.c - MGET of keys that are not all on the shelf: only what is missing is asked for.
+ *
+ *     MGET a b c d     a, c on the shelf   -->  MGET b d, PTTL b, PTTL d    in one batch
+ *                                          <--  [B D], ttl, ttl
+ *     [A B C D]        woven together; B and D are kept
+ *
+ * What comes from the shelf was there when the request came, which is all that near reads promise
+ * of several keys (DESIGN.md 6). The same MGET of others joins meanwhile. A reply too large to
+ * collect is woven while it passes; then nobody can join, and nothing of it is kept. */
+#include <stdlib.h>
+
+#include "client/near.h"
+#include "net/loop.h"
+#include "resp/reply.h"
+#include "resp/write.h"
+
+/* One key of the MGET. */
+struct part {
+    struct flight flight; /* in the air if `keep` */
+    struct question q;
+    struct fill_terms terms;
+    struct slice known; /* what the shelf had; n == 0: asked upstream */
+    bool keep;
+};
+
+struct gather {
+    struct asker asker;
+    struct flight flight; /* for those who ask the same */
+    struct near *near;
+    struct client *leader;
+    struct link *link;
+    struct question q;
+    struct buffer got;      /* replies, while not all are there */
+    struct reply_scan scan; /* streaming: of the element that passes */
+    uint64_t asked_us;
+    uint32_t due, have; /* replies */
+    uint32_t n, next;   /* parts; streaming: the next to be given */
+    bool streaming;
+    bool headed; /* streaming: the head of the array has been given */
+    size_t request_n;
+    char *text; /* the request, the ask, what the shelf had */
+    struct part parts[];
+};
+
+static const struct asker_ops gather_ops;
+
+/* ---- asking ---- */
+
+/* Notes for each key what the shelf has, copying it behind the request. */
+static void fill_parts(struct client *c, struct gather *g, const struct request *q)
+{
+    struct near *near = g->near;
+    struct buffer *pieces = &near->pieces;
+    struct near_question nq;
+    struct entry e;
+
+    for (uint32_t i = 0; i < g->n; i++) {
+        struct part *p = &g->parts[i];
+
+        *p = (struct part){0};
+        nq.policy = NULL;
+        if (several_known(c, q->argv[i + 1], &nq, &e)) {
+            several_count(near, &nq, &e);
+            p->known = slice_of(NULL, e.bytes.n);
+            buffer_add(pieces, e.bytes.p, e.bytes.n);
+        } else if (nq.policy != NULL && nq.policy->set->local) {
+            near_stats_of(near, nq.policy)->count.misses++;
+            p->q = nq.q;
+            p->terms = fill_terms_of(near, nq.policy, FORM_GET, CMD_GET);
+            p->keep = !keyring_held(cache_keyring(near->cache), nq.q.key) &&
+                      invalidation_covers(near->invalidation, nq.q.key);
+        }
+    }
+}
+
+/* The request stays with the gather, for its keys and to be asked again. */
+static void settle_text(struct gather *g, const struct request *q, struct slice ask)
+{
+    struct slice pieces = buffer_slice(&g->near->pieces);
+    char *at;
+
+    g->request_n = q->bytes.n;
+    g->text = must_alloc(q->bytes.n + ask.n + pieces.n);
+    memcpy(g->text, q->bytes.p, q->bytes.n);
+    memcpy(g->text + q->bytes.n, ask.p, ask.n);
+    at = g->text + q->bytes.n + ask.n;
+    if (pieces.n > 0)
+        memcpy(at, pieces.p, pieces.n);
+    for (uint32_t i = 0; i < g->n; i++) {
+        struct part *p = &g->parts[i];
+
+        if (p->known.n > 0) {
+            p->known.p = at;
+            at += p->known.n;
+        }
+    }
+    g->q.ask = slice_of(g->text + q->bytes.n, ask.n);
+}
+
+/* MGET of what is missing, and PTTL of what is to be kept. */
+static void word_question(struct gather *g, const struct request *q, struct buffer *out)
+{
+    struct near *near = g->near;
+
+    near->keys.n = 0;
+    args_add(&near->keys, SLICE("MGET"));
+    for (uint32_t i = 0; i < g->n; i++) {
+        if (g->parts[i].known.n == 0)
+            args_add(&near->keys, q->argv[i + 1]);
+    }
+    write_request(out, near->keys.v, near->keys.n);
+    g->due = 1;
+    for (uint32_t i = 0; i < g->n; i++) {
+        struct slice pttl[2] = {SLICE("PTTL"), q->argv[i + 1]};
+
+        if (!g->parts[i].keep)
+            continue;
+        write_request(out, pttl, 2);
+        g->due++;
+    }
+}
+
+static void begin_flights(struct gather *g)
+{
+    struct keyring *keys = cache_keyring(g->near->cache);
+
+    flight_begin(keys, &g->flight, &g->q);
+    for (uint32_t i = 0; i < g->n; i++) {
+        struct part *p = &g->parts[i];
+
+        if (!p->keep)
+            continue;
+        flight_begin(keys, &p->flight, &p->q);
+        p->flight.open = false;
+    }
+}
+
+/* Protocol, and all arguments behind the first key: what makes two MGETs the same. */
+static struct slice name_ask(struct client *c, const struct request *q, struct buffer *out)
+{
+    uint16_t id = CMD_MGET;
+
+    buffer_add(out, &id, sizeof id);
+    buffer_add(out, &c->proto, 1);
+    for (uint32_t i = 2; i < q->argc; i++) {
+        uint32_t n = (uint32_t)q->argv[i].n;
+
+        buffer_add(out, &n, sizeof n);
+        buffer_add(out, q->argv[i].p, n);
+    }
+    return buffer_slice(out);
+}
+
+/* Somebody asks the same, and nothing has changed any of its keys since. */
+static struct flight *same_in_the_air(struct near *near, const struct question *q)
+{
+    struct flight *f = keyring_flight(cache_keyring(near->cache), q);
+    struct gather *g;
+
+    if (f == NULL)
+        return NULL;
+    g = CONTAINER_OF(f, struct gather, flight);
+    for (uint32_t i = 0; i < g->n; i++) {
+        if (g->parts[i].keep && !flight_good(cache_keyring(near->cache), &g->parts[i].flight))
+            return NULL;
+    }
+    return g->streaming ? NULL : f;
+}
+
+enum next mget_ask(struct client *c, const struct request *q)
+{
+    struct near *near = c->all->near;
+    struct buffer ask = {0}, *out;
+    struct question same = {.key = q->argv[1], .scope = c->scope};
+    struct flight *f;
+    enum next next = NEXT;
+    struct gather *g;
+    struct link *l;
+
+    same.ask = name_ask(c, q, &ask);
+    f = same_in_the_air(near, &same);
+    if (f != NULL) {
+        fill_join(c, f);
+        buffer_done(&ask);
+        return NEXT;
+    }
+    l = client_link(c, &next);
+    if (l == NULL) {
+        buffer_done(&ask);
+        return next;
+    }
+    buffer_take_keep(&near->pieces, buffer_len(&near->pieces), ASK_KEEP_BYTES);
+    g = must_alloc(sizeof *g + (q->argc - 1) * sizeof g->parts[0]);
+    *g = (struct gather){
+        .asker = {&gather_ops}, .near = near, .leader = c, .link = l, .n = q->argc - 1};
+    g->q = same;
+    fill_parts(c, g, q);
+    settle_text(g, q, same.ask);
+    out = near_words(near);
+    word_question(g, q, out);
+    begin_flights(g);
+    g->asked_us = near_clock_us();
+    link_ask(l, &g->asker, buffer_slice(out), g->due, true);
+    fill_lead(c);
+    buffer_done(&ask);
+    return NEXT;
+}
+
+/* ---- the answer ---- */
+
+static void gather_free(struct gather *g)
+{
+    struct keyring *keys = cache_keyring(g->near->cache);
+
+    flight_end(keys, &g->flight);
+    for (uint32_t i = 0; i < g->n; i++) {
+        if (g->parts[i].keep)
+            flight_end(keys, &g->parts[i].flight);
+    }
+    buffer_done(&g->got);
+    free(g->text);
+    free(g);
+}
+
+static void leader_done(struct gather *g)
+{
+    struct client *c = g->leader;
+
+    g->leader = NULL;
+    client_answered(c, 1);
+}
+
+static void give(struct gather *g, struct slice bytes)
+{
+    if (g->leader != NULL) {
+        if (g->leader->open)
+            client_put(g->leader, bytes);
+        leader_done(g);
+    }
+    while (!list_empty(&g->flight.waiters)) {
+        struct list *node = g->flight.waiters.next;
+        struct waiter *w = CONTAINER_OF(node, struct waiter, node);
+
+        client_keep_promise(CONTAINER_OF(w, struct held, waiter), bytes);
+    }
+}
+
+/* All replies are there: [values] ttl ttl .. */
+static void land(struct gather *g, struct slice all)
+{
+    struct buffer *out = &g->near->pieces;
+    struct slice values = all, ttls = all, one;
+    struct reply head;
+
+    CHECK(reply_skip(&ttls) && reply_read(&values, &head));
+    if (head.type != '*') { /* an error, for all of them */
+        give(g, slice_of(all.p, all.n - ttls.n));
+        gather_free(g);
+        return;
+    }
+    buffer_take_keep(out, buffer_len(out), ASK_KEEP_BYTES);
+    write_array(out, g->n);
+    for (uint32_t i = 0; i < g->n; i++) {
+        struct part *p = &g->parts[i];
+        struct fill_reply r;
+
+        one = p->known;
+        if (one.n == 0) {
+            one = values;
+            if (!reply_skip(&values))
+                values = one; /* fewer than asked for: the client sees what there is */
+            one.n -= values.n;
+        }
+        buffer_add(out, one.p, one.n);
+        if (!p->keep)
+            continue;
+        r = (struct fill_reply){one, ttls};
+        if (reply_skip(&ttls) && one.n > 0)
+            fill_keep(g->near, &p->flight, &p->q, &p->terms, r);
+    }
+    give(g, buffer_slice(out));
+    gather_free(g);
+}
+
+static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
+{
+    struct gather *g = CONTAINER_OF(a, struct gather, asker);
+
+    g->have += n;
+    if (g->streaming) {
+        if (g->have == g->due)
+            gather_free(g);
+        return;
+    }
+    if (g->have < g->due || buffer_len(&g->got) > 0) {
+        buffer_add(&g->got, bytes.p, bytes.n);
+        bytes = buffer_slice(&g->got);
+    }
+    if (g->have == g->due)
+        land(g, bytes);
+}
+
+/* ---- an answer too large to collect ---- */
+
+static bool put_piece(struct gather *g, struct slice bytes)
+{
+    struct client *c = g->leader;
+
+    if (bytes.n == 0 || c == NULL || !c->open)
+        return false;
+    c->half_out = true;
+    return client_put_piece(c, bytes, g->link);
+}
+
+/* What the shelf had of the keys up to the next that was asked for. */
+static bool put_known(struct gather *g)
+{
+    bool full = false;
+
+    for (; g->next < g->n && g->parts[g->next].known.n > 0; g->next++)
+        full = put_piece(g, g->parts[g->next].known);
+    return full;
+}
+
+/* Passes the elements on, putting what is known between them. */
+static bool weave(struct gather *g, struct slice bytes)
+{
+    bool full = false;
+    struct reply head;
+    size_t used;
+
+    if (!g->headed) {
+        struct buffer *out = near_words(g->near);
+
+        g->headed = true;
+        if (bytes.p[0] != '*' || !reply_read(&bytes, &head))
+            return put_piece(g, bytes); /* an error line of that length */
+        write_array(out, g->n);
+        full = put_piece(g, buffer_slice(out));
+        full |= put_known(g);
+    }
+    while (bytes.n > 0) {
+        enum scan r = reply_scan(&g->scan, bytes.p, bytes.n, &used);
+
+        if (used == 0)
+            break;
+        full |= put_piece(g, slice_of(bytes.p, used));
+        bytes = slice_of(bytes.p + used, bytes.n - used);
+        if (r != SCAN_OK)
+            continue;
+        g->next++;
+        full |= put_known(g);
+    }
+    return full;
+}
+
+static bool on_piece(struct asker *a, struct slice bytes, bool last)
+{
+    struct gather *g = CONTAINER_OF(a, struct gather, asker);
+    bool full;
+
+    if (!g->streaming) {
+        g->streaming = true;
+        g->flight.open = false;
+        again_alone(g->near, &g->flight.waiters, slice_of(g->text, g->request_n));
+    }
+    full = weave(g, bytes);
+    if (!last)
+        return full;
+    if (g->leader != NULL) {
+        g->leader->half_out = false;
+        leader_done(g);
+    }
+    on_replies(a, slice_of("", 0), 1);
+    return full;
+}
+
+static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool begun)
+{
+    struct gather *g = CONTAINER_OF(a, struct gather, asker);
+    struct client *c = g->leader;
+
+    (void)n;
+    g->leader = NULL;
+    if (c != NULL)
+        client_failed(c, 1, why, begun);
+    if (why != LINK_TIMEOUT)
+        again_together(g->near, &g->flight.waiters, slice_of(g->text, g->request_n));
+    again_tell(g->near, &g->flight.waiters, why);
+    gather_free(g);
+}
+
+static const struct asker_ops gather_ops = {on_replies, on_piece, on_failed};

@@ -1,0 +1,384 @@
+/* near.c - is a request a question the cache may answer, and if so, does it?
+ *
+ *     GET k ---> policy local? --no--> as if there were no cache
+ *                    | yes
+ *                session plain, nothing of its own written and unanswered? --no--> upstream
+ * (bypass) | yes on the shelf, fresh?  --yes--> answered at once | no key held, or link not
+ * trusted? --yes--> upstream, not kept | no the same question in the air? --yes--> joined (fill.c)
+ *                    | no
+ *                asked, once for all (fill.c)
+ *
+ * A hit allocates nothing: the question is built on the stack, the answer copied to the output. */
+#include "client/near.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "resp/reply.h"
+#include "resp/write.h"
+
+#define HIT_SAMPLE      64u           /* of so many hits, one is timed */
+#define HASH_SCAN_BYTES (32u * 1024u) /* a kept HGETALL longer than this is not searched */
+
+struct near_stats *near_stats_of(struct near *near, const struct policy *p)
+{
+    CHECK(p->number < near->stats_count && near->stats[p->number] != NULL);
+    return near->stats[p->number];
+}
+
+uint64_t near_clock_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+struct buffer *near_words(struct near *near)
+{
+    buffer_take_keep(&near->words, buffer_len(&near->words), ASK_KEEP_BYTES);
+    return &near->words;
+}
+
+/* ---- whose question ---- */
+
+/* Database and upstream user, as a number; 0 when there are too many. */
+static uint16_t scope_of(struct near *near, uint32_t login, int32_t db)
+{
+    size_t n = near->scope_count;
+
+    for (size_t i = 0; i < n; i++) {
+        if (near->scopes[i].db == db && near->scopes[i].login == login)
+            return (uint16_t)(i + 1);
+    }
+    if (n >= UINT16_MAX - 1)
+        return 0;
+    near->scopes = must_realloc(near->scopes, (n + 1) * sizeof *near->scopes);
+    near->scopes[n] = (struct near_scope){login, db};
+    near->scope_count = n + 1;
+    return (uint16_t)(n + 1);
+}
+
+/* Nothing that could make what the session reads differ from what anybody else reads. in_run: of
+ * its requests, that many are about to be asked. */
+bool near_allowed(const struct client *c, uint32_t in_run)
+{
+    bool writing = c->owed + in_run > 0 && (int32_t)(c->asked - c->owed - c->wrote_at) < 0;
+
+    return c->plain && !writing && (c->more == NULL || c->more->muted_owed == 0);
+}
+
+/* ---- what is asked ---- */
+
+bool near_is_whole_hash(uint16_t id)
+{
+    return id == CMD_HGETALL || id == CMD_HKEYS || id == CMD_HVALS || id == CMD_HLEN;
+}
+
+bool near_is_hash(uint16_t id)
+{
+    return near_is_whole_hash(id) || id == CMD_HGET || id == CMD_HMGET || id == CMD_HEXISTS ||
+           id == CMD_HSTRLEN;
+}
+
+static size_t ask_head(char *ask, uint16_t id, uint8_t proto)
+{
+    memcpy(ask, &id, sizeof id);
+    ask[sizeof id] = (char)proto;
+    return sizeof id + 1;
+}
+
+/* Command, protocol and the arguments behind the key, each with its length. */
+static bool name_ask(struct near_question *nq, uint16_t id, uint8_t proto, const struct slice *argv,
+                     uint32_t argc)
+{
+    size_t n = ask_head(nq->ask, id, proto);
+
+    for (uint32_t i = 2; i < argc; i++) {
+        uint32_t len = (uint32_t)argv[i].n;
+
+        if (argv[i].n > ASK_BYTES || n + sizeof len + len > ASK_BYTES)
+            return false;
+        memcpy(nq->ask + n, &len, sizeof len);
+        if (len > 0)
+            memcpy(nq->ask + n + sizeof len, argv[i].p, len);
+        n += sizeof len + len;
+    }
+    nq->q.ask = slice_of(nq->ask, n);
+    return true;
+}
+
+static bool one_key(const struct command *cmd, uint32_t argc)
+{
+    return cmd->keys == KEYS_FIXED && cmd->first == 1 && (cmd->last == 1 || argc == 2) &&
+           cmd->id != CMD_MGET;
+}
+
+bool near_plain(struct near *near, struct client *c, struct slice key, struct near_question *ret)
+{
+    ret->policy = policies_match(near->policies, key);
+    if (ret->policy == NULL || !ret->policy->set->local)
+        return false;
+    if (UNLIKELY(c->scope == 0))
+        c->scope = scope_of(near, lane_login(c->lane), c->db);
+    ret->q = (struct question){.key = key, .ask = {"", 0}, .scope = c->scope};
+    ret->form = FORM_GET;
+    return c->scope != 0;
+}
+
+static bool judge(struct near *near, struct client *c, const struct command *cmd,
+                  const struct slice *argv, uint32_t argc, struct near_question *ret)
+{
+    if (!command_arity_ok(cmd, argc) || !one_key(cmd, argc) || !near_plain(near, c, argv[1], ret))
+        return false;
+    if (LIKELY(cmd->id == CMD_GET))
+        return true;
+    ret->form = cmd->id == CMD_EXISTS                         ? FORM_EXISTS
+                : cmd->id == CMD_HGET || cmd->id == CMD_HMGET ? FORM_HASH
+                                                              : FORM_EXACT;
+    return name_ask(ret, cmd->id, c->proto, argv, argc);
+}
+
+bool near_judge(struct near *near, struct client *c, const struct request *q,
+                struct near_question *ret)
+{
+    return (q->command->flags & CF_CACHEABLE) != 0 &&
+           judge(near, c, q->command, q->argv, q->argc, ret);
+}
+
+/* ---- the shelf ---- */
+
+static enum look look_at(const struct near *near, const struct question *q, bool peek,
+                         struct entry *ret)
+{
+    return cache_look(near->cache, q, loop_now_ms(near->all->loop), peek, ret);
+}
+
+/* The key's plain value, or that there is none, told by any earlier read. */
+static enum look look_plain(const struct near *near, const struct question *q, bool peek,
+                            struct entry *ret)
+{
+    struct question plain = {.key = q->key, .ask = {"", 0}, .scope = q->scope};
+
+    return look_at(near, &plain, peek, ret);
+}
+
+/* What a kept HGETALL says of the field; false: it is too long to be searched. */
+static bool hash_field(struct slice all, struct slice field, struct slice *ret_value)
+{
+    struct reply r;
+    int64_t n;
+
+    *ret_value = slice_of(NULL, 0);
+    if (all.n > HASH_SCAN_BYTES || !reply_read(&all, &r))
+        return false;
+    for (n = r.number; n >= 2; n -= 2) {
+        const char *value;
+
+        if (!reply_read(&all, &r))
+            return false;
+        value = all.p;
+        if (!reply_skip(&all))
+            return false;
+        if (slice_eq(r.text, field)) {
+            *ret_value = slice_of(value, (size_t)(all.p - value));
+            return true;
+        }
+    }
+    return true;
+}
+
+/* HGET, HMGET out of a kept HGETALL, into all->scratch. */
+static bool from_hash(struct client *c, const struct request *q, const struct entry *e)
+{
+    struct buffer *out = &c->all->near->pieces;
+    uint32_t n = q->argc - 2;
+    struct slice value;
+
+    if ((size_t)n * e->bytes.n > HASH_SCAN_BYTES * 2)
+        return false;
+    buffer_done(out);
+    if (q->command->id == CMD_HMGET)
+        write_array(out, n);
+    for (uint32_t i = 2; i < q->argc; i++) {
+        if (!hash_field(e->bytes, q->argv[i], &value))
+            return false;
+        if (value.p != NULL)
+            buffer_add(out, value.p, value.n);
+        else
+            write_null(out, c->proto);
+    }
+    return true;
+}
+
+static enum look look_hash(struct client *c, struct near_question *nq, const struct request *q,
+                           bool peek, struct entry *ret)
+{
+    struct near *near = c->all->near;
+    struct question whole = nq->q;
+    char ask[4];
+
+    whole.ask = slice_of(ask, ask_head(ask, CMD_HGETALL, c->proto));
+    if (look_at(near, &whole, peek, ret) == LOOK_FRESH && from_hash(c, q, ret)) {
+        ret->bytes = buffer_slice(&near->pieces);
+        ret->block = NULL;
+        return LOOK_FRESH;
+    }
+    return look_at(near, &nq->q, peek, ret);
+}
+
+/* Looks for an answer to the question; *ret_entry has it. */
+enum look near_look(struct client *c, struct near_question *nq, const struct request *q, bool peek,
+                    struct entry *ret_entry)
+{
+    struct near *near = c->all->near;
+    enum look look;
+
+    switch (nq->form) {
+    case FORM_GET:
+        return look_at(near, &nq->q, peek, ret_entry);
+    case FORM_EXACT:
+        return look_at(near, &nq->q, peek, ret_entry);
+    case FORM_EXISTS:
+        look = look_plain(near, &nq->q, peek, ret_entry);
+        if (look == LOOK_FRESH) {
+            ret_entry->bytes = ret_entry->kind == ENTRY_ABSENT ? SLICE(":0\r\n") : SLICE(":1\r\n");
+            ret_entry->block = NULL;
+            return LOOK_FRESH;
+        }
+        return look_at(near, &nq->q, peek, ret_entry);
+    case FORM_HASH:
+        return look_hash(c, nq, q, peek, ret_entry);
+    }
+    return LOOK_NOTHING;
+}
+
+/* The hit is what near_give() gives. */
+static void found(struct client *c, const struct near_question *nq, const struct entry *e)
+{
+    struct near *near = c->all->near;
+    struct near_stats *stats = near_stats_of(near, nq->policy);
+
+    stats->count.hits += e->kind == ENTRY_VALUE;
+    stats->count.negative += e->kind == ENTRY_ABSENT;
+    near->answer = e->bytes;
+    near->block = e->block;
+    if (UNLIKELY(nq->form == FORM_GET && e->kind == ENTRY_ABSENT))
+        near->answer = c->proto == 3 ? SLICE("_\r\n") : SLICE("$-1\r\n");
+}
+
+void near_give(struct client *c)
+{
+    const struct near *near = c->all->near;
+
+    if (LIKELY(near->block == NULL))
+        buffer_add(client_answer(c), near->answer.p, near->answer.n);
+    else
+        client_answer_block(c, near->block);
+}
+
+/* TTL, PTTL of a key whose value is kept: from its known expiry. */
+static enum concern look_ttl(struct client *c, bool seconds, const struct args *args)
+{
+    struct near *near = c->all->near;
+    struct near_question nq;
+    struct entry e;
+    uint64_t now_ms = loop_now_ms(c->all->loop);
+    int64_t left = 0;
+
+    if (args->n != 2 || !near_plain(near, c, args->v[1], &nq) ||
+        look_at(near, &nq.q, false, &e) != LOOK_FRESH)
+        return CONCERN_NONE;
+    if (e.kind == ENTRY_ABSENT)
+        left = -2;
+    else if (e.expiry_ms == EXPIRY_NEVER)
+        left = -1;
+    else if (e.expiry_ms > now_ms)
+        left = (int64_t)(e.expiry_ms - now_ms);
+    buffer_take_keep(&near->pieces, buffer_len(&near->pieces), ASK_KEEP_BYTES);
+    write_int(&near->pieces, seconds && left > 0 ? (left + 500) / 1000 : left);
+    e.bytes = buffer_slice(&near->pieces);
+    e.block = NULL;
+    nq.form = FORM_EXACT;
+    found(c, &nq, &e);
+    return CONCERN_HIT;
+}
+
+static enum concern look_one(struct client *c, const struct command *cmd, const struct args *args)
+{
+    struct request q = {.command = cmd, .argv = args->v, .argc = args->n};
+    struct near *near = c->all->near;
+    struct near_question nq;
+    struct entry e;
+    uint64_t began_us = 0;
+
+    if (!judge(near, c, cmd, args->v, args->n, &nq))
+        return CONCERN_NONE;
+    if (UNLIKELY(near->sample == 0))
+        began_us = near_clock_us();
+    if (near_look(c, &nq, &q, false, &e) != LOOK_FRESH)
+        return CONCERN_ASK;
+    found(c, &nq, &e);
+    if (UNLIKELY(near->sample-- == 0)) {
+        near->sample = HIT_SAMPLE - 1;
+        histogram_add(&near_stats_of(near, nq.policy)->hit_us, near_clock_us() - began_us);
+    }
+    return CONCERN_HIT;
+}
+
+enum concern near_concern(struct client *c, const struct command *cmd, const struct args *args,
+                          uint32_t in_run)
+{
+    if ((cmd->flags & CF_READ) == 0)
+        return CONCERN_WRITES;
+    if (!near_allowed(c, in_run))
+        return CONCERN_NONE;
+    if ((cmd->flags & CF_CACHEABLE) == 0)
+        return cmd->id == CMD_TTL || cmd->id == CMD_PTTL ? look_ttl(c, cmd->id == CMD_TTL, args)
+                                                         : CONCERN_NONE;
+    if (cmd->id == CMD_MGET || (cmd->id == CMD_EXISTS && args->n > 2))
+        return several_look(c, args);
+    return look_one(c, cmd, args);
+}
+
+/* Asks upstream what the shelf cannot answer: ordinary reads of plain sessions come here. */
+enum next near_ask(struct client *c, const struct request *q)
+{
+    struct near *near = c->all->near;
+    struct near_question nq;
+    struct near_stats *stats;
+    struct entry e;
+    struct flight *f;
+    enum trust trust;
+    enum next next;
+
+    if ((q->command->flags & CF_CACHEABLE) == 0 || !near_allowed(c, 0))
+        return client_ask(c, q);
+    if (several_asked(near, q))
+        return several_ask(c, q);
+    if (!near_judge(near, c, q, &nq))
+        return client_ask(c, q);
+    if (near_look(c, &nq, q, false, &e) == LOOK_FRESH) {
+        found(c, &nq, &e);
+        near_give(c);
+        return NEXT;
+    }
+    stats = near_stats_of(near, nq.policy);
+    trust = cache_trust(near->cache, loop_now_ms(c->all->loop));
+    if (trust == TRUST_CLOSED || trust == TRUST_SILENT ||
+        !invalidation_covers(near->invalidation, nq.q.key) ||
+        keyring_held(cache_keyring(near->cache), nq.q.key)) {
+        next = client_ask(c, q);
+        stats->count.bypassed += next == NEXT;
+        return next;
+    }
+    f = keyring_flight(cache_keyring(near->cache), &nq.q);
+    if (f != NULL) {
+        fill_join(c, f);
+        stats->count.coalesced++;
+        return NEXT;
+    }
+    next = fill_ask(c, q, &nq);
+    stats->count.misses += next == NEXT;
+    return next;
+}

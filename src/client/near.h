@@ -1,0 +1,194 @@
+/* near.h - the near cache as this room sees it: which requests it concerns, and what then happens.
+ *
+ * near.c     is a request a question the cache may answer? answers it from the shelf
+ * fill.c     asks upstream on a miss, once for all who ask meanwhile, and keeps the answer
+ * again.c    asks once more for those who had joined, when the question came to nothing
+ * several.c  MGET, EXISTS: per key
+ * gather.c   MGET: some keys from the shelf, the rest in one question
+ * writes.c   what may change keys: holds them from hand-over to reply */
+#ifndef LARDER_CLIENT_NEAR_H
+#define LARDER_CLIENT_NEAR_H
+
+#include "base/histogram.h"
+#include "cache/cache.h"
+#include "client/client.h"
+#include "net/loop.h"
+#include "policy/policies.h"
+#include "upstream/invalidation.h"
+
+/* Counted for each policy. */
+#define NEAR_COUNTERS(X)                                                                           \
+    X(hits, TOTAL, "reads answered from memory with a value")                                      \
+    X(negative, TOTAL, "reads answered from memory: the key does not exist")                       \
+    X(stale, TOTAL, "reads answered with a value known to be old")                                 \
+    X(misses, TOTAL, "reads put to the upstream because nothing fresh was kept")                   \
+    X(coalesced, TOTAL, "reads that waited for the same question of another client")               \
+    X(bypassed, TOTAL,                                                                             \
+      "reads put to the upstream because a write of the key or the session was under way, or the " \
+      "invalidation link is not trusted")                                                          \
+    X(fills, TOTAL, "answers kept")                                                                \
+    X(discarded_changed, TOTAL,                                                                    \
+      "answers not kept: the key may have changed while they were under way")                      \
+    X(discarded_raced, TOTAL, "answers not kept: value and time to live do not go together")       \
+    X(discarded_large, TOTAL, "answers not kept: larger than max_value, or than memory allows")    \
+    X(discarded_error, TOTAL, "answers not kept: errors")                                          \
+    X(invalidated_push, TOTAL, "keys dropped because the upstream said that they changed")         \
+    X(invalidated_write, TOTAL, "keys dropped because a client of this larder wrote them")
+
+struct near_counters {
+    NEAR_COUNTERS(COUNTER_FIELD)
+};
+
+/* What a policy has done; kept by name, so it outlives a reload. */
+struct near_stats {
+    char *name;
+    struct near_counters count;
+    struct histogram hit_us;  /* one hit in HIT_SAMPLE: from reading the request to the answer */
+    struct histogram load_us; /* from asking upstream to the answer */
+};
+
+enum form {
+    FORM_GET,    /* the key's plain value: kept for both protocols alike */
+    FORM_EXACT,  /* the reply to exactly this request */
+    FORM_EXISTS, /* of one key */
+    FORM_HASH,   /* HGET, HMGET: also from a kept HGETALL */
+};
+
+/* Arguments behind the key longer than this are not kept by. */
+#define ASK_BYTES 512u
+
+/* Of the scratch in which questions are worded, kept. */
+#define ASK_KEEP_BYTES (64u * 1024u)
+
+/* A read of one key that a policy keeps. */
+struct near_question {
+    struct question q;
+    const struct policy *policy;
+    enum form form;
+    char ask[ASK_BYTES];
+};
+
+enum concern {
+    CONCERN_NONE,   /* goes its way as if there were no cache */
+    CONCERN_HIT,    /* the answer is known: near_give() */
+    CONCERN_ASK,    /* a miss: near_ask() */
+    CONCERN_WRITES, /* goes its way, but writes_note() must hear of it */
+};
+
+struct near_scope {
+    uint32_t login; /* see lane_login() */
+    int32_t db;
+};
+
+enum field_ttl { FIELD_TTL_UNKNOWN, FIELD_TTL_NO, FIELD_TTL_YES };
+
+struct near {
+    struct clients *all;
+    struct cache *cache;
+    const struct policies *policies;
+    const struct invalidation *invalidation;
+    struct near_stats **stats; /* by policy number, of policies of before as well */
+    bool *alive;               /* by policy number: in force, and keeping */
+    size_t stats_count;        /* of both */
+    struct near_stats **named; /* one for each name there has been: theirs is the memory */
+    size_t named_count;
+    struct near_scope *scopes;
+    size_t scope_count;
+    struct buffer words;  /* scratch: what is asked upstream */
+    struct buffer pieces; /* scratch: answers that are put together */
+    struct slice answer;  /* of the hit just found: in the shelf, in `pieces`, or constant */
+    struct block *block;  /* .. or all of this */
+    struct args keys;     /* scratch: keys of a write */
+    struct list again;    /* questions to be asked once more, for which there is no link yet */
+    uint32_t sample;      /* hits since one was timed */
+    uint8_t field_ttl;    /* enum field_ttl: can the upstream's hash fields expire? */
+};
+
+/* near_life.c */
+MUST_USE
+struct near *near_new(struct clients *all, struct cache *cache);
+void near_free(struct near *near);
+void near_resettle(struct near *near, const struct policies *policies);
+
+/* near.c */
+MUST_USE
+enum concern near_concern(struct client *c, const struct command *cmd, const struct args *args,
+                          uint32_t in_run);
+/* Answers the hit that near_concern() has just found. */
+void near_give(struct client *c);
+MUST_USE
+bool near_judge(struct near *near, struct client *c, const struct request *q,
+                struct near_question *ret);
+MUST_USE
+bool near_allowed(const struct client *c, uint32_t in_run);
+MUST_USE
+enum look near_look(struct client *c, struct near_question *nq, const struct request *q, bool peek,
+                    struct entry *ret_entry);
+enum next near_ask(struct client *c, const struct request *q);
+/* A command on a hash; on all of one: fields that expire one by one matter. */
+MUST_USE
+bool near_is_hash(uint16_t id);
+MUST_USE
+bool near_is_whole_hash(uint16_t id);
+MUST_USE
+struct near_stats *near_stats_of(struct near *near, const struct policy *p);
+
+/* Empty, for wording what is asked upstream. */
+MUST_USE
+struct buffer *near_words(struct near *near);
+MUST_USE
+uint64_t near_clock_us(void);
+/* The question of the key's plain value; false: no policy keeps it. */
+MUST_USE
+bool near_plain(struct near *near, struct client *c, struct slice key, struct near_question *ret);
+
+/* fill.c */
+/* On what terms an answer is kept: from the policy, as it was when it was asked for. */
+struct fill_terms {
+    uint64_t asked_ms, local_ttl, negative_ttl, max_value;
+    uint16_t policy, command;
+    uint8_t form;
+    bool field_ttl; /* HPTTL's reply is the last */
+};
+struct fill_reply {
+    struct slice value, ttl; /* the replies of PTTL, and of HPTTL behind it */
+};
+MUST_USE
+struct fill_terms fill_terms_of(const struct near *near, const struct policy *policy,
+                                enum form form, uint16_t command);
+void fill_keep(struct near *near, const struct flight *flight, const struct question *question,
+               const struct fill_terms *t, struct fill_reply reply);
+void fill_lead(struct client *c);
+enum next fill_ask(struct client *c, const struct request *q, const struct near_question *nq);
+/* Joins the flight: the answer comes in its turn. */
+void fill_join(struct client *c, struct flight *f);
+
+/* again.c: for those who had joined: the request once more, for all in one, for each alone; an
+ * error. None of them waits with the list any more. */
+void again_together(struct near *near, struct list *waiters, struct slice request);
+void again_alone(struct near *near, struct list *waiters, struct slice request);
+void again_tell(struct near *near, struct list *waiters, enum link_failure why);
+void again_close(struct near *near);
+
+/* several.c: MGET, EXISTS */
+MUST_USE
+enum concern several_look(struct client *c, const struct args *args);
+enum next several_ask(struct client *c, const struct request *q);
+MUST_USE
+bool several_asked(const struct near *near, const struct request *q);
+MUST_USE
+bool several_known(struct client *c, struct slice key, struct near_question *nq, struct entry *e);
+void several_count(struct near *near, const struct near_question *nq, const struct entry *e);
+
+/* gather.c */
+enum next mget_ask(struct client *c, const struct request *q);
+
+/* writes.c */
+/* q has been asked: of its replies the last is number `at` (of the muted ones, if muted). */
+void writes_note(struct client *c, const struct request *q, uint32_t at, bool muted);
+/* A request too large to collect: of its arguments only the first are known. */
+void writes_note_large(struct client *c, const struct command *cmd, const struct args *args);
+MUST_USE
+bool may_write(const struct command *cmd);
+
+#endif

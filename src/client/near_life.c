@@ -1,0 +1,110 @@
+/* near_life.c - the near cache from outside: made, told of changes, reloaded, counted. */
+#include <stdlib.h>
+
+#include "client/near.h"
+
+struct near *near_new(struct clients *all, struct cache *cache)
+{
+    struct near *near = must_calloc(1, sizeof *near);
+
+    near->all = all;
+    near->cache = cache;
+    list_init(&near->again);
+    return near;
+}
+
+void near_free(struct near *near)
+{
+    if (near == NULL)
+        return;
+    for (size_t i = 0; i < near->named_count; i++) {
+        free(near->named[i]->name);
+        free(near->named[i]);
+    }
+    free(near->named);
+    free(near->scopes);
+    free(near->stats);
+    free(near->alive);
+    buffer_done(&near->words);
+    buffer_done(&near->pieces);
+    args_done(&near->keys);
+    free(near);
+}
+
+/* What the policy of that name has done so far. */
+static struct near_stats *stats_named(struct near *near, const char *name)
+{
+    struct near_stats *s;
+
+    for (size_t i = 0; i < near->named_count; i++) {
+        if (strcmp(near->named[i]->name, name) == 0)
+            return near->named[i];
+    }
+    s = must_calloc(1, sizeof *s);
+    s->name = must_strdup(name);
+    near->named = must_realloc(near->named, (near->named_count + 1) * sizeof(struct near_stats *));
+    near->named[near->named_count++] = s;
+    return s;
+}
+
+static void make_room(struct near *near, size_t number)
+{
+    size_t n = number + 1;
+
+    if (n <= near->stats_count)
+        return;
+    near->stats = must_realloc(near->stats, n * sizeof(struct near_stats *));
+    near->alive = must_realloc(near->alive, n * sizeof *near->alive);
+    for (size_t i = near->stats_count; i < n; i++) {
+        near->stats[i] = NULL;
+        near->alive[i] = false;
+    }
+    near->stats_count = n;
+}
+
+/* Numbers of before keep their statistics, for answers that are still under way. */
+void near_resettle(struct near *near, const struct policies *policies)
+{
+    size_t n;
+    const struct policy *all = policies_all(policies, &n);
+
+    near->policies = policies;
+    for (size_t i = 0; i < near->stats_count; i++)
+        near->alive[i] = false;
+    for (size_t i = 0; i < n; i++) {
+        make_room(near, all[i].number);
+        near->stats[all[i].number] = stats_named(near, all[i].name);
+        near->alive[all[i].number] = all[i].set->local;
+    }
+    cache_policies(near->cache, near->alive, near->stats_count);
+}
+
+void clients_use_cache(struct clients *all, struct cache *cache, const struct policies *policies,
+                       const struct invalidation *invalidation)
+{
+    if (all->near == NULL)
+        all->near = near_new(all, cache);
+    all->near->invalidation = invalidation;
+    near_resettle(all->near, policies);
+}
+
+/* ---- what the upstream says ---- */
+
+void clients_key_changed(struct clients *all, struct slice key)
+{
+    struct near *near = all->near;
+    const struct policy *p;
+
+    if (!cache_changed(near->cache, key))
+        return;
+    p = policies_match(near->policies, key);
+    if (p != NULL)
+        near_stats_of(near, p)->count.invalidated_push++;
+}
+
+/* Another server may be behind the link now: what it can do is to be learnt anew. */
+void clients_upstream_anew(struct clients *all)
+{
+    if (all->near != NULL)
+        all->near->field_ttl = FIELD_TTL_UNKNOWN;
+}

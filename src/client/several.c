@@ -1,0 +1,130 @@
+/* several.c - reads of several keys, MGET and EXISTS, answered per key: from the shelf what is
+ * there, the rest in one question (MGET's: gather.c). */
+#include "client/near.h"
+#include "net/loop.h"
+#include "resp/write.h"
+
+bool several_asked(const struct near *near, const struct request *q)
+{
+    (void)near;
+    return q->command->id == CMD_MGET || (q->command->id == CMD_EXISTS && q->argc > 2);
+}
+
+/* What the shelf has of key i: a value or null for MGET. False: nothing fresh. */
+bool several_known(struct client *c, struct slice key, struct near_question *nq, struct entry *e)
+{
+    struct near *near = c->all->near;
+
+    if (!near_plain(near, c, key, nq) ||
+        cache_look(near->cache, &nq->q, loop_now_ms(c->all->loop), false, e) != LOOK_FRESH)
+        return false;
+    if (e->kind == ENTRY_ABSENT)
+        e->bytes = c->proto == 3 ? SLICE("_\r\n") : SLICE("$-1\r\n");
+    return true;
+}
+
+static bool any_local(struct near *near, const struct slice *keys, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct policy *p = policies_match(near->policies, keys[i]);
+
+        if (p != NULL && p->set->local)
+            return true;
+    }
+    return false;
+}
+
+void several_count(struct near *near, const struct near_question *nq, const struct entry *e)
+{
+    struct near_counters *count = &near_stats_of(near, nq->policy)->count;
+
+    count->hits += e->kind == ENTRY_VALUE;
+    count->negative += e->kind == ENTRY_ABSENT;
+}
+
+/* All of them are on the shelf: answered at once. */
+enum concern several_look(struct client *c, const struct args *args)
+{
+    struct near *near = c->all->near;
+    struct buffer *out = &near->pieces;
+    bool exists = args->v[0].n == sizeof "EXISTS" - 1;
+    struct near_question nq;
+    struct entry e;
+    int64_t sum = 0;
+
+    if (args->n < 2)
+        return CONCERN_NONE;
+    buffer_take_keep(out, buffer_len(out), ASK_KEEP_BYTES);
+    if (!exists)
+        write_array(out, args->n - 1);
+    for (uint32_t i = 1; i < args->n; i++) {
+        if (!several_known(c, args->v[i], &nq, &e))
+            return any_local(near, args->v + 1, args->n - 1) ? CONCERN_ASK : CONCERN_NONE;
+        several_count(near, &nq, &e);
+        sum += e.kind == ENTRY_VALUE;
+        if (!exists)
+            buffer_add(out, e.bytes.p, e.bytes.n);
+    }
+    if (exists)
+        write_int(out, sum);
+    near->answer = buffer_slice(out);
+    near->block = NULL;
+    return CONCERN_HIT;
+}
+
+/* ---- EXISTS of several keys ---- */
+
+static enum next exists_ask(struct client *c, const struct request *q)
+{
+    struct near *near = c->all->near;
+    struct buffer *out = near_words(near);
+    struct near_question nq;
+    struct entry e;
+    struct link *l;
+    enum next next = NEXT;
+    uint32_t missing = 0;
+    int32_t sum = 0;
+
+    near->keys.n = 0;
+    args_add(&near->keys, SLICE("EXISTS"));
+    for (uint32_t i = 1; i < q->argc; i++) {
+        if (several_known(c, q->argv[i], &nq, &e)) {
+            sum += e.kind == ENTRY_VALUE;
+        } else {
+            args_add(&near->keys, q->argv[i]);
+            missing++;
+        }
+    }
+    if (missing == 0) {
+        write_int(client_answer(c), sum);
+        return NEXT;
+    }
+    if (missing == q->argc - 1)
+        return client_ask(c, q);
+    l = client_link(c, &next);
+    if (l == NULL)
+        return next;
+    write_request(out, near->keys.v, near->keys.n);
+    exchange_ask(c, l, buffer_slice(out), EX_EXISTS, sum);
+    return NEXT;
+}
+
+enum next several_ask(struct client *c, const struct request *q)
+{
+    enum trust trust = cache_trust(c->all->near->cache, loop_now_ms(c->all->loop));
+    struct args args = {.v = q->argv, .n = q->argc};
+
+    if (!command_arity_ok(q->command, q->argc) || trust == TRUST_CLOSED || trust == TRUST_SILENT)
+        return client_ask(c, q);
+    switch (several_look(c, &args)) {
+    case CONCERN_HIT:
+        near_give(c);
+        return NEXT;
+    case CONCERN_NONE:
+    case CONCERN_WRITES:
+        return client_ask(c, q);
+    case CONCERN_ASK:
+        break;
+    }
+    return q->command->id == CMD_EXISTS ? exists_ask(c, q) : mget_ask(c, q);
+}
