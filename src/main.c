@@ -516,12 +516,15 @@ static void raise_limits(struct larder *l)
 /* What waits for slow readers comes and goes in large buffers: each is mapped by itself, whatever
  * has been freed before, so that its memory goes back when it is empty. */
 #define MAP_FROM_BYTES (256 * 1024)
+/* .. and the rest is given back only when there is much of it: not in every turn. */
+#define TRIM_FROM_BYTES (8 * 1024 * 1024)
 
 static bool set_up(struct larder *l)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
 
     (void)mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_FROM_BYTES);
 
     log_open(&l->log, STDERR_FILENO, level_of(l->settings), format_of(l->settings));
     log_info(&l->log, "larder: version=%s pid=%d", LARDER_VERSION, (int)getpid());

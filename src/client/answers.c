@@ -67,8 +67,13 @@ struct buffer *client_answer(struct client *c)
         return &c->all->trash;
     }
     client_work(c, WORK_FLUSH);
-    if (LIKELY(c->owed == 0 && (c->more == NULL || c->more->held_first == NULL)))
+    if (LIKELY(c->owed == 0 && (c->more == NULL || c->more->held_first == NULL))) {
+        if (c->out.p == NULL) {
+            c->out = c->all->spare_out;
+            c->all->spare_out = (struct buffer){0};
+        }
         return &c->out;
+    }
     m = client_session(c);
     h = m->held_last;
     if (h == NULL || h->at != c->asked || h->pending)
@@ -118,11 +123,10 @@ void client_answered(struct client *c, uint32_t n)
 {
     CHECK(n <= c->owed);
     c->owed -= n;
-    if (UNLIKELY(!c->open)) {
+    if (UNLIKELY(!c->open))
         client_shade_check(c);
-        return;
-    }
-    go_on(c);
+    else if (UNLIKELY(c->more != NULL)) /* who waits, or ends, has a session */
+        go_on(c);
 }
 
 static void add_to(struct client *c, struct held *h, struct slice bytes)

@@ -244,6 +244,12 @@ static void on_readable(struct stream *s)
         after_eof(c);
     else if (UNLIKELY(c->waits != WAIT_NOTHING || c->ending))
         client_adjust_wants(c);
+    /* What it was answered at once leaves at once; nothing else need look at it in this turn. */
+    if (c->open && c->work_flags == WORK_FLUSH) {
+        c->work_flags = 0;
+        list_leave(&c->work);
+        client_flush(c);
+    }
 }
 
 static void on_writable(struct stream *s)

@@ -161,10 +161,11 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
-    struct args args;      /* scratch: the present request's arguments */
-    struct buffer words;   /* scratch: an inline request's words */
-    struct buffer scratch; /* scratch: requests larder words anew */
-    struct buffer trash;   /* answers nobody wants to have */
+    struct args args;        /* scratch: the present request's arguments */
+    struct buffer words;     /* scratch: an inline request's words */
+    struct buffer scratch;   /* scratch: requests larder words anew */
+    struct buffer trash;     /* answers nobody wants to have */
+    struct buffer spare_out; /* memory for the answers to whoever is being served */
     struct list spare_exchanges;
     struct unknowns *unknowns;
     struct near *near; /* NULL: no policy keeps anything */
@@ -241,8 +242,6 @@ void client_put(struct client *c, struct slice bytes);
 bool client_put_piece(struct client *c, struct slice bytes, struct link *from);
 void client_answer_block(struct client *c, struct block *b);
 void client_flush(struct client *c);
-MUST_USE
-size_t client_unsent(const struct client *c);
 void client_drop_refs(struct session *m);
 
 /* serve.c */
@@ -328,6 +327,12 @@ void subscribe_frame(struct client *c, struct slice bytes, bool first, bool last
 /* large.c: requests too large to collect */
 size_t large_begin(struct client *c, const char *p, size_t n);
 size_t large_serve(struct client *c, const char *p, size_t n);
+
+/* Bytes that are ready to go. */
+static inline size_t client_unsent(const struct client *c)
+{
+    return buffer_len(&c->out) + (UNLIKELY(c->more != NULL) ? c->more->refs.bytes : 0);
+}
 
 /* The bit of the link this client asks for everything in its present mode. */
 static inline struct link *client_lent(const struct client *c)

@@ -115,6 +115,7 @@ void clients_free(struct clients *all)
     buffer_done(&all->words);
     buffer_done(&all->scratch);
     buffer_done(&all->trash);
+    buffer_done(&all->spare_out);
     timer_free(all->pause_timer);
     timer_free(all->sweep);
     free(all);

@@ -14,7 +14,8 @@
 #include "client/client.h"
 #include "net/loop.h"
 
-#define SEND_PARTS 64 /* of one sendmsg */
+#define SEND_PARTS      64             /* of one sendmsg */
+#define SPARE_OUT_BYTES (256u * 1024u) /* of the memory that answers share, kept */
 
 /* A block that goes out behind `before` bytes of `out` (counted from the reference before it). */
 struct out_ref {
@@ -23,11 +24,6 @@ struct out_ref {
 };
 
 /* ---- large values ---- */
-
-size_t client_unsent(const struct client *c)
-{
-    return buffer_len(&c->out) + (c->more != NULL ? c->more->refs.bytes : 0);
-}
 
 /* An answer that is all of a block. One that must wait for others is copied, as they are. */
 void client_answer_block(struct client *c, struct block *b)
@@ -81,6 +77,22 @@ static int gather_parts(const struct client *c, struct iovec *v)
     return n;
 }
 
+/* n bytes of `out` are gone. Empty, its memory goes on to whoever answers next. */
+static void take_out(struct client *c, size_t n)
+{
+    struct clients *all = c->all;
+
+    buffer_take_keep(&c->out, n, SPARE_OUT_BYTES);
+    if (buffer_len(&c->out) > 0 || c->out.p == NULL)
+        return;
+    if (all->spare_out.p == NULL) {
+        all->spare_out = c->out;
+        c->out = (struct buffer){0};
+    } else {
+        buffer_done(&c->out);
+    }
+}
+
 /* The first `sent` bytes of it all are gone. */
 static void take_parts(struct client *c, size_t sent)
 {
@@ -106,7 +118,7 @@ static void take_parts(struct client *c, size_t sent)
         block_release(r->block);
         refs->first++;
     }
-    buffer_take(&c->out, taken + sent);
+    take_out(c, taken + sent);
 }
 
 static enum io send_parts(struct client *c, size_t *ret_sent)
@@ -127,7 +139,7 @@ static enum io send_out(struct client *c, size_t *ret_sent)
         return send_parts(c, ret_sent);
     io = stream_write(&c->stream, buffer_head(&c->out), buffer_len(&c->out), ret_sent);
     if (io == IO_OK)
-        buffer_take(&c->out, *ret_sent);
+        take_out(c, *ret_sent);
     return io;
 }
 
@@ -216,7 +228,7 @@ void client_put(struct client *c, struct slice bytes)
 {
     size_t sent = 0;
 
-    if (UNLIKELY(client_unsent(c) > 0)) {
+    if (UNLIKELY(c->out.p != NULL || c->more != NULL) && client_unsent(c) > 0) {
         buffer_add(&c->out, bytes.p, bytes.n);
         client_work(c, WORK_FLUSH);
         check_output(c);

@@ -337,6 +337,24 @@ static void note_in_run(struct client *c, const struct command *cmd, const struc
     writes_note(c, &q, c->asked + run->count, false);
 }
 
+/* What the near cache has to say to the request; a hit is answered. */
+static enum concern near_step(struct client *c, const struct command *cmd, struct run *run)
+{
+    struct clients *all = c->all;
+    enum concern concern;
+
+    if (cmd->route != ROUTE_SHARED || all->pause.until_ms != 0)
+        return CONCERN_NONE;
+    concern = near_concern(c, cmd, &all->args, run->count);
+    if (concern != CONCERN_HIT)
+        return concern;
+    end_run(c, run);
+    near_give(c);
+    all->count.commands++;
+    c->command = cmd->id;
+    return CONCERN_HIT;
+}
+
 static void protocol_error(struct client *c, const struct request_scan *scan)
 {
     char text[96];
@@ -417,7 +435,8 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         if (r == SCAN_MORE)
             break;
         need = 0;
-        if (UNLIKELY(client_unread(c) > all->settings->client_buffer_max / 4)) {
+        if (UNLIKELY(c->more != NULL || c->out.p != NULL) &&
+            client_unread(c) > all->settings->client_buffer_max / 4) {
             all->count.paused_output++;
             next = client_wait(c, WAIT_OUTPUT);
             break;
@@ -440,17 +459,11 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         }
         cmd = look_up(&all->args);
         concern = CONCERN_NONE;
-        if (all->near != NULL && cmd != NULL && cmd->route == ROUTE_SHARED && p[at] == '*' &&
-            all->pause.until_ms == 0) {
-            concern = near_concern(c, cmd, &all->args, run.count);
-            if (concern == CONCERN_HIT) {
-                end_run(c, &run);
-                near_give(c);
-                at += length;
-                all->count.commands++;
-                c->command = cmd->id;
-                continue;
-            }
+        if (UNLIKELY(all->near != NULL) && cmd != NULL && p[at] == '*')
+            concern = near_step(c, cmd, &run);
+        if (concern == CONCERN_HIT) {
+            at += length;
+            continue;
         }
         if (LIKELY(concern != CONCERN_ASK && joins_run(c, &run, cmd, p[at]))) {
             if (run.count++ == 0) {

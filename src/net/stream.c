@@ -36,12 +36,6 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     struct stream *s = arg;
 
     (void)fd;
-    if (UNLIKELY(s->hasty != NULL)) {
-        loop_served(&s->event);
-        if ((what & EV_READ) != 0 && (s->wants & WANT_READ) != 0)
-            read_all(s);
-        what = (short)(what & ~EV_READ);
-    }
     /* Each callback may close the stream, and a closed one must not be called again. */
     if ((what & EV_WRITE) != 0 && s->open && (s->wants & WANT_WRITE) != 0)
         s->ops->writable(s);
@@ -49,6 +43,16 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         s->ops->readable(s);
     else if (s->open && (s->wants & WANT_HANGUP) != 0 && hung_up(s, what))
         s->ops->hangup(s);
+}
+
+static void on_hasty_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct stream *s = arg;
+
+    loop_served(&s->event);
+    if ((what & EV_READ) != 0 && (s->wants & WANT_READ) != 0)
+        read_all(s);
+    on_event(fd, (short)(what & ~EV_READ), s);
 }
 
 void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops)
@@ -150,15 +154,19 @@ void stream_want(struct stream *s, unsigned wants)
      * for bytes that nobody reads now must not be reported again and again. */
     if ((wants & WANT_HANGUP) != 0)
         events |= (wants & WANT_READ) != 0 ? EV_CLOSED : EV_CLOSED | EV_READ | EV_ET;
-    CHECK(event_assign(&s->event, event_get_base(&s->event), stream_fd(s), (short)events, on_event,
-                       s) == 0);
+    CHECK(event_assign(&s->event, event_get_base(&s->event), stream_fd(s), (short)events,
+                       s->hasty != NULL ? on_hasty_event : on_event, s) == 0);
     CHECK(event_add(&s->event, NULL) == 0);
 }
 
 void stream_hasten(struct stream *s, struct loop *loop)
 {
+    unsigned wants = s->wants;
+
     CHECK(s->open && s->hasty == NULL);
+    stream_want(s, 0);
     s->hasty = loop;
+    stream_want(s, wants);
     loop_hasten(loop, &s->event);
 }
 

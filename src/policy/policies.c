@@ -55,6 +55,7 @@ struct policies {
     uint32_t head_count;
     uint32_t bounds[257]; /* heads that begin with byte b: bounds[b] .. bounds[b + 1] - 1 */
     struct head_list all_heads, local_heads;
+    const struct policy *every; /* the only rule there is, if it is for every key; else NULL */
 };
 
 static void make_rules(struct policies *p, const struct settings *s);
@@ -77,6 +78,8 @@ struct policies *policies_new(const struct settings *s, const struct policies *b
         p->policies[i] = (struct policy){.set = &s->policies[i], .name = s->policies[i].name};
     make_rules(p, s);
     rank_rules(p);
+    if (p->rule_count == 1 && p->rules[0].pattern.n == 0)
+        p->every = &p->policies[p->rules[0].policy];
     make_heads(p);
     bound_heads(p);
     list_heads(p, false, &p->all_heads);
@@ -105,6 +108,8 @@ const struct policy *policies_match(const struct policies *p, struct slice key)
     const struct head *head;
     uint32_t best = NONE;
 
+    if (p->every != NULL)
+        return p->every;
     for (uint32_t h = last_head(p, key); h != NONE; h = head->parent) {
         head = &p->heads[h];
         if (head->best >= best)

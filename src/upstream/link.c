@@ -61,8 +61,6 @@ static void mark_dirty(struct link *l)
         l->write_ms = loop_now_ms(l->pool->loop);
     if (list_empty(&l->dirty))
         list_push_back(&l->pool->dirty, &l->dirty);
-    if (UNLIKELY(!l->pool->ticking))
-        pool_tick_soon(l->pool);
 }
 
 void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, bool fresh)
@@ -73,10 +71,14 @@ void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, b
     slots_push(&l->slots, a, n, (uint32_t)loop_now_ms(l->pool->loop), fresh);
     mark_dirty(l);
     buffer_add(&l->out, bytes.p, bytes.n);
+    if (UNLIKELY(!l->pool->ticking))
+        pool_tick_soon(l->pool);
 }
 
 void link_ask_more(struct link *l, struct slice bytes)
 {
+    if (!l->pool->ticking)
+        pool_tick_soon(l->pool);
     mark_dirty(l);
     buffer_add(&l->out, bytes.p, bytes.n);
 }
