@@ -104,7 +104,7 @@ CLIENT_SOURCES := $(wildcard tests/clients/*.c)
 PRELOAD_SOURCES := $(wildcard tests/support/preload_*.c)
 SUPPORT_SOURCES := $(filter-out $(PRELOAD_SOURCES),$(wildcard tests/support/*.c))
 TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/fuzz/*.c tests/fuzz/*/*.c) $(CLIENT_SOURCES) \
-    $(PRELOAD_SOURCES) $(SUPPORT_SOURCES)
+    $(PRELOAD_SOURCES) $(SUPPORT_SOURCES) $(BENCH_SOURCES)
 TEST_HEADERS := $(wildcard tests/*/*.h tests/*/*/*.h)
 SCRIPTS = $(shell grep -lE '^\#!.*\b(ba)?sh$$' .ci/run tests/run-all tests/*/* src/*/* 2>/dev/null)
 
@@ -114,6 +114,8 @@ UNIT_PROGRAMS := $(UNIT_ROOMS:%=$O/unit/%)
 REPLAY_PROGRAMS := $(FUZZ_TARGETS:%=$O/replay/%)
 FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$O/bin/%)
 SUPPORT_PROGRAMS := $(SUPPORT_SOURCES:tests/support/%.c=$(BIN)/%)
+BENCH_SOURCES := $(wildcard tests/bench/*.c)
+BENCH_PROGRAMS := $(BENCH_SOURCES:tests/bench/%.c=$(BIN)/%)
 PRELOADS := $(PRELOAD_SOURCES:tests/support/%.c=$O/%.so)
 
 ifeq ($(V),1)
@@ -176,6 +178,12 @@ $(SUPPORT_PROGRAMS): $(BIN)/%: $O/tests/support/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
 	$(say) LINK $@
 	$Q$(LINK_TEST) $(ALL_LIBS)
+
+# These are measured: with the same link-time optimization as larder.
+$(BENCH_PROGRAMS): $(BIN)/%: $O/tests/bench/%.o $(ROOM_SOURCES:%.c=$O/%.o) $O/.sources
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	+$Q$(CC) $(ALL_CFLAGS) $(LTO_LINK) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -lm $(ALL_LIBS)
 
 $(PRELOADS): $O/%.so: tests/support/%.c $O/.flags
 	@mkdir -p $(@D)
@@ -270,7 +278,7 @@ strict-gcc:
 	+@$(MAKE) FLAVOUR=strict-gcc CC=gcc WERROR=1 strict-all
 strict-clang:
 	+@$(MAKE) FLAVOUR=strict-clang CC=$(CLANG) WERROR=1 strict-all
-strict-all: all unit-programs $(SUPPORT_PROGRAMS) $(PRELOADS) $(CLIENT_SOURCES:%.c=$O/%.o)
+strict-all: all unit-programs $(SUPPORT_PROGRAMS) $(BENCH_PROGRAMS) $(PRELOADS) $(CLIENT_SOURCES:%.c=$O/%.o)
 
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS := $(FUZZ_TARGETS:%=fuzz-run-%)
@@ -355,7 +363,7 @@ install-check: all ## make install and uninstall in a scratch folder
 
 # ---------------------------------------------------------------- beside others
 
-.PHONY: conformance bench
+.PHONY: conformance bench hit-ratio near-cache
 conformance: all ## the Tcl tests of Redis itself through larder (UNITS="unit/multi ..": some)
 	@tests/support/deps conformance
 	@SHARED=$(SHARED) CACHE=$(CACHE) LARDER=$(abspath $(BIN)/larder) tests/system/conformance $(UNITS)
@@ -365,6 +373,12 @@ bench: all ## larder beside its peers (BENCH_ARGS="--quick"); wants two idle cor
 	@tests/support/deps bench
 	@LARDER=$(abspath $(BIN)/larder) LARDER_ARGS='-c @CONF@' LARDER_CONF=tests/bench/pass.ini \
 	    LARDER_PASS_CONF=tests/bench/pass.ini $(SHARED)/bench/bench $(BENCH_ARGS)
+
+hit-ratio: $(BIN)/hit_ratio ## what the near cache answers from memory, beside an LRU of its size
+	@$(BIN)/hit_ratio
+
+near-cache: $(BIN)/near_cache ## what the near cache costs: bytes an entry, ns a look-up
+	@$(BIN)/near_cache
 
 # ---------------------------------------------------------------- installing
 

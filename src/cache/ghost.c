@@ -1,7 +1,6 @@
 /* ghost.c - fingerprints of the evicted, see ghost.h. */
 #include "cache/ghost.h"
 
-#include <stdalign.h>
 #include <string.h>
 
 #define PRINTS 32
@@ -10,8 +9,9 @@
 #define GHOSTS_MIN 32u
 
 struct ghost_bucket {
-    alignas(64) uint16_t prints[PRINTS];
+    uint16_t prints[PRINTS];
 };
+_Static_assert(sizeof(struct ghost_bucket) == 64, "a cache line");
 
 static size_t ghost_size(uint64_t buckets)
 {

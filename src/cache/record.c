@@ -21,7 +21,7 @@ void plan_write(const struct plan *p, struct record *r)
     r->stamp = p->stamp & ((UINT64_C(1) << 48) - 1);
     r->policy = p->policy;
     r->deadline = p->deadline & DEADLINE_MAX;
-    r->value = (p->outside ? sizeof(p->block) : p->value.n) & RECORD_VALUE_MAX;
+    r->value = (p->outside ? POINTER_BYTES : p->value.n) & RECORD_VALUE_MAX;
     r->kind = p->kind & 3u;
     r->block = p->outside;
     r->expiry = (unsigned)expiry & 3u;
@@ -48,7 +48,7 @@ void plan_write(const struct plan *p, struct record *r)
     if (p->q.ask.n)
         to = mempcpy(to, p->q.ask.p, p->q.ask.n);
     if (p->outside)
-        memcpy(to, &p->block, sizeof(p->block));
+        memcpy(to, &p->block, POINTER_BYTES);
     else if (p->value.n)
         memcpy(to, p->value.p, p->value.n);
 }

@@ -36,6 +36,7 @@ enum record_expiry { EXPIRY_SAME, EXPIRY_NONE, EXPIRY_LATER, EXPIRY_FULL };
 #define RECORD_VALUE_MAX ((1u << 13) - 1)
 #define DEADLINE_MAX     ((UINT64_C(1) << 42) - 1)
 #define FREQ_MAX         3u
+#define POINTER_BYTES    sizeof(void *)
 
 struct record {
     uint64_t stamp : 48; /* 0: dead */
@@ -85,7 +86,7 @@ static inline size_t align_record(size_t n)
 
 static inline size_t plan_size(const struct plan *p)
 {
-    size_t value = p->outside ? sizeof(p->block) : p->value.n;
+    size_t value = p->outside ? POINTER_BYTES : p->value.n;
 
     return align_record(RECORD_HEADER + extra_bytes(plan_expiry(p), (enum record_role)p->role) +
                         p->q.key.n + p->q.ask.n + value);
@@ -134,7 +135,7 @@ static inline struct block *record_block(const struct record *r)
 
     if (!r->block)
         return NULL;
-    memcpy(&b, record_value_at(r), sizeof(b));
+    memcpy(&b, record_value_at(r), POINTER_BYTES);
     return b;
 }
 

@@ -18,9 +18,6 @@
 #define WASTE_SEGMENTS 2u
 #define PACK_SHARE     8u
 
-/* How often a record must have been asked for in the small queue to be kept. */
-#define PROMOTE_FREQ 1u
-
 /* Segments looked at to find the one to compact. */
 #define PACK_LOOK 64u
 
@@ -130,7 +127,7 @@ static bool stays(struct shelf *s, struct place *at, enum queue_id from)
     size_t size = record_size(at->record);
     unsigned freq = (unsigned)at->record->freq;
 
-    if (freq < (from == QUEUE_SMALL ? PROMOTE_FREQ : 1u))
+    if (freq == 0)
         return false;
     if (!segment_fits(a, to->newest, size)) {
         if (!segment_is_free(s, 1))

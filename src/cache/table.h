@@ -12,18 +12,20 @@
 #ifndef LARDER_CACHE_TABLE_H
 #define LARDER_CACHE_TABLE_H
 
-#include <stdalign.h>
+#include <endian.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "cache/region.h"
 
 #define BUCKET_SLOTS 10
 
 struct bucket {
-    alignas(64) uint32_t refs[BUCKET_SLOTS]; /* 0: free */
+    uint32_t refs[BUCKET_SLOTS]; /* 0: free */
     uint16_t tags[BUCKET_SLOTS];
     uint32_t next; /* overflow bucket + 1 */
 };
+_Static_assert(sizeof(struct bucket) == 64, "a cache line");
 
 /* The hashes of `count` references, at most BUCKET_SLOTS: together, so that they can be fetched
  * from memory at the same time. */
@@ -42,8 +44,8 @@ struct table {
  * table is changed. */
 struct spot {
     struct bucket *bucket;
+    uint64_t matches; /* slots of the bucket still to be offered, see bucket_matches() */
     unsigned slot;
-    uint32_t matches; /* slots of the bucket still to be offered, as bits */
     uint16_t tag;
 };
 
@@ -82,13 +84,24 @@ static inline uint16_t table_tag(uint64_t hash)
     return (uint16_t)(hash >> 48);
 }
 
-static inline uint32_t bucket_matches(const struct bucket *b, uint16_t tag)
+/* Four tags at once: the upper bit of each that is zero in `x`. */
+static inline uint64_t zero_tags(uint64_t x)
 {
-    uint32_t bits = 0;
+    const uint64_t low = UINT64_C(0x7fff7fff7fff7fff);
 
-    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-        bits |= (uint32_t)(b->tags[i] == tag && b->refs[i] != 0) << i;
-    return bits;
+    return ~(((x & low) + low) | x | low);
+}
+
+/* The slots with that tag, free ones among them: bit 16 * (slot % 4) + slot / 4. */
+static inline uint64_t bucket_matches(const struct bucket *b, uint16_t tag)
+{
+    uint64_t all = tag * UINT64_C(0x0001000100010001), words[2];
+    uint32_t rest;
+
+    memcpy(words, b->tags, sizeof(words));
+    memcpy(&rest, b->tags + 8, sizeof(rest));
+    return zero_tags(le64toh(words[0]) ^ all) >> 15 | zero_tags(le64toh(words[1]) ^ all) >> 14 |
+           (zero_tags(le32toh(rest) ^ all) & UINT64_C(0x80008000)) >> 13;
 }
 
 /* Candidates for a hash, one after the other; 0 when there are no more.
@@ -96,15 +109,21 @@ static inline uint32_t bucket_matches(const struct bucket *b, uint16_t tag)
  *     for (ref = table_first(t, hash, &spot); ref != 0; ref = table_next(t, &spot)) */
 static inline uint32_t table_next(const struct table *t, struct spot *spot)
 {
-    while (spot->matches == 0) {
-        spot->bucket = table_next_bucket(t, spot->bucket);
-        if (spot->bucket == NULL)
-            return 0;
-        spot->matches = bucket_matches(spot->bucket, spot->tag);
+    for (;;) {
+        unsigned bit;
+
+        while (spot->matches == 0) {
+            spot->bucket = table_next_bucket(t, spot->bucket);
+            if (spot->bucket == NULL)
+                return 0;
+            spot->matches = bucket_matches(spot->bucket, spot->tag);
+        }
+        bit = (unsigned)__builtin_ctzll(spot->matches);
+        spot->matches &= spot->matches - 1;
+        spot->slot = bit / 16 + bit % 16 * 4;
+        if (LIKELY(spot->bucket->refs[spot->slot] != 0))
+            return spot->bucket->refs[spot->slot];
     }
-    spot->slot = (unsigned)__builtin_ctz(spot->matches);
-    spot->matches &= spot->matches - 1;
-    return spot->bucket->refs[spot->slot];
 }
 
 static inline uint32_t table_first(const struct table *t, uint64_t hash, struct spot *ret_spot)
@@ -115,11 +134,6 @@ static inline uint32_t table_first(const struct table *t, uint64_t hash, struct 
     ret_spot->tag = table_tag(hash);
     ret_spot->matches = bucket_matches(b, ret_spot->tag);
     return table_next(t, ret_spot);
-}
-
-static inline void table_prefetch(const struct table *t, uint64_t hash)
-{
-    __builtin_prefetch(table_bucket(t, table_home(t, hash)));
 }
 
 /* Where this very reference is; CHECKs that it is there. */
