@@ -173,6 +173,11 @@ void flight_begin(struct keyring *k, struct flight *f, const struct question *q)
     list_push_back(&f->record->flights, &f->node);
 }
 
+struct slice flight_key(const struct flight *f)
+{
+    return slice_of(f->record->key, f->record->n);
+}
+
 bool flight_good(const struct keyring *k, const struct flight *f)
 {
     return f->keep && f->epoch == k->epoch && f->record->held == 0 && k->all_held == 0;

@@ -61,6 +61,9 @@ MUST_USE
 struct flight *keyring_flight(const struct keyring *k, const struct question *q);
 /* Enters f: open, with its token good, no waiters. */
 void flight_begin(struct keyring *k, struct flight *f, const struct question *q);
+/* The key it is for: the keyring's own copy, there until it ends. */
+MUST_USE
+struct slice flight_key(const struct flight *f);
 /* Nothing has changed the key since it began. */
 MUST_USE
 bool flight_good(const struct keyring *k, const struct flight *f);

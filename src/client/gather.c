@@ -125,12 +125,14 @@ static void begin_flights(struct gather *g)
     struct keyring *keys = cache_keyring(g->near->cache);
 
     flight_begin(keys, &g->flight, &g->q);
+    g->q.key = flight_key(&g->flight);
     for (uint32_t i = 0; i < g->n; i++) {
         struct part *p = &g->parts[i];
 
         if (!p->keep)
             continue;
         flight_begin(keys, &p->flight, &p->q);
+        p->q.key = flight_key(&p->flight); /* the client's own bytes will be gone */
         p->flight.open = false;
     }
 }
