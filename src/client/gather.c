@@ -153,7 +153,9 @@ static struct slice name_ask(struct client *c, const struct request *q, struct b
     return buffer_slice(out);
 }
 
-/* Somebody asks the same, and nothing has changed any of its keys since. */
+/* Somebody asks the same, and nothing has changed any of its keys since: which only a token tells, so
+ * there must be one for each. Of what the shelf had, of keys that are not kept, and of keys that
+ * were held there is none. */
 static struct flight *same_in_the_air(struct near *near, const struct question *q)
 {
     struct flight *f = keyring_flight(cache_keyring(near->cache), q);
@@ -163,10 +165,10 @@ static struct flight *same_in_the_air(struct near *near, const struct question *
         return NULL;
     g = CONTAINER_OF(f, struct gather, flight);
     for (uint32_t i = 0; i < g->n; i++) {
-        if (g->parts[i].keep && !flight_good(cache_keyring(near->cache), &g->parts[i].flight))
+        if (!g->parts[i].keep || !flight_good(cache_keyring(near->cache), &g->parts[i].flight))
             return NULL;
     }
-    return g->streaming ? NULL : f;
+    return f;
 }
 
 enum next mget_ask(struct client *c, const struct request *q)
