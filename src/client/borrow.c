@@ -93,6 +93,7 @@ static void on_lost(struct loan *loan, enum link_failure why)
     (void)why;
     if (!c->open)
         return;
+    borrow_judged(c);
     if (c->mode != MODE_PLAIN || c->more->streaming)
         client_end(c, CLOSE_UPSTREAM);
     else if (c->waits == WAIT_REPLY || c->waits == WAIT_BLOCKED || c->waits == WAIT_ROOM)
@@ -165,7 +166,8 @@ void borrow_return(struct client *c, enum loan_end how)
 {
     struct session *m = c->more;
 
-    if (m->loan.for_life) {
+    borrow_judged(c);
+    if (m->loan.for_life || c->mode == MODE_TX) {
         m->loan.patient = false;
         return;
     }
@@ -229,7 +231,8 @@ enum next borrow_serve(struct client *c, const struct request *q)
 {
     const struct command *cmd = q->command;
     struct session *m = client_session(c);
-    bool patient = may_block(cmd), monitors = cmd != NULL && cmd->route == ROUTE_MONITOR;
+    bool patient = may_block(cmd) || m->unclear,
+         monitors = cmd != NULL && cmd->route == ROUTE_MONITOR;
     enum next next;
 
     if (cmd != NULL && (cmd->flags & CF_BLOCK_OPT) != 0 && !asks_to_block(q))
@@ -289,6 +292,54 @@ static enum next own_exchange(struct client *c, const struct request *q, enum ex
     return NEXT;
 }
 
+/* ---- what CLIENT PAUSE may hold up ---- */
+
+void borrow_judged(struct client *c)
+{
+    c->more->unclear = false;
+    client_settle(c);
+}
+
+static enum next unclear_own(struct client *c, const struct request *q)
+{
+    struct session *m = c->more;
+    enum next next;
+
+    if (q->command != NULL && q->command->id == CMD_EXEC) {
+        if (m->multi_asked)
+            return client_wait(c, WAIT_DRAIN);
+        m->loan.patient = true;
+        next = tx_exec(c, q);
+    } else {
+        next = own_block(c, q);
+        m->queued += next == NEXT && m->in_multi;
+    }
+    m->unclear = next == NEXT;
+    return next;
+}
+
+/* Like a command that blocks, for so it is if Redis holds it up: without a deadline, and its client
+ * takes the link along when it leaves, so that it is not executed after all. */
+enum next borrow_unclear(struct client *c, const struct request *q)
+{
+    struct session *m = client_session(c);
+    enum next next;
+
+    if (c->mode != MODE_PLAIN)
+        return unclear_own(c, q);
+    if (m->loan_refused && buffer_len(&m->loan_error) == 0 && c->all->pause.on) {
+        m->loan_refused = false; /* no link is free to find out: most of these are held up */
+        borrow_judged(c);
+        return client_wait(c, WAIT_PAUSE);
+    }
+    m->unclear = true;
+    client_settle(c);
+    next = borrow_serve(c, q);
+    if (m->loan.link == NULL && !m->loan.waiting && next == NEXT)
+        borrow_judged(c); /* refused, and told so */
+    return next;
+}
+
 /* What larder answers from its own books even here. */
 static bool is_own_books(const struct command *cmd)
 {
@@ -331,6 +382,7 @@ enum next own_serve(struct client *c, const struct request *q)
         return NEXT;
     }
     if (cmd == NULL || c->more->in_multi) {
+        pause_queued(c, q);
         c->more->name_upstream |= cmd != NULL && cmd->id == CMD_CLIENT_SETNAME;
         if (cmd != NULL && (cmd->id == CMD_EXEC || cmd->id == CMD_DISCARD))
             return own_by_id(c, q);

@@ -99,7 +99,7 @@ static void session_free(struct session *m)
 void client_settle(struct client *c)
 {
     const struct session *m = c->more;
-    bool special = m != NULL && (m->reply_mode != REPLY_ON || m->multi_refused);
+    bool special = m != NULL && (m->reply_mode != REPLY_ON || m->multi_refused || m->unclear);
 
     c->plain = c->open && c->authenticated && c->mode == MODE_PLAIN && !special && !c->ending;
 }
@@ -223,8 +223,8 @@ static void after_eof(struct client *c)
 {
     if (c->waits == WAIT_BLOCKED || (c->more != NULL && c->more->streaming))
         client_close(c, CLOSE_GONE);
-    else if (c->waits == WAIT_NOTHING)
-        client_end(c, CLOSE_GONE);
+    else if (c->waits == WAIT_NOTHING || c->waits == WAIT_PAUSE)
+        client_end(c, CLOSE_GONE); /* what CLIENT PAUSE holds up is not executed, as in Redis */
     else
         client_adjust_wants(c);
 }
@@ -267,6 +267,8 @@ static void on_hangup(struct stream *s)
      * was read so far: that is served first, and the end is seen when it is read. */
     if (c->waits == WAIT_BLOCKED || s->error != 0)
         client_close(c, CLOSE_GONE);
+    else if (c->waits == WAIT_PAUSE)
+        client_end(c, CLOSE_GONE);
 }
 
 static const struct stream_ops client_stream_ops = {on_readable, on_writable, on_hangup};
@@ -374,6 +376,8 @@ void client_end(struct client *c, enum close_reason why)
     if (!c->open || c->ending)
         return;
     c->ending = true;
+    if (c->waits == WAIT_PAUSE)
+        stop_waiting(c);
     buffer_done(&c->in);
     client_settle(c);
     if (why == CLOSE_UPSTREAM && c->more != NULL)
@@ -414,7 +418,8 @@ static void leave_links(struct client *c)
     /* What blocks on a lent link, or is half sent there, goes down with it. A WATCH or MULTI can be
      * cleaned up behind whatever is still due: replies go to the shade of this client. */
     if (m->loan.link != NULL || m->loan.waiting)
-        loan_end(&m->loan, c->mode == MODE_TX && !m->streaming ? LOAN_DISCARD : LOAN_CLOSE);
+        loan_end(&m->loan, c->mode == MODE_TX && !m->streaming && !m->loan.patient ? LOAN_DISCARD
+                                                                                   : LOAN_CLOSE);
     if (m->next_lane != NULL)
         lane_release(m->next_lane);
     m->next_lane = NULL;

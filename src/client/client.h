@@ -109,6 +109,12 @@ struct out_refs {
 
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP };
 
+/* What CLIENT PAUSE and UNPAUSE, unanswered or queued in MULTI, will do if Redis agrees. */
+struct pause_wish {
+    uint64_t ms;
+    bool pause, all, unpause; /* unpause comes first */
+};
+
 struct session {
     struct client *client;
     struct lane_waiter waiter;
@@ -133,9 +139,10 @@ struct session {
     uint64_t resting_number;
     uint8_t reply_mode; /* enum reply_mode */
     bool monitor;
-    bool in_multi, watching;  /* as far as the replies seen so far tell */
-    bool wrote_in_multi;      /* a write has been queued since MULTI */
-    uint32_t queued;          /* commands queued since MULTI */
+    bool in_multi, watching; /* as far as the replies seen so far tell */
+    uint32_t queued;         /* commands queued since MULTI */
+    struct pause_wish wish;
+    bool unclear;             /* CLIENT PAUSE: its command is, or will be, Redis' to judge */
     bool name_upstream;       /* CLIENT SETNAME was queued: only the link knows the name */
     bool multi_refused;       /* larder could not begin a MULTI: all up to its EXEC is refused */
     bool watch_refused;       /* .. nor a WATCH: the EXEC it was meant for must fail */
@@ -151,8 +158,11 @@ struct session {
 };
 
 struct pause {
-    uint64_t until_ms; /* 0: no pause */
+    uint64_t until_ms; /* 0: none in force */
     bool all;          /* else only what may write */
+    uint32_t asked;    /* CLIENT PAUSE that Redis has not answered yet */
+    bool asked_all;    /* .. one of them without WRITE */
+    bool on;           /* in force or asked */
 };
 
 struct clients {
@@ -219,7 +229,6 @@ MUST_USE
 bool client_quiet(const struct client *c); /* .. and no confirmation of pub/sub due */
 uint64_t client_now(const struct client *c);
 void clients_sweep_soon(struct clients *all);
-void clients_pause(struct clients *all, uint64_t until_ms, bool everything);
 
 /* answers.c: replies and local answers, in order */
 extern const struct asker_ops plain_asker_ops, muted_asker_ops;
@@ -271,6 +280,7 @@ enum exchange_kind {
     EX_EXEC_DB, /* CLIENT INFO after an EXEC with SELECT */
     EX_REDIR,   /* CLIENT GETREDIR: a number to be translated */
     EX_OWN_HELLO,
+    EX_PAUSE,  /* CLIENT PAUSE or UNPAUSE */
     EX_PASS,   /* passes as it is; counted by itself */
     EX_EXISTS, /* a count, to which those known already are added */
 };
@@ -293,18 +303,35 @@ void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t
 MUST_USE
 bool client_name_valid(struct slice name);
 void client_set_text(char **field, struct slice value);
-MUST_USE
-bool client_may_pause(const struct client *c, const struct request *q);
 void client_describe(struct client *c, struct buffer *out);
 void unknown_subcommand(struct buffer *out, const char *container, struct slice word);
 void unknown_command(struct buffer *out, const struct request *q);
 void wrong_arity(struct buffer *out, const char *name);
+
+/* pause.c: CLIENT PAUSE */
+enum pause_effect {
+    PAUSE_NOTHING, /* the request goes its way */
+    PAUSE_HOLDS,   /* it waits here */
+    PAUSE_UNCLEAR, /* only Redis can tell */
+};
+MUST_USE
+enum pause_effect pause_effect(const struct client *c, const struct request *q);
+enum next pause_serve(struct client *c, const struct request *q);
+void pause_queued(struct client *c, const struct request *q); /* within MULTI */
+void pause_asked(struct client *c);               /* what was wished for goes to Redis now */
+void pause_answered(struct client *c, bool done); /* .. and it has said yes or no */
+void pause_over(void *clients);
+/* To the blocked clients that Redis counts in INFO's text it adds those held up here. */
+void pause_count_held(const struct clients *all, struct buffer *text);
 
 /* borrow.c: lent links */
 extern const struct loan_ops session_loan_ops, session_sub_ops;
 enum next borrow(struct client *c, enum loan_kind kind, int db);
 enum next borrow_serve(struct client *c, const struct request *q);
 enum next borrow_own(struct client *c, const struct request *q);
+/* Serves a request of PAUSE_UNCLEAR. */
+enum next borrow_unclear(struct client *c, const struct request *q);
+void borrow_judged(struct client *c);
 void borrow_return(struct client *c, enum loan_end how);
 enum next borrow_sub(struct client *c);
 void borrow_keep(struct client *c);

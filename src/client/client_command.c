@@ -121,7 +121,9 @@ static enum next unblock(struct client *c, const struct request *q)
         return NEXT;
     }
     other = client_by_id(c->all, (uint64_t)id);
-    if (other == NULL || other->waits != WAIT_BLOCKED || link_id_of(other) == 0) {
+    /* Whom CLIENT PAUSE holds up cannot be unblocked; to try it is the end of Redis 7.0. */
+    if (other == NULL || other->waits != WAIT_BLOCKED || link_id_of(other) == 0 ||
+        other->more->unclear) {
         write_int(client_answer(c), 0);
         return NEXT;
     }
@@ -271,71 +273,7 @@ static enum next kill_clients(struct client *c, const struct request *q)
     return me ? GONE : NEXT;
 }
 
-/* ---- PAUSE, REPLY, NO-EVICT ---- */
-
-static enum next pause_clients(struct client *c, const struct request *q)
-{
-    bool all = q->argc < 4 || option_is(q->argv[3], "ALL");
-    uint64_t now_ms = client_now(c), until;
-    int64_t ms;
-
-    if (q->argc > 4) {
-        wrong_arity(client_answer(c), "client|pause");
-    } else if (!all && !option_is(q->argv[3], "WRITE")) {
-        write_error(client_answer(c), "ERR CLIENT PAUSE mode must be WRITE or ALL");
-    } else if (!slice_int(q->argv[2], &ms)) {
-        write_error(client_answer(c), "ERR timeout is not an integer or out of range");
-    } else if (ms < 0) {
-        write_error(client_answer(c), "ERR timeout is negative");
-    } else {
-        /* A pause in force is made longer or stricter, never shorter or laxer, as in Redis. */
-        until = now_ms + (uint64_t)ms;
-        if (c->all->pause.until_ms > until)
-            until = c->all->pause.until_ms;
-        clients_pause(c->all, until, all || c->all->pause.all);
-        write_status(client_answer(c), "OK");
-    }
-    return NEXT;
-}
-
-static enum next unpause(struct client *c)
-{
-    c->all->pause.all = false;
-    clients_pause(c->all, client_now(c), false);
-    write_status(client_answer(c), "OK");
-    return NEXT;
-}
-
-/* "#!lua flags=no-writes", the first line of a script. */
-static bool says_no_writes(struct slice script)
-{
-    const char *end = script.n > 2 ? memchr(script.p, '\n', script.n) : NULL;
-
-    return end != NULL && memcmp(script.p, "#!", 2) == 0 &&
-           memmem(script.p, (size_t)(end - script.p), "no-writes", 9) != NULL;
-}
-
-bool client_may_pause(const struct client *c, const struct request *q)
-{
-    const struct command *cmd = q->command;
-    static const enum command_id may_replicate[] = {CMD_EVAL,        CMD_EVALSHA,     CMD_FCALL,
-                                                    CMD_PUBLISH,     CMD_SPUBLISH,    CMD_PFCOUNT,
-                                                    CMD_SCRIPT_LOAD, CMD_SCRIPT_FLUSH};
-
-    if (cmd != NULL && !command_arity_ok(cmd, q->argc))
-        return false; /* an error, at once */
-    if (c->all->pause.all || cmd == NULL || (cmd->flags & CF_WRITE) != 0)
-        return true;
-    if (cmd->id == CMD_EVAL && q->argc > 1 && says_no_writes(q->argv[1]))
-        return false;
-    if (cmd->id == CMD_EXEC)
-        return c->more != NULL && c->more->wrote_in_multi;
-    for (size_t i = 0; i < ARRAY_LEN(may_replicate); i++) {
-        if (cmd->id == may_replicate[i])
-            return true;
-    }
-    return false;
-}
+/* ---- REPLY, NO-EVICT ---- */
 
 static enum next reply_mode(struct client *c, const struct request *q)
 {
@@ -423,9 +361,8 @@ enum next client_command_serve(struct client *c, const struct request *q)
     case CMD_CLIENT_SETINFO:
         return newer(c, q, set_info);
     case CMD_CLIENT_PAUSE:
-        return pause_clients(c, q);
     case CMD_CLIENT_UNPAUSE:
-        return unpause(c);
+        return pause_serve(c, q);
     case CMD_CLIENT_REPLY:
         return reply_mode(c, q);
     case CMD_CLIENT_NO_EVICT:

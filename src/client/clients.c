@@ -1,4 +1,4 @@
-/* clients.c - all of them together: made, served in the beat, swept, paused, drained, freed. */
+/* clients.c - all of them together: made, served in the beat, swept, drained, freed. */
 #include "client/clients.h"
 
 #include <stdlib.h>
@@ -13,7 +13,6 @@
 #define SWEEP_MS      1000u /* at most; see sweep_ms() */
 
 static void on_sweep(void *context);
-static void on_pause_over(void *context);
 
 struct clients *clients_new(struct loop *loop, struct pool *pool,
                             const struct larder_settings *settings, const struct console *console)
@@ -28,7 +27,7 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
     list_init(&all->work);
     list_init(&all->buried);
     list_init(&all->spare_exchanges);
-    all->pause_timer = timer_new(loop, on_pause_over, all);
+    all->pause_timer = timer_new(loop, pause_over, all);
     all->sweep = timer_new(loop, on_sweep, all);
     clients_resettle(all, settings);
     return all;
@@ -173,36 +172,14 @@ static void on_sweep(void *context)
         timer_start(all->sweep, sweep_ms(all));
 }
 
-/* ---- pause, drain ---- */
-
-static void on_pause_over(void *context)
-{
-    struct clients *all = context;
-
-    all->pause = (struct pause){0};
-    for (list_each_safe (node, next, &all->open)) {
-        struct client *c = CONTAINER_OF(node, struct client, node);
-
-        if (c->waits == WAIT_PAUSE)
-            client_wake(c);
-    }
-}
-
-void clients_pause(struct clients *all, uint64_t until_ms, bool everything)
-{
-    uint64_t now_ms = loop_now_ms(all->loop);
-
-    all->pause.until_ms = until_ms;
-    all->pause.all = everything;
-    timer_start(all->pause_timer, until_ms > now_ms ? until_ms - now_ms : 0);
-}
+/* ---- drain ---- */
 
 void clients_drain(struct clients *all, void (*done)(void *context), void *context)
 {
     all->draining = true;
     all->drained = done;
     all->drained_context = context;
-    on_pause_over(all);
+    pause_over(all);
     for (list_each_safe (node, next, &all->open)) {
         struct client *c = CONTAINER_OF(node, struct client, node);
 

@@ -71,31 +71,6 @@ static void spare(struct exchange *x)
     list_push_back(&x->client->all->spare_exchanges, &x->node);
 }
 
-/* Clients that CLIENT PAUSE holds up are blocked clients to whoever asks; upstream does not know
- * them. */
-static void count_paused(struct client *c, struct buffer *text)
-{
-    static const char name[] = "\r\nblocked_clients:";
-    const char *at = memmem(buffer_head(text), buffer_len(text), name, sizeof name - 1), *end;
-    struct slice whole = buffer_slice(text);
-    struct buffer changed = {0};
-    int64_t n = 0, paused = 0;
-
-    for (list_each (node, &c->all->open))
-        paused += CONTAINER_OF(node, struct client, node)->waits == WAIT_PAUSE;
-    if (at == NULL || paused == 0)
-        return;
-    at += sizeof name - 1;
-    end = memchr(at, '\r', (size_t)(whole.p + whole.n - at));
-    if (end == NULL || !slice_int(slice_of(at, (size_t)(end - at)), &n))
-        return;
-    buffer_add(&changed, whole.p, (size_t)(at - whole.p));
-    buffer_printf(&changed, "%lld", (long long)n + (long long)paused);
-    buffer_add(&changed, end, (size_t)(whole.p + whole.n - end));
-    buffer_done(text);
-    *text = changed;
-}
-
 /* INFO: upstream's text and a section of larder's own behind it. */
 static void put_info(struct client *c, struct slice bytes)
 {
@@ -110,8 +85,8 @@ static void put_info(struct client *c, struct slice bytes)
     if (r.type == '=' && r.text.n >= 4)
         r.text = slice_of(r.text.p + 4, r.text.n - 4);
     buffer_add(&text, r.text.p, r.text.n);
-    if (c->all->pause.until_ms != 0)
-        count_paused(c, &text);
+    if (c->all->pause.on)
+        pause_count_held(c->all, &text);
     if (r.text.n > 0)
         buffer_add(&text, "\r\n", 2);
     c->all->console->info(c->all->console->context, &text);
@@ -234,6 +209,7 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
     case EX_LENT:
     case EX_AUTH:
     case EX_OWN_TRY:
+    case EX_PAUSE:
     case EX_PASS:
         client_put(c, bytes);
         return;
@@ -275,6 +251,7 @@ static void act(struct client *c, struct exchange *x, char type, struct slice by
     case EX_INFO:
     case EX_DROP:
     case EX_REDIR:
+    case EX_PAUSE:
     case EX_PASS:
     case EX_EXISTS:
         return;
@@ -285,6 +262,9 @@ static void finish(struct exchange *x, char type, struct slice bytes)
 {
     struct client *c = x->client;
 
+    /* Whoever asked may have left: Redis has done it all the same. */
+    if (x->kind == EX_PAUSE || x->kind == EX_EXEC)
+        pause_answered(c, type == (x->kind == EX_PAUSE ? '+' : '*'));
     /* The answer to a large request that is still being sent: an error, and the link is useless. */
     if (c->open && c->more != NULL && c->more->streaming && x->kind != EX_DROP)
         client_end(c, CLOSE_UPSTREAM);
@@ -300,7 +280,8 @@ static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
 {
     struct exchange *x = CONTAINER_OF(a, struct exchange, asker);
 
-    char type = bytes.p[0];
+    /* The null array that EXEC answers under WATCH is `_` of RESP3 in other letters. */
+    char type = slice_starts(bytes, SLICE("*-")) ? '_' : bytes.p[0];
 
     CHECK(n == 1);
     writes_answered(x->client, 1);
@@ -337,6 +318,8 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
 
     (void)n;
     spare(x);
+    if (kind == EX_PAUSE || kind == EX_EXEC)
+        pause_answered(c, false);
     if (c->open && (c->waits == WAIT_REPLY || c->waits == WAIT_BLOCKED) && c->owed == 1)
         client_wake(c);
     writes_answered(c, 1);

@@ -88,6 +88,7 @@ size_t large_begin(struct client *c, const char *p, size_t n)
     struct request_limits limits = limits_of(c);
     struct request_scan scan = {0};
     const struct command *cmd = NULL;
+    enum pause_effect effect;
     struct request q;
     size_t used = 0;
     uint64_t need;
@@ -101,15 +102,13 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         command_sub(cmd, all->args.v[1]) != NULL)
         cmd = command_sub(cmd, all->args.v[1]);
     q = (struct request){.command = cmd, .argv = all->args.v, .argc = scan.argc};
-    if (all->pause.until_ms != 0 && (cmd == NULL || cmd->id != CMD_EVAL) &&
-        client_may_pause(c, &q)) {
+    effect = pause_effect(c, &q);
+    if (effect == PAUSE_HOLDS || (effect == PAUSE_UNCLEAR && c->mode != MODE_PLAIN)) {
         (void)client_wait(c, WAIT_PAUSE);
         return 0;
     }
-    if (c->mode == MODE_TX && m->in_multi) {
+    if (c->mode == MODE_TX && m->in_multi)
         m->queued++;
-        m->wrote_in_multi = true;
-    }
     if (all->args.n == 0)
         swallow(c, "ERR unknown command: its name is longer than larder collects");
     else if (cmd == NULL && memchr(all->args.v[0].p, 0, all->args.v[0].n) != NULL)
@@ -123,6 +122,9 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         used = (size_t)scan.pos;
     } else {
         used = begin_pass(c, p, &scan, cmd);
+        /* Its reply may be long in coming: the client waits as if it were blocked. */
+        m->unclear = effect == PAUSE_UNCLEAR && m->streaming == STREAM_PASS;
+        m->was_patient |= m->unclear;
     }
     return m->streaming ? used + large_serve(c, p + used, n - used) : used;
 }

@@ -110,6 +110,7 @@ static enum next reset(struct client *c)
     m->name_upstream = m->multi_asked = false;
     m->in_multi = m->watching = m->want_exec_db = m->monitor = false;
     m->multi_refused = m->watch_refused = false;
+    m->wish = (struct pause_wish){0};
     m->reply_mode = REPLY_ON;
     client_set_text(&m->name, slice_of("", 0));
     c->no_evict = false;

@@ -269,8 +269,18 @@ static enum next route(struct client *c, const struct request *q)
     }
     if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
         return refuse(c, q);
-    if (c->all->pause.until_ms != 0 && client_may_pause(c, q))
-        return client_wait(c, WAIT_PAUSE);
+    if (c->more != NULL && c->more->unclear)
+        return borrow_unclear(c, q); /* even if meanwhile the pause is over: a link is on its way */
+    if (c->all->pause.on) {
+        switch (pause_effect(c, q)) {
+        case PAUSE_NOTHING:
+            break;
+        case PAUSE_HOLDS:
+            return client_wait(c, WAIT_PAUSE);
+        case PAUSE_UNCLEAR:
+            return borrow_unclear(c, q);
+        }
+    }
     if (c->owed + c->promised >= c->all->settings->max_pending || c->promised == UINT16_MAX) {
         c->all->count.paused_pending++;
         return client_wait(c, WAIT_PENDING);
@@ -324,7 +334,7 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
         return false;
     if (run->count > 0)
         return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
-    return c->plain && c->promised == 0 && c->all->pause.until_ms == 0 && l != NULL &&
+    return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
            l->number == c->link_number && !link_full(l) &&
            (c->owed > 0 || link_takes_newcomers(l)) && c->owed < c->all->settings->max_pending;
 }
@@ -343,7 +353,7 @@ static enum concern near_step(struct client *c, const struct command *cmd, struc
     struct clients *all = c->all;
     enum concern concern;
 
-    if (cmd->route != ROUTE_SHARED || all->pause.until_ms != 0)
+    if (cmd->route != ROUTE_SHARED || all->pause.on)
         return CONCERN_NONE;
     concern = near_concern(c, cmd, &all->args, run->count);
     if (concern != CONCERN_HIT)

@@ -18,7 +18,8 @@ static bool changes_link(const struct command *cmd)
     return cmd != NULL &&
            (cmd->route == ROUTE_OWN || cmd->route == ROUTE_SUBSCRIBE ||
             cmd->route == ROUTE_MONITOR || cmd->id == CMD_AUTH || cmd->id == CMD_HELLO ||
-            (cmd->id >= CMD_CLIENT && cmd->id < CMD_CLUSTER));
+            (cmd->id >= CMD_CLIENT && cmd->id < CMD_CLUSTER && cmd->id != CMD_CLIENT_PAUSE &&
+             cmd->id != CMD_CLIENT_UNPAUSE));
 }
 
 static bool in_force(const struct session *m)
@@ -46,9 +47,13 @@ void tx_replied(struct client *c, enum exchange_kind kind, char type, struct sli
     bool aborted = slice_starts(bytes, SLICE("-EXECABORT"));
 
     m->multi_asked &= kind != EX_MULTI;
+    if (kind == EX_EXEC || kind == EX_ABORT) {
+        m->loan.patient = false;
+        borrow_judged(c);
+    }
     if (kind == EX_MULTI && type == '+' && !m->in_multi) {
         m->in_multi = true;
-        m->wrote_in_multi = false;
+        m->wish = (struct pause_wish){0};
         m->spoilt = m->watch_refused;
         m->queued = 0;
     } else if (kind == EX_WATCH)
@@ -74,6 +79,8 @@ static enum next ask(struct client *c, const struct request *q, enum exchange_ki
     if (link_full(client_lent(c)))
         return client_wait(c, WAIT_ROOM);
     exchange_ask(c, client_lent(c), q->bytes, kind, 0);
+    if (kind == EX_EXEC)
+        pause_asked(c);
     return NEXT;
 }
 
@@ -84,7 +91,7 @@ static enum next ask_and_wait(struct client *c, const struct request *q, enum ex
     enum next next = ask(c, q, kind);
 
     if (next == NEXT)
-        (void)client_wait(c, WAIT_DRAIN);
+        (void)client_wait(c, c->more->loan.patient ? WAIT_BLOCKED : WAIT_DRAIN);
     return next;
 }
 
@@ -183,16 +190,10 @@ enum next tx_serve(struct client *c, const struct request *q)
         return client_wait(c, WAIT_DRAIN); /* is the MULTI before it in force? */
     if (!c->more->in_multi)
         return watched_serve(c, q);
-    if (id == CMD_CLIENT_PAUSE) {
-        /* It would pause Redis itself, and UNPAUSE, which is larder's, not end that. */
-        c->more->spoilt = true;
-        write_error(client_answer(c), "ERR CLIENT PAUSE within a transaction is refused by larder");
-        return NEXT;
-    }
     if (id == CMD_SELECT)
         c->more->want_exec_db = true;
     c->more->queued++;
-    c->more->wrote_in_multi |= q->command == NULL || (q->command->flags & CF_WRITE) != 0;
+    pause_queued(c, q);
     if (changes_link(q->command)) {
         c->more->name_upstream |= id == CMD_CLIENT_SETNAME;
         borrow_keep(c);
