@@ -71,8 +71,8 @@ static void spare(struct exchange *x)
     list_push_back(&x->client->all->spare_exchanges, &x->node);
 }
 
-/* INFO: upstream's text and a section of larder's own behind it. */
-static void put_info(struct client *c, struct slice bytes)
+/* INFO: upstream's text and a section of larder's own behind it, if that is asked for. */
+static void put_info(struct client *c, struct slice bytes, bool section)
 {
     struct buffer *out = &c->all->scratch, text = {0};
     struct slice rest = bytes;
@@ -87,9 +87,10 @@ static void put_info(struct client *c, struct slice bytes)
     buffer_add(&text, r.text.p, r.text.n);
     if (c->all->pause.on)
         pause_count_held(c->all, &text);
-    if (r.text.n > 0)
+    if (section && r.text.n > 0)
         buffer_add(&text, "\r\n", 2);
-    c->all->console->info(c->all->console->context, &text);
+    if (section)
+        c->all->console->info(c->all->console->context, &text);
     buffer_done(out);
     if (r.type == '=')
         write_text(out, 3, buffer_slice(&text));
@@ -185,7 +186,7 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
     case EX_EXEC_DB:
         return;
     case EX_INFO:
-        put_info(c, bytes);
+        put_info(c, bytes, x->detail != 0);
         return;
     case EX_HELLO:
     case EX_OWN_HELLO:

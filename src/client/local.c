@@ -414,15 +414,16 @@ static bool wants_section(const struct request *q)
 
 static enum next info(struct client *c, const struct request *q)
 {
+    bool section = wants_section(q);
     enum next next = NEXT;
     struct link *l;
 
-    if (!wants_section(q))
+    if (!section && !c->all->pause.on)
         return client_lent(c) != NULL ? client_ask_lent(c, q) : client_ask(c, q);
     l = client_lent(c) != NULL ? client_lent(c) : client_link(c, &next);
     if (l == NULL)
         return next;
-    exchange_ask(c, l, q->bytes, EX_INFO, 0);
+    exchange_ask(c, l, q->bytes, EX_INFO, section);
     return NEXT;
 }
 
