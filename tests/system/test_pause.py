@@ -117,6 +117,8 @@ def test_within_a_transaction(w):
             control.cmd(*last)
             if last == ("NOPE",):
                 control.cmd("EXEC")
+            for command in (("MULTI",), ("GET", "k"), ("EXEC",)):
+                control.cmd(*command)
             runs()
         control.cmd("WATCH", "k")
         c.cmd("SET", "k", "x")
@@ -187,12 +189,13 @@ def test_no_deadline(w):
     """A pause may last longer than command_timeout."""
     redis = w.redis()
     larder = w.larder(redis, up={"command_timeout": "200ms", "queue_timeout": "200ms"})
-    control, set_, script, tx = conns(w, larder, 4)
+    control, set_, script, tx, large = conns(w, larder, 5)
     tx.ok("MULTI")
     tx.ok("SET", "c", 1)
     control.ok("CLIENT", "PAUSE", 900, "WRITE")
     replies = ((set_, ("SET", "a", 1), b"OK"), (script, ("EVAL", OLD, 1, "b"), b"OK"),
-               (tx, ("EXEC",), [b"OK"]))
+               (tx, ("EXEC",), [b"OK"]),
+               (large, ("EVAL", OLD + "--" + "x" * (3 << 20), 1, "d"), b"OK"))
     for c, command, _ in replies:
         c.send_cmd(*command)
     for c, _, reply in replies:
@@ -218,6 +221,7 @@ def test_a_link_that_comes_too_late(w):
     redis = w.redis()
     larder = w.larder(redis, up={"max_lent": 1, "queue_timeout": "20s"})
     control, blocker, c = conns(w, larder, 3)
+    assert c.cmd("GET", "k") is None
     blocker.send_cmd("BLPOP", "q", 0)
     eventually(lambda: redis.blocked() == 1)
     control.ok("CLIENT", "PAUSE", 100000, "WRITE")
@@ -228,6 +232,9 @@ def test_a_link_that_comes_too_late(w):
     assert blocker.reply() == [b"q", b"x"]
     assert c.replies(2) == [b"OK", b"o"]
     assert larder.stats()["upstream_links_lent_long"] == 0
+    loans = larder.stats()["upstream_loans"]
+    assert c.cmd("EVAL", OLD, 1, "k") == b"OK" and c.cmd("GET", "k") == b"o"
+    assert larder.stats()["upstream_loans"] == loans
 
 
 def test_unblock_of_one_that_is_held_up(w):
