@@ -31,12 +31,22 @@ static void on_lent(struct loan *loan)
     client_wake(of_loan(loan));
 }
 
-static void on_sub_lent(struct loan *loan)
+/* Waits it for its link for subscriptions itself, or only somebody else? See redirect.c. */
+static bool wants_sub(const struct client *c)
 {
-    client_wake(of_sub(loan));
+    return c->waits == WAIT_LOAN && !c->more->loan.waiting && c->more->awaits == 0;
 }
 
-static void note_refusal(struct client *c, struct slice error)
+static void on_sub_lent(struct loan *loan)
+{
+    struct client *c = of_sub(loan);
+
+    if (wants_sub(c))
+        client_wake(c);
+    redirect_settled(c, NULL);
+}
+
+void borrow_note_refusal(struct client *c, struct slice error)
 {
     struct session *m = c->more;
 
@@ -48,12 +58,16 @@ static void note_refusal(struct client *c, struct slice error)
 
 static void on_refused(struct loan *loan, struct slice error)
 {
-    note_refusal(of_loan(loan), error);
+    borrow_note_refusal(of_loan(loan), error);
 }
 
 static void on_sub_refused(struct loan *loan, struct slice error)
 {
-    note_refusal(of_sub(loan), error);
+    struct client *c = of_sub(loan);
+
+    if (wants_sub(c))
+        borrow_note_refusal(c, error);
+    redirect_settled(c, &error);
 }
 
 static void on_frame(struct loan *loan, struct slice bytes, bool first, bool last)
@@ -111,7 +125,7 @@ const struct loan_ops session_loan_ops = {on_lent, on_refused, on_frame, on_room
 const struct loan_ops session_sub_ops = {on_sub_lent, on_sub_refused, on_sub_frame, on_sub_room,
                                          on_sub_lost};
 
-static enum next say_refused(struct client *c, enum loan_kind kind)
+enum next borrow_refused(struct client *c, enum loan_kind kind)
 {
     struct session *m = c->more;
     struct slice error = buffer_slice(&m->loan_error);
@@ -139,10 +153,10 @@ static enum next take_loan(struct client *c, struct loan *loan, enum loan_kind k
     struct session *m = c->more;
 
     if (m->loan_refused)
-        return say_refused(c, kind);
+        return borrow_refused(c, kind);
     if (!client_drained(c))
         return client_wait(c, WAIT_DRAIN);
-    if (loan_ask(loan, c->lane, kind, db))
+    if (!loan->waiting && loan_ask(loan, c->lane, kind, db))
         return NEXT;
     return client_wait(c, WAIT_LOAN);
 }

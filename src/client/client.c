@@ -415,6 +415,8 @@ static void leave_links(struct client *c)
         link_resume(m->resting);
     if (m->sub.link != NULL || m->sub.waiting)
         loan_end(&m->sub, LOAN_CLOSE);
+    if (m->named)
+        redirect_settled(c, NULL);
     /* What blocks on a lent link, or is half sent there, goes down with it. A WATCH or MULTI can be
      * cleaned up behind whatever is still due: replies go to the shade of this client. */
     if (m->loan.link != NULL || m->loan.waiting)

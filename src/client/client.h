@@ -127,11 +127,14 @@ struct session {
     struct held *held_first, *held_last;
     struct request_scan scan; /* of the request that is not whole yet */
     char *name, *lib_name, *lib_ver;
-    char *next_name;     /* of the HELLO under way */
-    uint64_t wait_ms;    /* since when nothing could be asked (WAIT_LINK) */
-    size_t stall_unsent; /* what the kernel kept for it when it was looked at last */
-    uint64_t confirm_ms; /* since when a confirmation of pub/sub is due */
-    size_t held_bytes;   /* in `held` */
+    char *next_name;        /* of the HELLO under way */
+    uint64_t redirect_id;   /* whom CLIENT TRACKING REDIRECT named last; .. */
+    uint64_t redirect_link; /* .. and Redis' id of the link that was its then */
+    uint64_t awaits;        /* the client who must have a link before this one's request goes on */
+    uint64_t wait_ms;       /* since when nothing could be asked (WAIT_LINK) */
+    size_t stall_unsent;    /* what the kernel kept for it when it was looked at last */
+    uint64_t confirm_ms;    /* since when a confirmation of pub/sub is due */
+    size_t held_bytes;      /* in `held` */
     struct out_refs refs;
     uint64_t stall_ms;      /* since when the client has taken nothing of too much */
     struct lane *next_lane; /* AUTH or HELLO under way: to be joined if it succeeds */
@@ -148,6 +151,7 @@ struct session {
     bool watch_refused;       /* .. nor a WATCH: the EXEC it was meant for must fail */
     bool login_any_db;        /* AUTH goes over a link in whatever database */
     bool multi_asked;         /* a MULTI is unanswered (MODE_OWN) */
+    bool named;               /* in a REDIRECT: it keeps the link it has for life */
     bool listening;           /* counted among those who listen */
     bool spoilt;              /* larder has refused a command since MULTI: EXEC must fail */
     bool want_exec_db;        /* SELECT was queued: after EXEC the db must be asked for */
@@ -278,7 +282,7 @@ enum exchange_kind {
     EX_DROP,    /* of larder's own: not the client's */
     EX_OWN_TRY, /* an unknown CLIENT subcommand: if it succeeds the link is kept */
     EX_EXEC_DB, /* CLIENT INFO after an EXEC with SELECT */
-    EX_REDIR,   /* CLIENT GETREDIR: a number to be translated */
+    EX_REDIR,   /* CLIENT GETREDIR, TRACKINGINFO: a number to be translated */
     EX_OWN_HELLO,
     EX_PAUSE,  /* CLIENT PAUSE or UNPAUSE */
     EX_PASS,   /* passes as it is; counted by itself */
@@ -287,8 +291,6 @@ enum exchange_kind {
 void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
                   int32_t detail);
 void exchanges_done(struct clients *all);
-MUST_USE
-struct client *client_by_link_id(struct clients *all, uint64_t link_id);
 
 /* writes.c: what may change keys, and the near cache therefore */
 void writes_answered(struct client *c, uint32_t answered);
@@ -298,6 +300,17 @@ void writes_forget(struct client *c);
 /* local.c, client_command.c: answered here */
 enum next local_serve(struct client *c, const struct request *q);
 enum next client_command_serve(struct client *c, const struct request *q);
+
+/* redirect.c: CLIENT TRACKING REDIRECT */
+/* Redis' id of a link on which client `id` can be told of invalidations. 0: *ret_next says how it
+ * stands with c's request. */
+MUST_USE
+uint64_t redirect_link_id(struct client *c, uint64_t id, enum next *ret_next);
+/* The link that others wait for in c's stead is there, or refused, or c is gone. */
+void redirect_settled(struct client *c, const struct slice *refusal);
+/* larder's id of the client to whom c's tracking is redirected, Redis' being link_id. */
+MUST_USE
+uint64_t redirect_id(const struct client *c, uint64_t link_id);
 void local_selected(struct client *c, int32_t db, bool ok);
 void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t proto);
 MUST_USE
@@ -332,6 +345,9 @@ enum next borrow_own(struct client *c, const struct request *q);
 /* Serves a request of PAUSE_UNCLEAR. */
 enum next borrow_unclear(struct client *c, const struct request *q);
 void borrow_judged(struct client *c);
+void borrow_note_refusal(struct client *c, struct slice error);
+/* Answers the request for whose sake a loan was refused. */
+enum next borrow_refused(struct client *c, enum loan_kind kind);
 void borrow_return(struct client *c, enum loan_end how);
 enum next borrow_sub(struct client *c);
 void borrow_keep(struct client *c);

@@ -25,27 +25,10 @@ static struct client *client_by_id(struct clients *all, uint64_t id)
     return NULL;
 }
 
-struct client *client_by_link_id(struct clients *all, uint64_t link_id)
-{
-    for (list_each (node, &all->open)) {
-        struct client *c = CONTAINER_OF(node, struct client, node);
-        struct session *m = c->more;
-
-        if (m != NULL && ((m->loan.link != NULL && m->loan.link->id == link_id) ||
-                          (m->sub.link != NULL && m->sub.link->id == link_id)))
-            return c;
-    }
-    return NULL;
-}
-
-/* The upstream's id of the link on which that client listens or blocks; 0 when it has none. */
+/* The upstream's id of the link on which that client blocks; 0 when it has none. */
 static uint64_t link_id_of(const struct client *c)
 {
-    if (c == NULL || c->more == NULL)
-        return 0;
-    if (c->more->sub.link != NULL)
-        return c->more->sub.link->id;
-    return c->more->loan.link != NULL ? c->more->loan.link->id : 0;
+    return client_lent(c) != NULL ? client_lent(c)->id : 0;
 }
 
 /* ---- to Redis ---- */
@@ -83,19 +66,19 @@ static enum next tracking(struct client *c, const struct request *q)
     struct buffer text = {0};
     char number[24];
     int64_t id;
-    enum next next;
+    enum next next = NEXT;
 
     for (uint32_t i = 3; i + 1 < q->argc; i++) {
         uint64_t link_id;
 
         if (!option_is(q->argv[i], "REDIRECT") || !slice_int(q->argv[i + 1], &id) || id <= 0)
             continue;
-        link_id = (uint64_t)id == c->id && client_lent(c) != NULL
-                      ? client_lent(c)->id
-                      : link_id_of(client_by_id(c->all, (uint64_t)id));
-        /* No such client, or one without a link: an id that Redis will not find either. */
-        (void)snprintf(number, sizeof number, "%lld",
-                       link_id ? (long long)link_id : (long long)INT64_MAX);
+        link_id = redirect_link_id(c, (uint64_t)id, &next);
+        if (link_id == 0) {
+            buffer_done(&text);
+            return next;
+        }
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)link_id);
         words->v[i + 1] = slice_str(number);
         write_request(&text, words->v, q->argc);
         changed.bytes = buffer_slice(&text);
@@ -376,8 +359,9 @@ enum next client_command_serve(struct client *c, const struct request *q)
     case CMD_CLIENT_CACHING:
         return try_upstream(c, q, true);
     case CMD_CLIENT_GETREDIR:
+    case CMD_CLIENT_TRACKINGINFO:
         return redirection(c, q);
-    default: /* HELP, TRACKINGINFO: Redis knows */
+    default: /* HELP: Redis knows */
         return pass_on(c, q);
     }
 }

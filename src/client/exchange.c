@@ -100,32 +100,48 @@ static void put_info(struct client *c, struct slice bytes, bool section)
     buffer_done(&text);
 }
 
-/* HELLO's map with larder's number for this connection. */
-static void put_hello(struct client *c, struct slice bytes)
+/* The number that stands under `key` in a map, as the bytes of the reply have it (`:17` CR LF);
+ * empty when there is none. */
+static struct slice number_under(struct slice bytes, struct slice key)
 {
     struct slice rest = bytes;
     struct reply r;
-    struct buffer *out = &c->all->scratch;
 
-    buffer_done(out);
-    if (!reply_read(&rest, &r) || (r.type != '*' && r.type != '%')) {
-        client_put(c, bytes);
-        return;
-    }
+    if (!reply_read(&rest, &r) || (r.type != '*' && r.type != '%'))
+        return slice_of("", 0);
     while (rest.n > 0 && reply_read(&rest, &r)) {
         const char *value = rest.p;
 
         if (!reply_skip(&rest))
             break;
-        if (slice_eq(r.text, SLICE("id")) && value[0] == ':') {
-            buffer_add(out, bytes.p, (size_t)(value - bytes.p));
-            buffer_printf(out, ":%llu\r\n", (unsigned long long)c->id);
-            buffer_add(out, rest.p, (size_t)(bytes.p + bytes.n - rest.p));
-            client_put(c, buffer_slice(out));
-            return;
-        }
+        if (slice_eq(r.text, key) && value[0] == ':')
+            return slice_of(value, (size_t)(rest.p - value));
     }
-    client_put(c, bytes);
+    return slice_of("", 0);
+}
+
+/* The reply, with another number in place of that one. */
+static void put_number(struct client *c, struct slice bytes, struct slice old, uint64_t number)
+{
+    struct buffer *out = &c->all->scratch;
+    const char *behind = old.p + old.n;
+
+    buffer_done(out);
+    buffer_add(out, bytes.p, (size_t)(old.p - bytes.p));
+    buffer_printf(out, ":%llu\r\n", (unsigned long long)number);
+    buffer_add(out, behind, (size_t)(bytes.p + bytes.n - behind));
+    client_put(c, buffer_slice(out));
+}
+
+/* HELLO's map with larder's number for this connection. */
+static void put_hello(struct client *c, struct slice bytes)
+{
+    struct slice id = number_under(bytes, SLICE("id"));
+
+    if (id.n > 0)
+        put_number(c, bytes, id, c->id);
+    else
+        client_put(c, bytes);
 }
 
 /* CLIENT INFO of the link, asked after an EXEC that had queued a SELECT: `... db=3 ...`. */
@@ -145,21 +161,18 @@ static void learn_db(struct client *c, struct slice bytes)
     local_selected(c, db, true);
 }
 
-/* An id of upstream's, as CLIENT GETREDIR tells it, becomes the larder client who has that link. */
+/* An id of upstream's, as CLIENT GETREDIR and TRACKINGINFO tell it, becomes that of the larder
+ * client who has, or had, that link. */
 static void put_redir(struct client *c, struct slice bytes)
 {
-    struct slice rest = bytes;
+    struct slice old = bytes.p[0] == ':' ? bytes : number_under(bytes, SLICE("redirect"));
+    struct slice rest = old;
     struct reply r;
-    struct client *other;
 
-    if (!reply_read(&rest, &r) || r.type != ':' || r.number <= 0) {
+    if (reply_read(&rest, &r) && r.number > 0)
+        put_number(c, bytes, old, redirect_id(c, (uint64_t)r.number));
+    else
         client_put(c, bytes);
-        return;
-    }
-    other = client_by_link_id(c->all, (uint64_t)r.number);
-    buffer_done(&c->all->scratch);
-    write_int(&c->all->scratch, other != NULL ? (int64_t)other->id : r.number);
-    client_put(c, buffer_slice(&c->all->scratch));
 }
 
 /* EXISTS of some keys: those that larder knew to exist are added. */

@@ -132,6 +132,20 @@ static enum next part(struct client *c)
     return GONE;
 }
 
+/* A link on which the session was only to hear of invalidations speaks the old protocol: it goes,
+ * and Redis tells whoever had redirected them there. Others come by a new one. */
+static void set_proto(struct client *c, int32_t proto)
+{
+    struct session *m = c->more;
+
+    if (m != NULL && c->proto != proto &&
+        (m->sub.waiting || (m->sub.link != NULL && !m->sub.link->listening))) {
+        loan_end(&m->sub, LOAN_CLOSE);
+        redirect_settled(c, NULL);
+    }
+    c->proto = (uint8_t)proto;
+}
+
 /* ---- SELECT ---- */
 
 /* SELECT goes to Redis: over a shared link that is in that database already, where it changes
@@ -226,7 +240,7 @@ void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t
     struct session *m = c->more;
 
     if (ok && proto != 0)
-        c->proto = (uint8_t)proto;
+        set_proto(c, proto);
     if (ok && m->next_name != NULL)
         client_set_text(&m->name, slice_str(m->next_name));
     client_set_text(&m->next_name, slice_of("", 0));
@@ -341,7 +355,7 @@ static enum next hello_switch(struct client *c, const struct hello *h)
             next = client_no_link(c, lane);
         } else {
             /* A lane that a client's own login began has heard no HELLO of larder's. */
-            c->proto = (uint8_t)proto;
+            set_proto(c, proto);
             join_lane(c, lane_hold_sibling(lane, proto));
             write_command(&text, "HELLO", proto == 3 ? "3" : "2", NULL);
             exchange_ask(c, l, buffer_slice(&text), EX_HELLO, proto);
@@ -356,7 +370,7 @@ static enum next hello_switch(struct client *c, const struct hello *h)
         lane_release(lane);
         return NEXT;
     }
-    c->proto = (uint8_t)proto;
+    set_proto(c, proto);
     join_lane(c, lane);
     buffer_add(client_answer(c), buffer_head(&text), buffer_len(&text));
     buffer_done(&text);

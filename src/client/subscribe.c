@@ -9,6 +9,7 @@
  * for the replies before it, and what follows waits for the confirmations. */
 #include "client/client.h"
 #include "net/loop.h"
+#include "resp/reply.h"
 #include "resp/write.h"
 
 struct form {
@@ -58,9 +59,9 @@ static void listen_end(struct client *c)
     struct session *m = c->more;
 
     m->loan.patient = false;
-    if (m->loan.for_life) {
+    if (m->loan.for_life || m->named) {
         m->loan.link->listening = false;
-        c->mode = MODE_OWN;
+        borrow_keep(c);
     } else {
         c->mode = MODE_PLAIN;
         loan_end(&m->loan, LOAN_CLEAN);
@@ -76,6 +77,8 @@ static enum next subscribe_resp2(struct client *c, const struct request *q)
 
     if (!client_drained(c))
         return client_wait(c, WAIT_DRAIN);
+    if (m->loan.link == NULL && m->sub.link != NULL && !m->sub.link->listening)
+        loan_pass(&m->sub, &m->loan); /* others have named it by that link's id */
     if (m->loan.link == NULL) {
         next = borrow(c, LOAN_LONG, -1);
         if (m->loan.link == NULL)
@@ -144,8 +147,43 @@ enum next listen_serve(struct client *c, const struct request *q)
 static void sub_end(struct client *c)
 {
     c->more->sub.patient = false;
-    loan_end(&c->more->sub, LOAN_CLEAN);
+    c->more->sub.link->listening = false;
+    if (!c->more->named)
+        loan_end(&c->more->sub, LOAN_CLEAN);
     client_count_listening(c);
+}
+
+/* The beginning of a push in the words of this client: ids are larder's; and who subscribed in
+ * RESP3 and went back to RESP2 gets arrays for pushes, and for invalidations messages, as from
+ * Redis. */
+static struct slice reworded(struct client *c, struct slice bytes)
+{
+    const struct slice broken = SLICE(">2\r\n$21\r\ntracking-redir-broken\r\n");
+    const struct slice invalidate = SLICE(">2\r\n$10\r\ninvalidate\r\n");
+    struct buffer *out = &c->all->scratch;
+    struct slice rest = bytes;
+    struct reply r;
+
+    buffer_done(out);
+    if (slice_starts(bytes, broken)) {
+        rest = slice_of(bytes.p + broken.n, bytes.n - broken.n);
+        if (!reply_read(&rest, &r) || r.number <= 0)
+            return bytes;
+        buffer_add(out, broken.p, broken.n);
+        buffer_printf(out, ":%llu\r\n", (unsigned long long)redirect_id(c, (uint64_t)r.number));
+    } else if (c->proto == 2 && slice_starts(bytes, invalidate)) {
+        rest = slice_of(bytes.p + invalidate.n, bytes.n - invalidate.n);
+        buffer_printf(out, "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n");
+        if (slice_eq(rest, SLICE("_\r\n")))
+            rest = SLICE("$-1\r\n");
+    } else if (c->proto == 2 && bytes.p[0] == '>') {
+        rest = slice_of(bytes.p + 1, bytes.n - 1);
+        buffer_add(out, "*", 1);
+    } else {
+        return bytes;
+    }
+    buffer_add(out, rest.p, rest.n);
+    return buffer_slice(out);
 }
 
 void subscribe_frame(struct client *c, struct slice bytes, bool first, bool last)
@@ -155,13 +193,8 @@ void subscribe_frame(struct client *c, struct slice bytes, bool first, bool last
 
     if (first)
         subscriptions_frame(&m->subs, bytes);
-    if (c->open && first && c->proto == 2 && bytes.p[0] == '>') {
-        /* Subscribed in RESP3, went back to RESP2: pushes are arrays there. */
-        client_put(c, SLICE("*"));
-        bytes = slice_of(bytes.p + 1, bytes.n - 1);
-    }
     if (c->open)
-        client_put(c, bytes);
+        client_put(c, first ? reworded(c, bytes) : bytes);
     if (c->open && !subscriptions_quiet(&m->subs))
         m->confirm_ms = client_now(c);
     if (!c->open || !last || !waited || !subscriptions_quiet(&m->subs))

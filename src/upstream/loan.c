@@ -327,6 +327,18 @@ void loans_expire(struct pool *pool, uint64_t now_ms)
     }
 }
 
+void loan_pass(struct loan *from, struct loan *to)
+{
+    const struct loan_ops *ops = to->ops;
+
+    CHECK(from->link != NULL && to->link == NULL && !to->waiting);
+    *to = *from;
+    to->ops = ops;
+    list_init(&to->node);
+    to->link->loan = to;
+    *from = (struct loan){.ops = from->ops};
+}
+
 void loan_move(struct loan *loan, struct lane *lane)
 {
     struct link *l = loan->link;

@@ -189,6 +189,8 @@ void loan_end(struct loan *loan, enum loan_end how);
 void pool_own_loans(struct pool *pool, int by);
 /* A loan for a moment becomes one for long (a session that keeps its link). */
 void loan_keep(struct loan *loan);
+/* The link lent to `from` is lent to `to` (which asks for none) from now on. */
+void loan_pass(struct loan *from, struct loan *to);
 /* The link (which has just been logged in anew, or changed its protocol) belongs to `lane` from now
  * on; the loan holds it there. */
 void loan_move(struct loan *loan, struct lane *lane);

@@ -1,6 +1,8 @@
 """Connection state larder does not model: the session gets a link of its own, and it works."""
+import re
+
 from compare import same
-from resp import Push, encode, eventually
+from resp import Error, Push, encode, eventually
 from servers import scaled
 
 INVALIDATE = b"invalidate"
@@ -204,3 +206,125 @@ def test_readonly_and_asking(w):
             c.cmd("SET", "k", word)
             other.cmd("GET", "k")
     same(w, scenario, admin=True)
+
+
+def test_redirect_to_one_that_has_not_subscribed(w):
+    """In RESP3 it need not: the pushes come all the same. In RESP2 it may do so later."""
+    def scenario(s):
+        listener, c, other = s.open(), s.open(3), s.open()
+        number = listener.cmd("CLIENT", "ID")
+        assert c.cmd("CLIENT", "TRACKING", "on", "REDIRECT", number) == b"OK"
+        assert c.cmd("CLIENT", "GETREDIR") == number
+        for value in (1, 2):
+            listener.cmd("SET", "mine", value)
+            c.cmd("GET", "k")
+            if s.proto == 2:
+                listener.send_cmd("SUBSCRIBE", "__redis__:invalidate")
+                listener.frame()
+            other.cmd("SET", "k", value)
+            listener.frame()
+            if s.proto == 2:
+                listener.send_cmd("UNSUBSCRIBE")
+                listener.frame()
+        listener.send_cmd("SUBSCRIBE", "ch")
+        listener.frame()
+        c.cmd("GET", "k")
+        other.cmd("PUBLISH", "ch", "hello")
+        other.cmd("SET", "k", 3)
+        listener.frame()
+        listener.frame()
+        listener.send_cmd("UNSUBSCRIBE", "ch")
+        listener.frame()
+        listener.cmd("GET", "mine")
+    same(w, scenario, masks=((re.compile(rb":\d{2,}\r\n"), b":<id>\r\n"),))
+
+
+def test_a_link_that_was_named_goes_to_nobody_else(w):
+    """The invalidations would go to its next user."""
+    redis = w.redis()
+    larder = w.larder(redis)
+    for proto in (2, 3):
+        listener, c, other = w.conn(larder, proto), w.conn(larder, 3), w.conn(larder)
+        listener.send_cmd("SUBSCRIBE", "__redis__:invalidate")
+        listener.value()
+        c.ok("CLIENT", "TRACKING", "on", "BCAST", "REDIRECT",
+             other.cmd("CLIENT", "ID") - 2)
+        listener.send_cmd("UNSUBSCRIBE")
+        listener.value()
+        assert listener.cmd("GET", "k") is None
+        next_one = w.conn(larder, proto)
+        next_one.send_cmd("SUBSCRIBE", "ch")
+        next_one.value()
+        other.ok("SET", "x", 1)
+        assert other.cmd("PUBLISH", "ch", "hello") == 1
+        assert next_one.value() == [b"message", b"ch", b"hello"]
+        for conn in (listener, c, next_one):
+            conn.close()
+
+
+def test_redirection_when_there_is_no_link(w):
+    """Whoever names a client that has none waits for it: until it is lent, refused, or its client
+    has gone."""
+    redis = w.redis()
+    larder = w.larder(redis, up={"max_lent": 1, "queue_timeout": "300ms"})
+    listener, c, control = w.conn(larder, 3), w.conn(larder, 3), w.conn(larder)
+    number = listener.cmd("CLIENT", "ID")
+    control.send_cmd("BLPOP", "q", 0)
+    eventually(lambda: redis.blocked() == 1)
+    assert c.cmd("CLIENT", "TRACKING", "on", "REDIRECT", number).startswith(b"UPSTREAM no conn")
+    assert c.cmd("GET", "k") is None and listener.cmd("GET", "k") is None
+    c.send_cmd("CLIENT", "TRACKING", "on", "REDIRECT", number)
+    eventually(lambda: larder.stats()["upstream_loans_waiting"] == 1)
+    listener.close()
+    assert isinstance(c.reply(), Error)
+    redis.cmd("RPUSH", "q", "x")
+    assert control.reply() == [b"q", b"x"]
+    assert c.cmd("CLIENT", "TRACKING", "on").startswith(b"OK")
+
+
+def test_tracking_info_names_larders_ids(w):
+    """Also of a client that has gone, and in the push that says so."""
+    pair = w.pair()
+    listener, c, other = w.conn(pair.larder), w.conn(pair.larder, 3), w.conn(pair.larder)
+    number = listener.cmd("CLIENT", "ID")
+    listener.send_cmd("SUBSCRIBE", "__redis__:invalidate")
+    listener.value()
+    c.ok("CLIENT", "TRACKING", "on", "REDIRECT", number, "NOLOOP")
+    assert c.cmd("CLIENT", "TRACKINGINFO").get(b"redirect") == number
+    assert c.cmd("GET", "k") is None
+    listener.cmd("QUIT")
+    eventually(lambda: not pair.redis.cmd("PUBSUB", "CHANNELS"))
+    other.ok("SET", "k", 1)
+    assert c.push() == [b"tracking-redir-broken", number]
+    assert c.cmd("CLIENT", "TRACKINGINFO").get(b"redirect") == number
+    assert c.cmd("CLIENT", "GETREDIR") == number
+
+
+def test_back_to_resp2_with_subscriptions(w):
+    """Invalidations are messages there."""
+    def scenario(s):
+        listener, c, other = s.open(3), s.open(), s.open()
+        number = listener.cmd("CLIENT", "ID")
+        listener.send_cmd("SUBSCRIBE", "__redis__:invalidate")
+        listener.frame()
+        c.cmd("CLIENT", "TRACKING", "on", "REDIRECT", number)
+        listener.cmd("HELLO", 2)
+        c.cmd("GET", "k")
+        other.cmd("SET", "k", 1)
+        listener.frame()
+        s.direct("FLUSHALL")
+        listener.frame()
+    same(w, scenario, protos=(2,), masks=((re.compile(rb":\d{2,}\r\n"), b":<id>\r\n"),))
+
+
+def test_unblock_of_a_subscriber_that_blocks(w):
+    """It is unblocked where it blocks, not where it listens."""
+    pair = w.pair()
+    c, other = w.conn(pair.larder, 3), w.conn(pair.larder)
+    number = c.cmd("CLIENT", "ID")
+    c.send_cmd("SUBSCRIBE", "ch")
+    c.frame()
+    c.send_cmd("BLPOP", "q", 0)
+    eventually(lambda: pair.redis.blocked() == 1)
+    assert other.cmd("CLIENT", "UNBLOCK", number) == 1
+    assert c.reply() is None
