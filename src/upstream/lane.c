@@ -242,9 +242,10 @@ struct link *lane_link(struct lane *lane, int db)
     }
     if (lane_coming(lane) > (lane->count[LINK_SHARED] ? lane_loans_waiting(lane) : 0))
         return NULL;
-    /* Upstream has just said no (-BUSY ..): better to say so than to queue behind what is stuck. */
+    /* Upstream has just said no (-BUSY ..): better to say so than to queue behind what is stuck.
+     * Who may not SELECT has no other link to hope for. */
     if (lane_refusal(lane, db).n > 0 && !lane_may_open(lane))
-        return NULL;
+        return slice_starts(lane_refusal(lane, db), SLICE("-NOPERM")) ? second : NULL;
     if (lane_may_open(lane) && may_share_more(lane, false)) {
         lane->next_db = db;
         link_dial(lane);

@@ -165,6 +165,23 @@ static void hand_frame(struct link *l, struct slice bytes, bool first, bool last
         l->pool->count.pushes_dropped++;
 }
 
+static uint32_t head_waits_ms(const struct link *l)
+{
+    return l->slots.len > 0
+               ? (uint32_t)loop_now_ms(l->pool->loop) - slots_at(&l->slots, 0)->asked_ms
+               : 0;
+}
+
+/* All that the head slot was for has come. A link that was slow is so no longer if nobody else has
+ * waited for long: the next tick would see it too late for who asks now. */
+static void head_done(struct link *l)
+{
+    slots_pop(&l->slots);
+    l->expired -= l->expired > 0;
+    if (UNLIKELY(l->stalled))
+        l->stalled = head_waits_ms(l) >= STALLED_MS;
+}
+
 /* The first `run` replies of the head slot are whole. */
 static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
 {
@@ -173,12 +190,10 @@ static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
 
     CHECK(run <= head->count);
     l->pool->count.replies += run;
-    if (head->count == run) {
-        slots_pop(&l->slots);
-        l->expired -= l->expired > 0;
-    } else {
+    if (head->count == run)
+        head_done(l);
+    else
         head->count -= run;
-    }
     a->ops->replies(a, bytes, run);
 }
 
@@ -209,10 +224,8 @@ static void hand_piece(struct link *l, struct slice bytes, bool oob, bool last)
     a = head->asker;
     if (last) {
         l->pool->count.replies++;
-        if (--head->count == 0) {
-            slots_pop(&l->slots);
-            l->expired -= l->expired > 0;
-        }
+        if (--head->count == 0)
+            head_done(l);
     }
     full = a->ops->piece(a, bytes, last);
     /* The link may be gone by now; then nothing is streamed on it. */
@@ -431,7 +444,7 @@ void link_tick(struct link *l, uint64_t now_ms)
         }
         return;
     }
-    waited = head ? (uint32_t)now_ms - head->asked_ms : 0;
+    waited = head_waits_ms(l);
     l->stalled = waited >= STALLED_MS && !l->streaming;
     if (l->loan != NULL && buffer_len(&l->out) > 0 && now_ms - l->write_ms >= timeout) {
         link_fail(l, LINK_TIMEOUT); /* nobody takes what a session is sending there */

@@ -1,11 +1,12 @@
 """AUTH and HELLO AUTH: put to Redis, or checked against the password of the listener."""
 from compare import same, same_bytes
-from resp import encode, encode_all
+from resp import encode, encode_all, eventually
 from servers import Pair
 
 ACL = ("user default on nopass ~* &* +@all",
        "user reader on >secret ~r:* &* +@read +@connection +acl|whoami",
        "user writer on >hidden ~* &* +@all",
+       "user bound on >secret ~* &* +eval +get +time",
        "user off off >nothing ~* +@all")
 
 
@@ -72,6 +73,35 @@ def test_users_do_not_mix(w):
                 b"NOPERM"), (who, refused)
         for c in writers:
             assert c.replies(2) == [b"writer", b"OK"]
+
+
+def test_user_without_select(w):
+    """Who may not SELECT stays with the connection that the AUTH came over, which is in the right
+    database, whatever it has been busy with. It was taken for busy up to 50 ms after its reply:
+    larder opened another, and could not bring that to the database."""
+    redis = w.redis(acl=ACL)
+    larder = w.larder(redis, up={"link_idle_timeout": "100ms"})
+    slow = """local function now() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end
+              local t = now() while now() - t < 150 do end return 'done'"""
+
+    def bound():
+        return larder.cmd("LARDER", "LINKS").count(b"user=bound")
+
+    a, b = w.conn(larder), w.conn(larder)
+    for c in (a, b):
+        c.ok("SELECT", 9)
+        c.ok("MSET", "k", "nine", "large", "x" * (20 << 20))
+        c.ok("AUTH", "bound", "secret")
+    assert a.cmd("GET", "k") == b"nine"
+    eventually(lambda: bound() == 1)
+    for _ in range(3):
+        assert a.cmd("EVAL", slow, 0) == b"done"
+        assert a.cmd("GET", "k") == b"nine"
+        assert bound() == 1
+    a.send_cmd("GET", "large")  # a reply under way is no better for the other: it has to wait
+    eventually(lambda: b"streaming=1" in larder.cmd("LARDER", "LINKS"))
+    assert b.cmd("GET", "k") == b"nine"
+    assert len(a.reply()) == 20 << 20
 
 
 def test_upstream_password(w):
