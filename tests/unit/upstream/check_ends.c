@@ -206,6 +206,7 @@ END_TEST
 START_TEST(a_head_that_waits_sends_newcomers_elsewhere)
 {
     ask(l, &a, "A", 1);
+    ask(l, &b, "B", 1);
     settle();
     ck_assert_ptr_eq(lane_link_in(w.lane, 0), l);
     clock_move(100);
@@ -214,7 +215,10 @@ START_TEST(a_head_that_waits_sends_newcomers_elsewhere)
     UNTIL(lane_link(w.lane, 0) != l);
     peer_say(0, "+1\r\n");
     UNTIL(a.left == 0);
-    UNTIL(!lane_is_slow(w.lane));
+    ck_assert(lane_is_slow(w.lane)); /* now the other has waited as long */
+    peer_say(0, "+2\r\n");
+    UNTIL(b.left == 0);
+    ck_assert(!lane_is_slow(w.lane)); /* at once, not with the next tick */
 }
 END_TEST
 

@@ -248,6 +248,23 @@ START_TEST(a_refused_select_leaves_the_link_where_it_was)
 }
 END_TEST
 
+/* Who may not SELECT stays with the link that is in the right database, slow as it may be. */
+START_TEST(a_slow_link_is_better_than_none)
+{
+    struct link *l;
+
+    UNTIL((l = lane_link(w.lane, 3)) != NULL);
+    ask(l, &a, "A", 1);
+    clock_move(100);
+    UNTIL(lane_is_slow(w.lane));
+    w.select = _i == 0 ? "-NOPERM no permissions to run 'select'\r\n" : "-BUSY script\r\n";
+    ck_assert_ptr_null(lane_link(w.lane, 3));
+    wait_in(w.lane);
+    UNTIL(lane_refusal(w.lane, 3).n > 0);
+    ck_assert_ptr_eq(lane_link(w.lane, 3), _i == 0 ? l : NULL);
+}
+END_TEST
+
 START_TEST(sessions_in_other_databases_get_links_of_their_own)
 {
     struct link *l = shared_link(), *other;
@@ -344,6 +361,7 @@ Suite *lanes_suite(void)
     tcase_add_test(t, a_link_at_rest_changes_its_database);
     tcase_add_test(t, a_link_in_use_keeps_its_database);
     tcase_add_test(t, a_refused_select_leaves_the_link_where_it_was);
+    tcase_add_loop_test(t, a_slow_link_is_better_than_none, 0, 2);
     tcase_add_test(t, sessions_in_other_databases_get_links_of_their_own);
     tcase_add_test(t, one_link_as_long_as_it_can);
     tcase_add_test(t, lanes_are_freed);

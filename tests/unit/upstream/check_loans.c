@@ -436,6 +436,19 @@ START_TEST(who_waits_for_a_silent_one_is_refused)
 }
 END_TEST
 
+START_TEST(a_loan_passed_on)
+{
+    borrow(0, LOAN_LONG, 0);
+    loan_pass(&b[0].loan, &b[1].loan);
+    ck_assert_ptr_null(b[0].loan.link);
+    ck_assert_uint_eq(w.pool->count.links_lent_long, 1);
+    peer_close(0);
+    UNTIL(b[1].loan.link == NULL);
+    noted(1, "lost lost;");
+    noted(0, "");
+}
+END_TEST
+
 START_TEST(raw_bytes_pass_unread)
 {
     borrow(0, LOAN_LONG, 0);
@@ -510,6 +523,7 @@ Suite *loans_suite(void)
     tcase_add_loop_test(t, unasked_frames_of_a_link_for_life, 0, 2);
     tcase_add_test(t, a_silent_lent_link_costs_no_ticks);
     tcase_add_test(t, who_waits_for_a_silent_one_is_refused);
+    tcase_add_test(t, a_loan_passed_on);
     tcase_add_test(t, raw_bytes_pass_unread);
     tcase_add_test(t, given_back_from_within_lent);
     tcase_add_test(t, idle_links_do_not_stay_for_ever);
