@@ -190,22 +190,39 @@ static bool doomed(void *context, struct slice key, const struct entry *e)
     return false;
 }
 
+/* May it be served as fresh? */
+static enum look judge(struct cache *c, struct slice key, const struct entry *e, uint64_t now_ms)
+{
+    if (e->deadline_ms <= now_ms)
+        return LOOK_EXPIRED;
+    if (e->stamp <= c->floor)
+        return LOOK_SUSPECT;
+    if (UNLIKELY(!c->without_link && (!c->armed || now_ms - c->proven_ms > c->timeout_ms)))
+        return LOOK_UNTRUSTED;
+    if (UNLIKELY(shelf_weeding(c->shelf)) && doomed(c, key, e))
+        return LOOK_DOOMED;
+    return LOOK_FRESH;
+}
+
+static enum look nothing(const struct cache *c, struct slice key)
+{
+    return keyring_held(c->keys, key) ? LOOK_HELD : LOOK_NOTHING;
+}
+
 enum look cache_look(struct cache *c, const struct question *q, uint64_t now_ms, bool peek,
                      struct entry *ret_entry)
 {
     bool found = peek ? shelf_peek(c->shelf, q, ret_entry) : shelf_find(c->shelf, q, ret_entry);
 
-    if (!found)
-        return keyring_held(c->keys, q->key) ? LOOK_HELD : LOOK_NOTHING;
-    if (ret_entry->deadline_ms <= now_ms)
-        return LOOK_EXPIRED;
-    if (ret_entry->stamp <= c->floor)
-        return LOOK_SUSPECT;
-    if (UNLIKELY(!c->without_link && (!c->armed || now_ms - c->proven_ms > c->timeout_ms)))
-        return LOOK_UNTRUSTED;
-    if (UNLIKELY(shelf_weeding(c->shelf)) && doomed(c, q->key, ret_entry))
-        return LOOK_DOOMED;
-    return LOOK_FRESH;
+    return found ? judge(c, q->key, ret_entry, now_ms) : nothing(c, q->key);
+}
+
+enum look cache_look_probed(struct cache *c, const struct question *q, const struct probe *probe,
+                            uint64_t now_ms, struct entry *ret_entry)
+{
+    bool found = shelf_find_probed(c->shelf, q, probe, ret_entry);
+
+    return found ? judge(c, q->key, ret_entry, now_ms) : nothing(c, q->key);
 }
 
 enum filled cache_fill(struct cache *c, const struct flight *f, const struct question *q,

@@ -67,6 +67,10 @@ enum trust cache_trust(const struct cache *c, uint64_t now_ms);
 MUST_USE
 enum look cache_look(struct cache *c, const struct question *q, uint64_t now_ms, bool peek,
                      struct entry *ret_entry);
+/* As cache_look(), of a key that has been probed (shelf.h). */
+MUST_USE
+enum look cache_look_probed(struct cache *c, const struct question *q, const struct probe *probe,
+                            uint64_t now_ms, struct entry *ret_entry);
 /* Keeps the answer of a flight, if its token is good. */
 enum filled {
     FILL_KEPT,

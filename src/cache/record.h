@@ -75,8 +75,10 @@ static inline enum record_expiry plan_expiry(const struct plan *p)
 
 static inline size_t extra_bytes(enum record_expiry expiry, enum record_role role)
 {
-    return (expiry == EXPIRY_LATER ? 4u : 0u) + (expiry == EXPIRY_FULL ? 8u : 0u) +
-           (role == ROLE_BORN ? 8u : 0u) + (role == ROLE_VARIANT ? 2u : 0u);
+    static const uint8_t of_expiry[] = {[EXPIRY_LATER] = 4, [EXPIRY_FULL] = 8};
+    static const uint8_t of_role[] = {[ROLE_VARIANT] = 2, [ROLE_BORN] = 8};
+
+    return (size_t)of_expiry[expiry & 3] + of_role[role & 3];
 }
 
 static inline size_t align_record(size_t n)

@@ -288,9 +288,9 @@ static void count_hit(struct record *r)
         r->freq = (r->freq + 1u) & FREQ_MAX;
 }
 
-bool shelf_find(struct shelf *s, const struct question *q, struct entry *ret_entry)
+static inline bool find_by_hash(struct shelf *s, const struct question *q, uint64_t hash,
+                                struct entry *ret_entry)
 {
-    uint64_t hash = hash_bytes(&s->seed, q->key.p, q->key.n);
     struct place head, variant;
 
     if (!shelf_find_head(s, q->key, hash, &head))
@@ -312,6 +312,47 @@ bool shelf_find(struct shelf *s, const struct question *q, struct entry *ret_ent
     count_hit(head.record);
     count_hit(variant.record);
     record_entry(variant.record, ret_entry);
+    return true;
+}
+
+bool shelf_find(struct shelf *s, const struct question *q, struct entry *ret_entry)
+{
+    return find_by_hash(s, q, hash_bytes(&s->seed, q->key.p, q->key.n), ret_entry);
+}
+
+void shelf_probe(const struct shelf *s, struct slice key, struct probe *ret_probe)
+{
+    ret_probe->hash = hash_bytes(&s->seed, key.p, key.n);
+    table_prefetch(&s->store.table, ret_probe->hash);
+}
+
+void shelf_fetch(const struct shelf *s, struct probe *probe)
+{
+    struct spot spot;
+    const char *record;
+
+    probe->ref = table_first(&s->store.table, probe->hash, &spot);
+    if (probe->ref == 0)
+        return;
+    record = (const char *)arena_record(&s->store.arena, probe->ref);
+    __builtin_prefetch(record);
+    __builtin_prefetch(record + 64);
+    __builtin_prefetch(record + 128);
+}
+
+/* Nearly always the first candidate is the one. */
+bool shelf_find_probed(struct shelf *s, const struct question *q, const struct probe *probe,
+                       struct entry *ret_entry)
+{
+    struct record *r;
+
+    if (probe->ref == 0)
+        return false;
+    r = arena_record(&s->store.arena, probe->ref);
+    if (UNLIKELY(r->role == ROLE_VARIANT || !is_answer(r, q) || !slice_eq(record_key(r), q->key)))
+        return find_by_hash(s, q, probe->hash, ret_entry);
+    count_hit(r);
+    record_entry(r, ret_entry);
     return true;
 }
 

@@ -66,6 +66,18 @@ bool shelf_find(struct shelf *s, const struct question *q, struct entry *ret_ent
 MUST_USE
 bool shelf_peek(const struct shelf *s, const struct question *q, struct entry *ret_entry);
 
+/* The same in three steps, for many keys at once: while one is on its way from memory, so are the
+ * others. A probe is good until the next call that is not const. */
+struct probe {
+    uint64_t hash;
+    uint32_t ref;
+};
+void shelf_probe(const struct shelf *s, struct slice key, struct probe *ret_probe);
+void shelf_fetch(const struct shelf *s, struct probe *probe);
+MUST_USE
+bool shelf_find_probed(struct shelf *s, const struct question *q, const struct probe *probe,
+                       struct entry *ret_entry);
+
 /* Keeps a reply (kind, policy, deadline_ms, expiry_ms, bytes of *e; the rest is set) in place of
  * the one there was. False: it cannot be kept (larger than an eighth of the whole, key of 64 KB).
  * The bytes are copied. */

@@ -15,6 +15,7 @@
 #include <endian.h>
 #include <stdint.h>
 #include <string.h>
+#include <string.h>
 
 #include "cache/region.h"
 
@@ -134,6 +135,12 @@ static inline uint32_t table_first(const struct table *t, uint64_t hash, struct 
     ret_spot->tag = table_tag(hash);
     ret_spot->matches = bucket_matches(b, ret_spot->tag);
     return table_next(t, ret_spot);
+}
+
+/* Has the bucket fetched from memory. */
+static inline void table_prefetch(const struct table *t, uint64_t hash)
+{
+    __builtin_prefetch(table_bucket(t, table_home(t, hash)));
 }
 
 /* Where this very reference is; CHECKs that it is there. */

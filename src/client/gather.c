@@ -153,8 +153,8 @@ static struct slice name_ask(struct client *c, const struct request *q, struct b
     return buffer_slice(out);
 }
 
-/* Somebody asks the same, and nothing has changed any of its keys since: which only a token tells, so
- * there must be one for each. Of what the shelf had, of keys that are not kept, and of keys that
+/* Somebody asks the same, and nothing has changed any of its keys since: which only a token tells,
+ * so there must be one for each. Of what the shelf had, of keys that are not kept, and of keys that
  * were held there is none. */
 static struct flight *same_in_the_air(struct near *near, const struct question *q)
 {
