@@ -35,8 +35,10 @@ struct gather {
     uint64_t asked_us;
     uint32_t due, have; /* replies */
     uint32_t n, next;   /* parts; streaming: the next to be given */
+    uint32_t asked;     /* .. of them, upstream */
     bool streaming;
     bool headed; /* streaming: the head of the array has been given */
+    bool plain;  /* streaming: passes as it comes, not being what was asked for */
     size_t request_n;
     char *text; /* the request, the ask, what the shelf had */
     struct part parts[];
@@ -108,6 +110,7 @@ static void word_question(struct gather *g, const struct request *q, struct buff
         if (g->parts[i].known.n == 0)
             args_add(&near->keys, q->argv[i + 1]);
     }
+    g->asked = near->keys.n - 1;
     write_request(out, near->keys.v, near->keys.n);
     g->due = 1;
     for (uint32_t i = 0; i < g->n; i++) {
@@ -249,6 +252,12 @@ static void give(struct gather *g, struct slice bytes)
     }
 }
 
+/* A value for each key: not an error, and not what no server would say. */
+static bool is_answer(const struct gather *g, const struct reply *head)
+{
+    return head->type == '*' && head->number == g->asked;
+}
+
 /* All replies are there: [values] ttl ttl .. */
 static void land(struct gather *g, struct slice all)
 {
@@ -257,7 +266,7 @@ static void land(struct gather *g, struct slice all)
     struct reply head;
 
     CHECK(reply_skip(&ttls) && reply_read(&values, &head));
-    if (head.type != '*') { /* an error, for all of them */
+    if (!is_answer(g, &head)) { /* an error, for all of them */
         give(g, slice_of(all.p, all.n - ttls.n));
         gather_free(g);
         return;
@@ -271,15 +280,14 @@ static void land(struct gather *g, struct slice all)
         one = p->known;
         if (one.n == 0) {
             one = values;
-            if (!reply_skip(&values))
-                values = one; /* fewer than asked for: the client sees what there is */
+            CHECK(reply_skip(&values));
             one.n -= values.n;
         }
         buffer_add(out, one.p, one.n);
         if (!p->keep)
             continue;
         r = (struct fill_reply){one, ttls};
-        if (reply_skip(&ttls) && one.n > 0)
+        if (reply_skip(&ttls))
             fill_keep(g->near, &p->flight, &p->q, &p->terms, r);
     }
     give(g, buffer_slice(out));
@@ -322,7 +330,7 @@ static bool put_known(struct gather *g)
     bool full = false;
 
     for (; g->next < g->n && g->parts[g->next].known.n > 0; g->next++)
-        full = put_piece(g, g->parts[g->next].known);
+        full |= put_piece(g, g->parts[g->next].known);
     return full;
 }
 
@@ -333,12 +341,17 @@ static bool weave(struct gather *g, struct slice bytes)
     struct reply head;
     size_t used;
 
+    if (g->plain)
+        return put_piece(g, bytes);
     if (!g->headed) {
         struct buffer *out = near_words(g->near);
+        struct slice rest = bytes;
 
         g->headed = true;
-        if (bytes.p[0] != '*' || !reply_read(&bytes, &head))
-            return put_piece(g, bytes); /* an error line of that length */
+        g->plain = bytes.p[0] == '-' || !reply_read(&rest, &head) || !is_answer(g, &head);
+        if (g->plain)
+            return put_piece(g, bytes);
+        bytes = rest;
         write_array(out, g->n);
         full = put_piece(g, buffer_slice(out));
         full |= put_known(g);
