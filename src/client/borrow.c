@@ -395,6 +395,8 @@ enum next own_serve(struct client *c, const struct request *q)
         link_ask_more(client_lent(c), q->bytes);
         return NEXT;
     }
+    if (c->more->multi_asked) /* is it in force? Then all is QUEUED */
+        return client_wait(c, WAIT_DRAIN);
     if (cmd == NULL || c->more->in_multi) {
         pause_queued(c, q);
         c->more->name_upstream |= cmd != NULL && cmd->id == CMD_CLIENT_SETNAME;
@@ -402,8 +404,6 @@ enum next own_serve(struct client *c, const struct request *q)
             return own_by_id(c, q);
         return client_ask_lent(c, q);
     }
-    if (c->more->multi_asked) /* is it in force? Then all is QUEUED */
-        return client_wait(c, WAIT_DRAIN);
     if (is_own_books(cmd))
         return local_serve(c, q);
     switch ((enum route)cmd->route) {

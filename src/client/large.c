@@ -79,6 +79,14 @@ static size_t begin_pass(struct client *c, const char *p, const struct request_s
     return (size_t)scan->pos;
 }
 
+/* Whether a MULTI is in force is not known before it is answered: until then nothing can be told of
+ * what stands behind it, as in tx_serve() and own_serve(). */
+static bool multi_unanswered(const struct client *c)
+{
+    return (c->mode == MODE_TX && !c->more->in_multi && c->owed > 0) ||
+           (c->mode == MODE_OWN && c->more->multi_asked);
+}
+
 /* A request that needs more than LARGE_REQUEST_BYTES begins at p. Returns how much is dealt with.
  */
 size_t large_begin(struct client *c, const char *p, size_t n)
@@ -105,6 +113,10 @@ size_t large_begin(struct client *c, const char *p, size_t n)
     effect = pause_effect(c, &q);
     if (effect == PAUSE_HOLDS || (effect == PAUSE_UNCLEAR && c->mode != MODE_PLAIN)) {
         (void)client_wait(c, WAIT_PAUSE);
+        return 0;
+    }
+    if (multi_unanswered(c)) {
+        (void)client_wait(c, WAIT_DRAIN);
         return 0;
     }
     if (c->mode == MODE_TX && m->in_multi)

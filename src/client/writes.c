@@ -182,7 +182,7 @@ void writes_note(struct client *c, const struct request *q, uint32_t at, bool mu
     if (c->more != NULL && (id == CMD_EXEC || id == CMD_DISCARD || id == CMD_MULTI)) {
         if (id == CMD_EXEC)
             begin_tx(c, at);
-        else
+        else if (id == CMD_DISCARD || !c->more->in_multi) /* a nested MULTI is only an error */
             forget_tx(c);
         return;
     }
