@@ -1,6 +1,6 @@
 /* again.c - a question asked once more, for those who had joined one that came to nothing.
  *
- *      link broken       all of them together, once
+ *      link broken       all of them together, once; but RESP2 and RESP3 each on a link of theirs
  *      too large         each alone: the answer passes to it in pieces, and is not kept in memory
  *
  * Neither kept nor joined. When no link is to be had it waits for one, as long as any command may.
@@ -85,6 +85,23 @@ static void on_wake(struct lane_waiter *w)
     again_free(a);
 }
 
+/* The first, and with it those who speak its protocol, unless it is to be alone. */
+static void take_waiters(struct again *a, struct list *waiters)
+{
+    uint8_t proto = first_of(waiters)->client->proto;
+
+    for (list_each_safe (node, next, waiters)) {
+        struct waiter *w = CONTAINER_OF(node, struct waiter, node);
+
+        if (CONTAINER_OF(w, struct held, waiter)->client->proto != proto)
+            continue;
+        list_leave(node);
+        list_push_back(&a->waiters, node);
+        if (a->alone)
+            return;
+    }
+}
+
 static void begin(struct near *near, struct list *waiters, struct slice request, bool alone)
 {
     struct again *a = must_alloc(sizeof *a + request.n);
@@ -102,18 +119,13 @@ static void begin(struct near *near, struct list *waiters, struct slice request,
     list_init(&a->waiters);
     list_push_back(&near->again, &a->node);
     memcpy(a->request, request.p, request.n);
-    if (alone) {
-        list_leave(&h->waiter.node);
-        list_push_back(&a->waiters, &h->waiter.node);
-    } else {
-        list_move_all(waiters, &a->waiters);
-    }
+    take_waiters(a, waiters);
     try_to_ask(a);
 }
 
 void again_together(struct near *near, struct list *waiters, struct slice request)
 {
-    if (!list_empty(waiters))
+    while (!list_empty(waiters))
         begin(near, waiters, request, false);
 }
 
