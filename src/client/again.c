@@ -188,4 +188,4 @@ static void on_failed(struct asker *asker, uint32_t n, enum link_failure why, bo
     again_free(a);
 }
 
-static const struct asker_ops again_ops = {on_replies, on_piece, on_failed};
+static const struct asker_ops again_ops = {on_replies, on_piece, on_failed, NULL};

@@ -247,7 +247,12 @@ static void plain_failed(struct asker *a, uint32_t n, enum link_failure why, boo
     client_failed(CONTAINER_OF(a, struct client, asker), n, why, begun);
 }
 
-const struct asker_ops plain_asker_ops = {plain_replies, plain_piece, plain_failed};
+static const void *plain_whose(struct asker *a)
+{
+    return CONTAINER_OF(a, struct client, asker);
+}
+
+const struct asker_ops plain_asker_ops = {plain_replies, plain_piece, plain_failed, plain_whose};
 
 /* ---- requests whose replies are not wanted: CLIENT REPLY OFF and SKIP ---- */
 
@@ -286,4 +291,4 @@ static void muted_failed(struct asker *a, uint32_t n, enum link_failure why, boo
     muted_gone(a, n);
 }
 
-const struct asker_ops muted_asker_ops = {muted_replies, muted_piece, muted_failed};
+const struct asker_ops muted_asker_ops = {muted_replies, muted_piece, muted_failed, NULL};

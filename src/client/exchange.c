@@ -346,5 +346,10 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
         client_end(c, CLOSE_UPSTREAM);
 }
 
-static const struct asker_ops piece_ops = {on_replies, on_piece, on_failed};
-static const struct asker_ops whole_ops = {on_replies, NULL, on_failed};
+static const void *whose(struct asker *a)
+{
+    return CONTAINER_OF(a, struct exchange, asker)->client;
+}
+
+static const struct asker_ops piece_ops = {on_replies, on_piece, on_failed, whose};
+static const struct asker_ops whole_ops = {on_replies, NULL, on_failed, whose};

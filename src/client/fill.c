@@ -146,6 +146,7 @@ void fill_join(struct client *c, struct flight *f)
     struct held *h = client_promise(c);
 
     list_push_back(&f->waiters, &h->waiter.node);
+    link_resume(CONTAINER_OF(f, struct fill, flight)->link);
 }
 
 /* ---- what the replies say ---- */
@@ -378,6 +379,8 @@ static bool on_piece(struct asker *a, struct slice bytes, bool last)
         if (c->open)
             full = client_put_piece(c, bytes, f->link);
         c->half_out = !last;
+        full = full && list_empty(&f->flight.waiters); /* they do not wait for the leader to read */
+        f->flight.open = f->flight.open && !full;
     }
     if (!f->too_large) {
         buffer_add(&f->got, bytes.p, bytes.n);
@@ -425,4 +428,12 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     fill_free(f);
 }
 
-static const struct asker_ops fill_ops = {on_replies, on_piece, on_failed};
+/* Who joined is not to be kept waiting by the leader. */
+static const void *whose(struct asker *a)
+{
+    const struct fill *f = CONTAINER_OF(a, struct fill, asker);
+
+    return list_empty(&f->flight.waiters) && f->leader != NULL ? (const void *)f->leader : a;
+}
+
+static const struct asker_ops fill_ops = {on_replies, on_piece, on_failed, whose};

@@ -174,6 +174,14 @@ static struct flight *same_in_the_air(struct near *near, const struct question *
     return f;
 }
 
+static void join(struct client *c, struct flight *f)
+{
+    struct held *h = client_promise(c);
+
+    list_push_back(&f->waiters, &h->waiter.node);
+    link_resume(CONTAINER_OF(f, struct gather, flight)->link);
+}
+
 enum next mget_ask(struct client *c, const struct request *q)
 {
     struct near *near = c->all->near;
@@ -187,7 +195,7 @@ enum next mget_ask(struct client *c, const struct request *q)
     same.ask = name_ask(c, q, &ask);
     f = same_in_the_air(near, &same);
     if (f != NULL) {
-        fill_join(c, f);
+        join(c, f);
         buffer_done(&ask);
         return NEXT;
     }
@@ -407,4 +415,11 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     gather_free(g);
 }
 
-static const struct asker_ops gather_ops = {on_replies, on_piece, on_failed};
+static const void *whose(struct asker *a)
+{
+    struct gather *g = CONTAINER_OF(a, struct gather, asker);
+
+    return list_empty(&g->flight.waiters) && g->leader != NULL ? (const void *)g->leader : a;
+}
+
+static const struct asker_ops gather_ops = {on_replies, on_piece, on_failed, whose};

@@ -64,7 +64,7 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     (void)begun;
 }
 
-static const struct asker_ops ops = {on_replies, NULL, on_failed};
+static const struct asker_ops ops = {on_replies, NULL, on_failed, NULL};
 
 static bool lower(struct slice name, char *to)
 {

@@ -44,7 +44,7 @@ static void nobody_failed(struct asker *a, uint32_t n, enum link_failure why, bo
     (void)begun;
 }
 
-static const struct asker_ops nobody_ops = {nobody_replies, nobody_piece, nobody_failed};
+static const struct asker_ops nobody_ops = {nobody_replies, nobody_piece, nobody_failed, NULL};
 
 struct asker *asker_nobody(void)
 {

@@ -42,6 +42,9 @@ struct asker_ops {
     bool (*piece)(struct asker *a, struct slice bytes, bool last);
     /* n replies will not come. begun: pieces of the first of them were handed on already. */
     void (*failed)(struct asker *a, uint32_t n, enum link_failure why, bool begun);
+    /* Who is kept waiting when the link waits: askers of whom it says the same wait for each other
+     * anyway. NULL: each is for itself. */
+    const void *(*whose)(struct asker *a);
 };
 
 struct asker {

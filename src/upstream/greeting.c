@@ -242,7 +242,7 @@ static void own_failed(struct asker *a, uint32_t n, enum link_failure why, bool 
     (void)begun;
 }
 
-const struct asker_ops greeting_asker_ops = {own_replies, NULL, own_failed};
+const struct asker_ops greeting_asker_ops = {own_replies, NULL, own_failed, NULL};
 
 void prepare_begin(struct link *l, int db)
 {

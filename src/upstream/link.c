@@ -55,6 +55,11 @@ void slots_grow(struct slots *s)
     *s = (struct slots){.ring = ring, .len = s->len, .cap = cap};
 }
 
+static const void *whose(struct asker *a)
+{
+    return a->ops->whose != NULL ? a->ops->whose(a) : a;
+}
+
 static void mark_dirty(struct link *l)
 {
     if (buffer_len(&l->out) == 0)
@@ -66,7 +71,7 @@ static void mark_dirty(struct link *l)
 void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, bool fresh)
 {
     /* A slow client's large reply may rest only while nobody is behind it. */
-    if (UNLIKELY(l->resting) && slots_at(&l->slots, 0)->asker != a)
+    if (UNLIKELY(l->resting) && whose(slots_at(&l->slots, 0)->asker) != whose(a))
         link_resume(l);
     slots_push(&l->slots, a, n, (uint32_t)loop_now_ms(l->pool->loop), fresh);
     mark_dirty(l);
@@ -197,11 +202,13 @@ static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
     a->ops->replies(a, bytes, run);
 }
 
-/* Whether everything due on the link is due to one asker. */
-static bool only_for(const struct link *l, const struct asker *a)
+/* Whether everything due on the link is due to whom `a` asks for. */
+static bool only_for(const struct link *l, struct asker *a)
 {
+    const void *who = whose(a);
+
     for (uint32_t i = 0; i < l->slots.len; i++) {
-        if (slots_at(&l->slots, i)->asker != a)
+        if (whose(slots_at(&l->slots, i)->asker) != who)
             return false;
     }
     return true;

@@ -408,4 +408,4 @@ static void on_lost(struct loan *loan, enum link_failure why)
 }
 
 static const struct loan_ops tracking_loan_ops = {on_lent, on_refused, on_frame, on_room, on_lost};
-static const struct asker_ops tracking_asker_ops = {on_replies, NULL, on_failed};
+static const struct asker_ops tracking_asker_ops = {on_replies, NULL, on_failed, NULL};

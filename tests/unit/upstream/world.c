@@ -346,8 +346,8 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
         e->then(e);
 }
 
-static const struct asker_ops ear_ops = {on_replies, on_piece, on_failed};
-static const struct asker_ops whole_ear_ops = {on_replies, NULL, on_failed};
+static const struct asker_ops ear_ops = {on_replies, on_piece, on_failed, NULL};
+static const struct asker_ops whole_ear_ops = {on_replies, NULL, on_failed, NULL};
 
 void ear_init(struct ear *e, bool whole)
 {
