@@ -194,10 +194,12 @@ static bool weigh_fields(struct near *near, const struct fill_terms *t, struct s
 {
     struct reply r;
 
-    if (is_error(reply)) {
+    if (slice_starts(reply, SLICE("-ERR unknown command"))) {
         near->field_ttl = FIELD_TTL_NO;
         return true;
     }
+    if (is_error(reply)) /* this user may not ask, or it is no hash any more: nothing is learnt */
+        return false;
     near->field_ttl = FIELD_TTL_YES;
     if (near_is_whole_hash(t->command))
         return false;
