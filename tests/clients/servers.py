@@ -124,13 +124,15 @@ class Servers:
         port, self.locked_port = free_port(), free_port()
         self.socket_path = os.path.join(self.directory, "larder.sock")
         settings = os.path.join(self.directory, "larder.ini")
+        near = "[policy everything]\nprefix = *\nlocal = yes\n" if os.environ.get("LARDER_NEAR") else ""
         with open(settings, "w", encoding="ascii") as out:
             out.write("[larder]\nshutdown_timeout = 3s\n"
                       f"[listener main]\naddress = 127.0.0.1:{port}\n"
                       f"[listener socket]\naddress = unix:{self.socket_path}\n"
                       f"[listener locked]\naddress = 127.0.0.1:{self.locked_port}\n"
                       f"password = {PASSWORD}\n"
-                      f"[upstream]\naddress = 127.0.0.1:{self.upstream.port}\nbackoff_max = 250ms\n")
+                      f"[upstream]\naddress = 127.0.0.1:{self.upstream.port}\nbackoff_max = 250ms\n"
+                      + near)
         return Server("larder", [self.larder_path, "-c", settings], port,
                       os.path.join(self.directory, "larder.log"))
 

@@ -1,9 +1,10 @@
 """What larder answers itself must be what Redis answers: HELLO, CLIENT, SELECT, RESET, QUIT."""
+import os
 import re
 
 from compare import same, same_bytes, same_commands
 from resp import Closed, Error, Map, encode, encode_all, eventually
-from servers import Pair, scaled
+from servers import Pair, alone_with_redis, scaled
 
 
 def test_select(w):
@@ -146,7 +147,11 @@ def test_client_list(w):
         assert [int(info_fields(r)["id"]) for r in rows.split(b"\n") if r] == ids
         assert a.cmd("CLIENT", "LIST", "ID", 999999999) == b""
         rows = a.cmd("CLIENT", "LIST", "TYPE", "pubsub").split(b"\n")
-        assert [info_fields(r)["addr"] for r in rows if r] == [sub.name()]
+        listeners = [info_fields(r)["addr"] for r in rows if r]
+        if server is pair.redis and os.environ.get("LARDER_NEAR"):
+            assert len(listeners) == 2 and sub.name() in listeners  # the invalidation link
+        else:
+            assert listeners == [sub.name()]
         assert a.name().encode() in a.cmd("CLIENT", "LIST", "TYPE", "normal")
         b.ok("MULTI")
         b.ok("PING")
@@ -157,6 +162,8 @@ def test_client_list(w):
 
 def test_client_kill(w):
     """By each filter; who is killed sees a close, who is not goes on."""
+    alone_with_redis()
+
     def victims(s, count=2):
         conns = [s.open() for _ in range(count)]
         for c in conns:

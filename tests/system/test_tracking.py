@@ -3,7 +3,7 @@ import re
 
 from compare import same
 from resp import Error, Push, encode, eventually
-from servers import scaled
+from servers import alone_with_redis, scaled
 
 INVALIDATE = b"invalidate"
 IDS = ((re.compile(rb":\d+\r\n"), b":<number>\r\n"),)
@@ -138,6 +138,7 @@ def test_redirect_to_oneself(w):
 
 def test_tracking_goes_with_its_client(w):
     """And is not inherited by the next."""
+    alone_with_redis()
     redis = w.redis()
     larder = w.larder(redis)
     other = w.conn(larder)
