@@ -18,6 +18,7 @@
 #include "cache/cache.h"
 #include "client/clients.h"
 #include "config/settings.h"
+#include "errands/self_check.h"
 #include "net/address.h"
 #include "net/digest.h"
 #include "net/listener.h"
@@ -46,6 +47,7 @@ struct larder {
     struct policies *policies;
     struct cache *cache; /* NULL until a policy keeps something */
     struct invalidation *invalidation;
+    struct self_check *self_check;
     struct listener **listeners;
     size_t listener_count;
     struct listener_events events;
@@ -330,6 +332,7 @@ static void on_lost(void *context)
     struct larder *l = context;
 
     cache_lost(l->cache);
+    self_check_lost(l->self_check);
 }
 
 static void on_proven(void *context, uint64_t asked_ms)
@@ -337,6 +340,7 @@ static void on_proven(void *context, uint64_t asked_ms)
     struct larder *l = context;
 
     cache_proven(l->cache, asked_ms);
+    self_check_proven(l->self_check, asked_ms);
 }
 
 static bool on_tidy(void *context)
@@ -376,13 +380,17 @@ static void settle_policies(struct larder *l)
     if (l->cache == NULL && n > 0) {
         l->cache = cache_new(l->settings->cache.max_memory, l->settings->cache.coherence_timeout);
         l->invalidation = invalidation_new(l->loop, l->pool, &coherence, &ops, l);
+        l->self_check = self_check_new(l->loop, l->cache, l->settings->cache.self_check);
+        admin_watch_check(l->admin, l->self_check);
     } else if (l->cache != NULL) {
         cache_resettle(l->cache, l->settings->cache.max_memory,
                        l->settings->cache.coherence_timeout);
         invalidation_resettle(l->invalidation, &coherence);
+        self_check_resettle(l->self_check, l->settings->cache.self_check);
     }
     if (l->cache != NULL) {
         clients_use_cache(l->clients, l->cache, l->policies, l->invalidation);
+        clients_use_check(l->clients, l->self_check);
         invalidation_aim(l->invalidation, heads, n);
     }
     policies_free(before);
@@ -567,6 +575,7 @@ static void tear_down(struct larder *l)
         timer_free(l->watchdog);
     if (l->clients != NULL)
         clients_close(l->clients);
+    self_check_free(l->self_check);
     invalidation_free(l->invalidation);
     pool_free(l->pool);
     clients_free(l->clients);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "errands/self_check.h"
 #include "net/loop.h"
 #include "resp/write.h"
 #include "upstream/pool.h"
@@ -18,6 +19,7 @@ struct admin {
     struct loop *loop;
     struct pool *pool;
     struct clients *clients;
+    const struct self_check *check; /* NULL: there is no near cache */
     const struct settings *settings;
     uint64_t started_ms;
 };
@@ -36,6 +38,11 @@ void admin_watch(struct admin *a, struct clients *clients)
     a->clients = clients;
 }
 
+void admin_watch_check(struct admin *a, const struct self_check *check)
+{
+    a->check = check;
+}
+
 void admin_resettle(struct admin *a, const struct settings *settings)
 {
     a->settings = settings;
@@ -48,16 +55,22 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-static size_t all_counters(const struct admin *a, struct counter_set sets[2])
+#define SETS_MAX 3
+
+static size_t all_counters(const struct admin *a, struct counter_set sets[SETS_MAX])
 {
-    sets[0] = clients_counters(a->clients);
-    sets[1] = pool_counters(a->pool);
-    return 2;
+    size_t n = 0;
+
+    sets[n++] = clients_counters(a->clients);
+    sets[n++] = pool_counters(a->pool);
+    if (a->check != NULL)
+        sets[n++] = self_check_counters(a->check);
+    return n;
 }
 
 static void put_counters(const struct admin *a, const char *separator, struct buffer *out)
 {
-    struct counter_set sets[2];
+    struct counter_set sets[SETS_MAX];
     size_t n = all_counters(a, sets);
 
     for (size_t i = 0; i < n; i++) {
@@ -72,7 +85,7 @@ static void stats(struct admin *a, const struct slice *argv, uint32_t argc, int 
                   struct buffer *out)
 {
     bool help = argc > 2 && slice_is(argv[2], "HELP");
-    struct counter_set sets[2];
+    struct counter_set sets[SETS_MAX];
     size_t n = all_counters(a, sets), rows = 0;
     char name[96];
 

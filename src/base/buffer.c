@@ -87,6 +87,16 @@ void buffer_printf(struct buffer *b, const char *format, ...)
     b->tail += (uint32_t)n;
 }
 
+void buffer_add_visible(struct buffer *b, struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.n; i++) {
+        if (bytes.p[i] > ' ' && bytes.p[i] <= '~' && bytes.p[i] != '\\')
+            buffer_add(b, bytes.p + i, 1);
+        else
+            buffer_printf(b, "\\x%02x", (unsigned char)bytes.p[i]);
+    }
+}
+
 void buffer_done(struct buffer *b)
 {
     free(b->p);

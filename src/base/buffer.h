@@ -53,6 +53,10 @@ void buffer_take_keep(struct buffer *b, size_t n, size_t keep);
 /* Appends formatted text. */
 void buffer_printf(struct buffer *b, const char *format, ...) PRINTF(2, 3);
 
+/* Appends bytes from outside as part of a line of text: what is not visible ASCII, and the
+ * backslash, as \xHH. */
+void buffer_add_visible(struct buffer *b, struct slice bytes);
+
 /* Gives the memory back; the buffer is empty and usable. */
 void buffer_done(struct buffer *b);
 

@@ -52,6 +52,12 @@
  */
 #define LINK_STREAM_BYTES (256u * 1024u)
 
+/* Hits under comparison with the upstream (self_check), and what they may take together, their
+ * answers included: at the highest rate some 100 ms of them are under way, and what differs waits a
+ * second for its push. A reply of more than half of the bytes is never compared. */
+#define SELF_CHECK_SAMPLES 1024u
+#define SELF_CHECK_BYTES   (8u * 1024u * 1024u)
+
 /* Lines of one report in the log (the state on SIGUSR2): the loop serves nobody while it writes
  * them, a microsecond or two each, and journald takes 10,000 of a service in 30 s
  * (journald.conf(5), RateLimitBurst). */

@@ -20,6 +20,7 @@ struct invalidation;
 struct loop;
 struct policies;
 struct pool;
+struct self_check;
 
 /* Why a connection to a client ended. */
 #define CLOSE_REASONS(X)                                                                           \
@@ -82,6 +83,8 @@ void clients_resettle(struct clients *all, const struct larder_settings *setting
  * borrowed; those of before must live until then. */
 void clients_use_cache(struct clients *all, struct cache *cache, const struct policies *policies,
                        const struct invalidation *invalidation);
+/* Who compares some of the hits, from now on; borrowed. After clients_use_cache(). */
+void clients_use_check(struct clients *all, struct self_check *check);
 /* The upstream says that the key has changed; that it may be another server by now. */
 void clients_key_changed(struct clients *all, struct slice key);
 void clients_upstream_anew(struct clients *all);

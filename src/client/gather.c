@@ -64,6 +64,8 @@ static void fill_parts(struct client *c, struct gather *g, const struct request 
         if (several_known(c, q->argv[i + 1], &nq, &e)) {
             several_count(near, &nq, &e);
             p->known = slice_of(NULL, e.bytes.n);
+            if (UNLIKELY(*near->check_due > 0))
+                near_check_key(c, &nq, &e);
             buffer_add(pieces, e.bytes.p, e.bytes.n);
         } else if (nq.policy != NULL && nq.policy->set->local) {
             near_stats_of(near, nq.policy)->count.misses++;

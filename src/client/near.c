@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "errands/self_check.h"
 #include "resp/reply.h"
 #include "resp/write.h"
 
@@ -277,6 +278,51 @@ void near_give(struct client *c)
         client_answer_block(c, near->block);
 }
 
+void near_check(struct client *c, const struct near_question *nq, const struct args *args,
+                const struct entry *e)
+{
+    const struct command *cmd = command_find(args->v[0]);
+    char whole[4];
+    struct checked_hit hit = {.argv = args->v,
+                              .argc = args->n,
+                              .command = cmd != NULL ? cmd->id : CMD_UNKNOWN,
+                              .asks = {nq->q.ask, nq->q.ask},
+                              .scope = nq->q.scope,
+                              .stamp = e->stamp,
+                              .lane = c->lane,
+                              .proto = c->proto,
+                              .db = c->db,
+                              .served = e->bytes,
+                              .block = e->block};
+
+    /* The entry may be another than that of exactly this question: see near_look(). */
+    if (nq->form == FORM_EXISTS)
+        hit.asks[1] = slice_of("", 0);
+    else if (nq->form == FORM_HASH)
+        hit.asks[1] = slice_of(whole, ask_head(whole, CMD_HGETALL, c->proto));
+    self_check_sample(c->all->near->check, &hit);
+}
+
+void near_check_key(struct client *c, const struct near_question *nq, const struct entry *e)
+{
+    struct slice get[2] = {SLICE("GET"), nq->q.key};
+
+    near_check(c, nq, &(struct args){.v = get, .n = 2}, e);
+}
+
+/* As found(), of the request in args. */
+static void found_for(struct client *c, const struct near_question *nq, const struct args *args,
+                      struct entry *e)
+{
+    struct near *near = c->all->near;
+
+    found(c, nq, e);
+    if (LIKELY(*near->check_due == 0))
+        return;
+    e->bytes = near->answer;
+    near_check(c, nq, args, e);
+}
+
 /* TTL, PTTL of a key whose value is kept: from its known expiry. */
 static enum concern look_ttl(struct client *c, bool seconds, const struct args *args)
 {
@@ -318,7 +364,7 @@ static enum concern look_one(struct client *c, const struct command *cmd, const 
         began_us = near_clock_us();
     if (near_look(c, &nq, &q, false, &e) != LOOK_FRESH)
         return CONCERN_ASK;
-    found(c, &nq, &e);
+    found_for(c, &nq, args, &e);
     if (UNLIKELY(near->sample-- == 0)) {
         near->sample = HIT_SAMPLE - 1;
         histogram_add(&near_stats_of(near, nq.policy)->hit_us, near_clock_us() - began_us);
@@ -359,7 +405,7 @@ enum next near_ask(struct client *c, const struct request *q)
     if (!near_judge(near, c, q, &nq))
         return client_ask(c, q);
     if (near_look(c, &nq, q, false, &e) == LOOK_FRESH) {
-        found(c, &nq, &e);
+        found_for(c, &nq, &(struct args){.v = q->argv, .n = q->argc}, &e);
         near_give(c);
         return NEXT;
     }

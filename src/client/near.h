@@ -102,6 +102,9 @@ struct near {
     struct list again;    /* questions to be asked once more, for which there is no link yet */
     uint32_t sample;      /* hits since one was timed */
     uint8_t field_ttl;    /* enum field_ttl: can the upstream's hash fields expire? */
+    /* Who compares hits with what the upstream says; so many are wanted now. */
+    struct self_check *check;
+    const uint32_t *check_due;
 };
 
 /* near_life.c */
@@ -132,6 +135,12 @@ MUST_USE
 bool near_is_whole_hash(uint16_t id);
 MUST_USE
 struct near_stats *near_stats_of(struct near *near, const struct policy *p);
+
+/* While *near->check_due > 0: a hit that is served with e->bytes, to be compared with what the
+ * upstream says; the same of one key of several. */
+void near_check(struct client *c, const struct near_question *nq, const struct args *args,
+                const struct entry *e);
+void near_check_key(struct client *c, const struct near_question *nq, const struct entry *e);
 
 /* Empty, for wording what is asked upstream. */
 MUST_USE

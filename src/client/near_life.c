@@ -2,6 +2,10 @@
 #include <stdlib.h>
 
 #include "client/near.h"
+#include "errands/self_check.h"
+
+/* Nobody wants hits. */
+static const uint32_t never = 0;
 
 struct near *near_new(struct clients *all, struct cache *cache)
 {
@@ -9,6 +13,7 @@ struct near *near_new(struct clients *all, struct cache *cache)
 
     near->all = all;
     near->cache = cache;
+    near->check_due = &never;
     list_init(&near->again);
     return near;
 }
@@ -86,6 +91,12 @@ void clients_use_cache(struct clients *all, struct cache *cache, const struct po
         all->near = near_new(all, cache);
     all->near->invalidation = invalidation;
     near_resettle(all->near, policies);
+}
+
+void clients_use_check(struct clients *all, struct self_check *check)
+{
+    all->near->check = check;
+    all->near->check_due = self_check_due(check);
 }
 
 /* ---- what the upstream says ---- */

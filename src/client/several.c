@@ -103,6 +103,8 @@ static bool look_some(struct client *c, const struct slice *keys, uint32_t n, st
         tally_add(near, t, &nq, &e);
         *sum += e.kind == ENTRY_VALUE;
         buffer_add(&near->pieces, e.bytes.p, e.bytes.n);
+        if (UNLIKELY(*near->check_due > 0))
+            near_check_key(c, &nq, &e);
     }
     return true;
 }

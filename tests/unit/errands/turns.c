@@ -1,0 +1,2 @@
+/* turns.c - see unit/upstream/turns.h. */
+#include "unit/upstream/turns.c"
