@@ -30,6 +30,7 @@ struct flushed {
 struct cache {
     struct shelf *shelf;
     struct keyring *keys;
+    uint64_t max_memory;
     uint64_t timeout_ms;
     uint64_t proven_ms;
     uint64_t floor; /* entries up to that stamp are suspect */
@@ -70,6 +71,7 @@ struct cache *cache_new(uint64_t max_memory, uint64_t coherence_timeout_ms)
 
     c->shelf = shelf_new(max_memory);
     c->keys = keyring_new();
+    c->max_memory = max_memory;
     c->timeout_ms = coherence_timeout_ms;
     return c;
 }
@@ -93,8 +95,14 @@ void cache_free(struct cache *c)
 
 void cache_resettle(struct cache *c, uint64_t max_memory, uint64_t coherence_timeout_ms)
 {
+    c->max_memory = max_memory;
     c->timeout_ms = coherence_timeout_ms;
     shelf_resize(c->shelf, max_memory);
+}
+
+uint64_t cache_max_memory(const struct cache *c)
+{
+    return c->max_memory;
 }
 
 struct shelf *cache_shelf(struct cache *c)

@@ -47,6 +47,8 @@ void cache_free(struct cache *c);
 void cache_resettle(struct cache *c, uint64_t max_memory, uint64_t coherence_timeout_ms);
 
 MUST_USE
+uint64_t cache_max_memory(const struct cache *c);
+MUST_USE
 struct shelf *cache_shelf(struct cache *c);
 MUST_USE
 struct keyring *cache_keyring(struct cache *c);

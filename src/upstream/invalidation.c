@@ -471,6 +471,8 @@ struct counter_set invalidation_counters(const struct invalidation *inv)
         INVALIDATION_COUNTERS(ROW)
 #undef ROW
     };
+    static const struct invalidation_counters none = {0};
 
-    return (struct counter_set){"invalidation", rows, ARRAY_LEN(rows), &inv->count};
+    return (struct counter_set){"invalidation", rows, ARRAY_LEN(rows),
+                                inv != NULL ? &inv->count : &none};
 }

@@ -104,6 +104,7 @@ uint64_t invalidation_proven_ms(const struct invalidation *inv);
 /* Why it is not pushes over RESP2, as the upstream said it; "" when it is, or is not known. */
 const char *invalidation_trouble(const struct invalidation *inv);
 
+/* NULL: all zero. */
 struct counter_set invalidation_counters(const struct invalidation *inv);
 
 #endif

@@ -205,6 +205,18 @@ START_TEST(prints)
 END_TEST
 
 /* The NUL that printing writes needs room of its own, and stays outside. */
+START_TEST(bytes_from_outside_are_made_visible)
+{
+    struct buffer b = {0};
+
+    buffer_add_visible(&b, SLICE("user:1~!"));
+    buffer_add_visible(&b, SLICE(" =\\\r\n\0\x7f\xff"));
+    buffer_add_visible(&b, SLICE(""));
+    holds(&b, "user:1~!\\x20=\\x5c\\x0d\\x0a\\x00\\x7f\\xff");
+    buffer_done(&b);
+}
+END_TEST
+
 START_TEST(prints_into_the_last_byte)
 {
     for (uint32_t free_bytes = 0; free_bytes < 6; free_bytes++) {
@@ -268,6 +280,7 @@ Suite *buffer_suite(void)
     tcase_add_test(t, a_nearly_full_one_grows_instead_of_moving);
     tcase_add_test(t, keeps_memory_only_up_to_a_bound);
     tcase_add_test(t, prints);
+    tcase_add_test(t, bytes_from_outside_are_made_visible);
     tcase_add_test(t, prints_into_the_last_byte);
     tcase_add_test_raise_signal(t, taking_more_than_there_is_aborts, SIGABRT);
     tcase_add_test_raise_signal(t, filling_more_than_the_room_aborts, SIGABRT);
