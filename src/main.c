@@ -308,7 +308,7 @@ static void on_flush(void *context)
 {
     struct larder *l = context;
 
-    cache_flush(l->cache);
+    clients_all_changed(l->clients);
 }
 
 static void on_armed(void *context)

@@ -85,8 +85,10 @@ void clients_use_cache(struct clients *all, struct cache *cache, const struct po
                        const struct invalidation *invalidation);
 /* Who compares some of the hits, from now on; borrowed. After clients_use_cache(). */
 void clients_use_check(struct clients *all, struct self_check *check);
-/* The upstream says that the key has changed; that it may be another server by now. */
+/* The upstream says that the key has changed; that any may have; that it may be another server by
+ * now. */
 void clients_key_changed(struct clients *all, struct slice key);
+void clients_all_changed(struct clients *all);
 void clients_upstream_anew(struct clients *all);
 
 /* Takes over fd: a new client of that listener. */

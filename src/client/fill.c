@@ -272,6 +272,7 @@ void fill_keep(struct near *near, const struct flight *flight, const struct ques
     case KEEP:
         break;
     case KEEP_NOT:
+        count->discarded_settings++;
         return;
     case RACED:
         count->discarded_raced++;

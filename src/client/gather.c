@@ -61,18 +61,18 @@ static void fill_parts(struct client *c, struct gather *g, const struct request 
 
         *p = (struct part){0};
         nq.policy = NULL;
-        if (several_known(c, q->argv[i + 1], &nq, &e)) {
+        if (several_known(c, q->argv[i + 1], false, &nq, &e)) {
             several_count(near, &nq, &e);
             p->known = slice_of(NULL, e.bytes.n);
             if (UNLIKELY(*near->check_due > 0))
                 near_check_key(c, &nq, &e);
             buffer_add(pieces, e.bytes.p, e.bytes.n);
         } else if (nq.policy != NULL && nq.policy->set->local) {
-            near_stats_of(near, nq.policy)->count.misses++;
             p->q = nq.q;
             p->terms = fill_terms_of(near, nq.policy, FORM_GET, CMD_GET);
-            p->keep = !keyring_held(cache_keyring(near->cache), nq.q.key) &&
-                      invalidation_covers(near->invalidation, nq.q.key);
+            p->keep = near_way(near, nq.q.key) == WAY_ASK;
+            near_stats_of(near, nq.policy)->count.misses += p->keep;
+            near_stats_of(near, nq.policy)->count.bypassed += !p->keep;
         }
     }
 }
@@ -142,6 +142,17 @@ static void begin_flights(struct gather *g)
     }
 }
 
+/* All that is kept by a policy waits with the question of somebody else. */
+static void count_joined(struct near *near, const struct request *q)
+{
+    for (uint32_t i = 1; i < q->argc; i++) {
+        const struct policy *p = policies_match(near->policies, q->argv[i]);
+
+        if (p != NULL && p->set->local)
+            near_stats_of(near, p)->count.coalesced++;
+    }
+}
+
 /* Protocol, and all arguments behind the first key: what makes two MGETs the same. */
 static struct slice name_ask(struct client *c, const struct request *q, struct buffer *out)
 {
@@ -184,6 +195,18 @@ static void join(struct client *c, struct flight *f)
     link_resume(CONTAINER_OF(f, struct gather, flight)->link);
 }
 
+bool mget_joins(struct client *c, const struct request *q)
+{
+    struct question same = {.key = q->argv[1], .scope = c->scope};
+    struct buffer ask = {0};
+    bool joins;
+
+    same.ask = name_ask(c, q, &ask);
+    joins = same_in_the_air(c->all->near, &same) != NULL;
+    buffer_done(&ask);
+    return joins;
+}
+
 enum next mget_ask(struct client *c, const struct request *q)
 {
     struct near *near = c->all->near;
@@ -198,6 +221,7 @@ enum next mget_ask(struct client *c, const struct request *q)
     f = same_in_the_air(near, &same);
     if (f != NULL) {
         join(c, f);
+        count_joined(near, q);
         buffer_done(&ask);
         return NEXT;
     }
@@ -272,6 +296,7 @@ static bool is_answer(const struct gather *g, const struct reply *head)
 static void land(struct gather *g, struct slice all)
 {
     struct buffer *out = &g->near->pieces;
+    uint64_t took_us = near_clock_us() - g->asked_us;
     struct slice values = all, ttls = all, one;
     struct reply head;
 
@@ -297,6 +322,7 @@ static void land(struct gather *g, struct slice all)
         if (!p->keep)
             continue;
         r = (struct fill_reply){one, ttls};
+        histogram_add(&g->near->stats[p->terms.policy]->load_us, took_us);
         if (reply_skip(&ttls))
             fill_keep(g->near, &p->flight, &p->q, &p->terms, r);
     }

@@ -109,7 +109,7 @@ static bool name_ask(struct near_question *nq, uint16_t id, uint8_t proto, const
     return true;
 }
 
-static bool one_key(const struct command *cmd, uint32_t argc)
+bool near_one_key(const struct command *cmd, uint32_t argc)
 {
     return cmd->keys == KEYS_FIXED && cmd->first == 1 && (cmd->last == 1 || argc == 2) &&
            cmd->id != CMD_MGET;
@@ -130,7 +130,8 @@ bool near_plain(struct near *near, struct client *c, struct slice key, struct ne
 static bool judge(struct near *near, struct client *c, const struct command *cmd,
                   const struct slice *argv, uint32_t argc, struct near_question *ret)
 {
-    if (!command_arity_ok(cmd, argc) || !one_key(cmd, argc) || !near_plain(near, c, argv[1], ret))
+    if (!command_arity_ok(cmd, argc) || !near_one_key(cmd, argc) ||
+        !near_plain(near, c, argv[1], ret))
         return false;
     if (LIKELY(cmd->id == CMD_GET))
         return true;
@@ -378,13 +379,49 @@ enum concern near_concern(struct client *c, const struct command *cmd, const str
     if ((cmd->flags & CF_READ) == 0)
         return CONCERN_WRITES;
     if (!near_allowed(c, in_run))
-        return CONCERN_NONE;
+        return (cmd->flags & CF_CACHEABLE) != 0 ? CONCERN_BYPASS : CONCERN_NONE;
     if ((cmd->flags & CF_CACHEABLE) == 0)
         return cmd->id == CMD_TTL || cmd->id == CMD_PTTL ? look_ttl(c, cmd->id == CMD_TTL, args)
                                                          : CONCERN_NONE;
-    if (cmd->id == CMD_MGET || (cmd->id == CMD_EXISTS && args->n > 2))
+    if (several_asked(cmd, args->n))
         return several_look(c, args);
     return look_one(c, cmd, args);
+}
+
+enum way near_way(const struct near *near, struct slice key)
+{
+    enum trust trust = cache_trust(near->cache, loop_now_ms(near->all->loop));
+
+    if (trust == TRUST_CLOSED || trust == TRUST_SILENT)
+        return WAY_UNTRUSTED;
+    if (!invalidation_covers(near->invalidation, key))
+        return WAY_UNCOVERED;
+    return keyring_held(cache_keyring(near->cache), key) ? WAY_HELD : WAY_ASK;
+}
+
+void near_bypassed(struct near *near, const struct command *cmd, const struct args *args)
+{
+    bool several = several_asked(cmd, args->n);
+
+    if ((cmd->flags & CF_CACHEABLE) == 0 || !command_arity_ok(cmd, args->n) ||
+        !(several || near_one_key(cmd, args->n)))
+        return;
+    for (uint32_t i = 1; i < (several ? args->n : 2); i++) {
+        const struct policy *p = policies_match(near->policies, args->v[i]);
+
+        if (p != NULL && p->set->local)
+            near_stats_of(near, p)->count.bypassed++;
+    }
+}
+
+enum next near_pass_by(struct client *c, const struct request *q)
+{
+    struct args args = {.v = q->argv, .n = q->argc};
+    enum next next = client_ask(c, q);
+
+    if (next == NEXT)
+        near_bypassed(c->all->near, q->command, &args);
+    return next;
 }
 
 /* Asks upstream what the shelf cannot answer: ordinary reads of plain sessions come here. */
@@ -395,12 +432,13 @@ enum next near_ask(struct client *c, const struct request *q)
     struct near_stats *stats;
     struct entry e;
     struct flight *f;
-    enum trust trust;
     enum next next;
 
-    if ((q->command->flags & CF_CACHEABLE) == 0 || !near_allowed(c, 0))
+    if ((q->command->flags & CF_CACHEABLE) == 0)
         return client_ask(c, q);
-    if (several_asked(near, q))
+    if (!near_allowed(c, 0))
+        return near_pass_by(c, q);
+    if (several_asked(q->command, q->argc))
         return several_ask(c, q);
     if (!near_judge(near, c, q, &nq))
         return client_ask(c, q);
@@ -409,15 +447,9 @@ enum next near_ask(struct client *c, const struct request *q)
         near_give(c);
         return NEXT;
     }
+    if (near_way(near, nq.q.key) != WAY_ASK)
+        return near_pass_by(c, q);
     stats = near_stats_of(near, nq.policy);
-    trust = cache_trust(near->cache, loop_now_ms(c->all->loop));
-    if (trust == TRUST_CLOSED || trust == TRUST_SILENT ||
-        !invalidation_covers(near->invalidation, nq.q.key) ||
-        keyring_held(cache_keyring(near->cache), nq.q.key)) {
-        next = client_ask(c, q);
-        stats->count.bypassed += next == NEXT;
-        return next;
-    }
     f = keyring_flight(cache_keyring(near->cache), &nq.q);
     if (f != NULL) {
         fill_join(c, f);

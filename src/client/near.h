@@ -5,6 +5,8 @@
  * again.c    asks once more for those who had joined, when the question came to nothing
  * several.c  MGET, EXISTS: per key
  * gather.c   MGET: some keys from the shelf, the rest in one question
+ * near_console.c  what it would do, and why, for LARDER KEY and WHY; LARDER FRESH
+ * near_view.c     counters, flushes
  * writes.c   what may change keys: holds them from hand-over to reply */
 #ifndef LARDER_CLIENT_NEAR_H
 #define LARDER_CLIENT_NEAR_H
@@ -24,19 +26,46 @@
     X(misses, TOTAL, "reads put to the upstream because nothing fresh was kept")                   \
     X(coalesced, TOTAL, "reads that waited for the same question of another client")               \
     X(bypassed, TOTAL,                                                                             \
-      "reads put to the upstream because a write of the key or the session was under way, or the " \
-      "invalidation link is not trusted")                                                          \
+      "reads put to the upstream, and not kept, because a write of the key or of the session was " \
+      "under way, or the invalidation link is not trusted")                                        \
     X(fills, TOTAL, "answers kept")                                                                \
     X(discarded_changed, TOTAL,                                                                    \
       "answers not kept: the key may have changed while they were under way")                      \
     X(discarded_raced, TOTAL, "answers not kept: value and time to live do not go together")       \
     X(discarded_large, TOTAL, "answers not kept: larger than max_value, or than memory allows")    \
     X(discarded_error, TOTAL, "answers not kept: errors")                                          \
+    X(discarded_settings, TOTAL,                                                                   \
+      "answers not kept: of an absent key while negative_ttl is 0, of a hash whose fields may "    \
+      "expire one by one (field_ttl)")                                                             \
     X(invalidated_push, TOTAL, "keys dropped because the upstream said that they changed")         \
     X(invalidated_write, TOTAL, "keys dropped because a client of this larder wrote them")
 
 struct near_counters {
     NEAR_COUNTERS(COUNTER_FIELD)
+};
+
+/* Counted for all of them together. */
+#define CACHE_COUNTERS(X)                                                                          \
+    X(flushes_push, TOTAL,                                                                         \
+      "times all was dropped because the upstream said that all may have "                         \
+      "changed")                                                                                   \
+    X(flushes_write, TOTAL,                                                                        \
+      "times all was dropped because a client of this larder wrote what may "                      \
+      "be any key")                                                                                \
+    X(flushes_command, TOTAL, "times LARDER FLUSH was told to drop all, or a prefix")              \
+    X(trust, LEVEL,                                                                                \
+      "are kept replies served? 0 no: pushes do not come; 1 no: the invalidation link is silent; " \
+      "2 yes; 3 yes, up to local_ttl: there are no pushes")                                        \
+    X(entries, LEVEL, "replies kept")                                                              \
+    X(bytes, LEVEL, "memory of the near cache, all that it takes to keep them counted")            \
+    X(max_bytes, LEVEL, "what that may be at most: max_memory")                                    \
+    X(evictions, TOTAL, "replies dropped to make room")                                            \
+    X(expired, TOTAL, "replies dropped after their time")                                          \
+    X(keys_under_way, LEVEL, "keys with a write unanswered or a question in the air")
+
+struct cache_counters {
+    NEAR_COUNTERS(COUNTER_FIELD)
+    CACHE_COUNTERS(COUNTER_FIELD)
 };
 
 /* What a policy has done; kept by name, so it outlives a reload. */
@@ -70,9 +99,18 @@ struct near_question {
 
 enum concern {
     CONCERN_NONE,   /* goes its way as if there were no cache */
+    CONCERN_BYPASS, /* the same because of the session: near_pass_by(), near_bypassed() */
     CONCERN_HIT,    /* the answer is known: near_give() */
     CONCERN_ASK,    /* a miss: near_ask() */
     CONCERN_WRITES, /* goes its way, but writes_note() must hear of it */
+};
+
+/* Where a question goes that nothing fresh is kept for. */
+enum way {
+    WAY_ASK,       /* upstream; the answer may be kept, the question joined */
+    WAY_UNTRUSTED, /* upstream, and that is all: the invalidation link is silent or away */
+    WAY_UNCOVERED, /* .. pushes about the key do not come yet */
+    WAY_HELD,      /* .. a write of the key is under way */
 };
 
 struct near_scope {
@@ -101,7 +139,8 @@ struct near {
     struct args keys;     /* scratch: keys of a write */
     struct list again;    /* questions to be asked once more, for which there is no link yet */
     uint32_t sample;      /* hits since one was timed */
-    uint8_t field_ttl;    /* enum field_ttl: can the upstream's hash fields expire? */
+    struct cache_counters count; /* what is not counted by policy; the sums, when asked for */
+    uint8_t field_ttl;           /* enum field_ttl: can the upstream's hash fields expire? */
     /* Who compares hits with what the upstream says; so many are wanted now. */
     struct self_check *check;
     const uint32_t *check_due;
@@ -123,11 +162,18 @@ MUST_USE
 bool near_judge(struct near *near, struct client *c, const struct request *q,
                 struct near_question *ret);
 MUST_USE
+bool near_one_key(const struct command *cmd, uint32_t argc);
+MUST_USE
 bool near_allowed(const struct client *c, uint32_t in_run);
 MUST_USE
 enum look near_look(struct client *c, struct near_question *nq, const struct request *q, bool peek,
                     struct entry *ret_entry);
+MUST_USE
+enum way near_way(const struct near *near, struct slice key);
 enum next near_ask(struct client *c, const struct request *q);
+/* Asks a read upstream without a look at the cache, and counts that; only counts it. */
+enum next near_pass_by(struct client *c, const struct request *q);
+void near_bypassed(struct near *near, const struct command *cmd, const struct args *args);
 /* A command on a hash; on all of one: fields that expire one by one matter. */
 MUST_USE
 bool near_is_hash(uint16_t id);
@@ -185,13 +231,17 @@ MUST_USE
 enum concern several_look(struct client *c, const struct args *args);
 enum next several_ask(struct client *c, const struct request *q);
 MUST_USE
-bool several_asked(const struct near *near, const struct request *q);
+bool several_asked(const struct command *cmd, uint32_t argc);
 MUST_USE
-bool several_known(struct client *c, struct slice key, struct near_question *nq, struct entry *e);
+bool several_known(struct client *c, struct slice key, bool peek, struct near_question *nq,
+                   struct entry *e);
 void several_count(struct near *near, const struct near_question *nq, const struct entry *e);
 
 /* gather.c */
 enum next mget_ask(struct client *c, const struct request *q);
+/* Does the same MGET travel, so that this one would wait for it? */
+MUST_USE
+bool mget_joins(struct client *c, const struct request *q);
 
 /* writes.c */
 /* q has been asked: of its replies the last is number `at` (of the muted ones, if muted). */
@@ -200,5 +250,8 @@ void writes_note(struct client *c, const struct request *q, uint32_t at, bool mu
 void writes_note_large(struct client *c, const struct command *cmd, const struct args *args);
 MUST_USE
 bool may_write(const struct command *cmd);
+/* The keys a request may change, of those that a policy keeps, into near->keys; true: any. */
+MUST_USE
+bool writes_touch(struct near *near, const struct request *q);
 
 #endif

@@ -113,6 +113,12 @@ void clients_key_changed(struct clients *all, struct slice key)
         near_stats_of(near, p)->count.invalidated_push++;
 }
 
+void clients_all_changed(struct clients *all)
+{
+    all->near->count.flushes_push++;
+    cache_flush(all->near->cache);
+}
+
 /* Another server may be behind the link now: what it can do is to be learnt anew. */
 void clients_upstream_anew(struct clients *all)
 {

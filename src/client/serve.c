@@ -485,6 +485,8 @@ size_t client_serve(struct client *c, const char *p, size_t n)
             c->command = cmd->id;
             if (concern == CONCERN_WRITES)
                 note_in_run(c, cmd, &run);
+            else if (UNLIKELY(concern == CONCERN_BYPASS))
+                near_bypassed(all->near, cmd, &all->args);
             continue;
         }
         end_run(c, &run);

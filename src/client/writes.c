@@ -58,12 +58,14 @@ static void clear(struct near *near, const struct hold *h)
 static void begin(struct near *near, struct hold_queue *queue, struct hold *h, uint32_t at)
 {
     enqueue(queue, h, at);
+    near->count.flushes_write += h->all;
     hold_begin(cache_keyring(near->cache), h);
     clear(near, h);
 }
 
 static void release(struct near *near, struct hold *h)
 {
+    near->count.flushes_write += h->all && !h->begun;
     clear(near, h);
     hold_end(cache_keyring(near->cache), h);
 }
@@ -125,16 +127,14 @@ static void pick_local(struct near *near, const struct slice *argv, const uint32
     }
 }
 
-/* The hold on what the request may change; NULL: nothing that is kept. Not begun. */
-static struct hold *hold_for(struct near *near, const struct request *q)
+bool writes_touch(struct near *near, const struct request *q)
 {
     uint32_t on_stack[KEYS_ON_STACK], *index = on_stack;
     int n = command_touched(q->command, q->argv, q->argc, on_stack, KEYS_ON_STACK);
-    struct keyring *keys = cache_keyring(near->cache);
 
     near->keys.n = 0;
     if (n == TOUCHES_ANY)
-        return hold_new(keys, NULL, 0, true);
+        return true;
     if (n > (int)KEYS_ON_STACK) {
         index = must_alloc((size_t)n * sizeof *index);
         n = command_touched(q->command, q->argv, q->argc, index, (uint32_t)n);
@@ -142,6 +142,16 @@ static struct hold *hold_for(struct near *near, const struct request *q)
     pick_local(near, q->argv, index, (uint32_t)n);
     if (index != on_stack)
         free(index);
+    return false;
+}
+
+/* The hold on what the request may change; NULL: nothing that is kept. Not begun. */
+static struct hold *hold_for(struct near *near, const struct request *q)
+{
+    struct keyring *keys = cache_keyring(near->cache);
+
+    if (writes_touch(near, q))
+        return hold_new(keys, NULL, 0, true);
     return near->keys.n == 0 ? NULL : hold_new(keys, near->keys.v, near->keys.n, false);
 }
 

@@ -411,4 +411,4 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
         sample_free(m);
 }
 
-static const struct asker_ops sample_ops = {on_replies, on_piece, on_failed};
+static const struct asker_ops sample_ops = {on_replies, on_piece, on_failed, NULL};
