@@ -1,14 +1,19 @@
-/* admin.c - see admin.h. Each LARDER subcommand is a row: word, arguments, help, handler. */
+/* admin.c - see admin.h. Each LARDER subcommand is a row: word, arguments, help, handler; of those
+ * about the session that says them, the handler is in client/near_console.c. */
 #include "admin/admin.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "admin/cache_tables.h"
+#include "client/near_view.h"
 #include "errands/self_check.h"
 #include "net/loop.h"
 #include "resp/write.h"
+#include "upstream/invalidation.h"
 #include "upstream/pool.h"
 
 #ifndef LARDER_VERSION
@@ -55,14 +60,16 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define SETS_MAX 3
+#define COUNTER_SETS 5u
 
-static size_t all_counters(const struct admin *a, struct counter_set sets[SETS_MAX])
+static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
     size_t n = 0;
 
     sets[n++] = clients_counters(a->clients);
     sets[n++] = pool_counters(a->pool);
+    sets[n++] = clients_cache_counters(a->clients);
+    sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);
     return n;
@@ -70,7 +77,7 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[SETS_M
 
 static void put_counters(const struct admin *a, const char *separator, struct buffer *out)
 {
-    struct counter_set sets[SETS_MAX];
+    struct counter_set sets[COUNTER_SETS];
     size_t n = all_counters(a, sets);
 
     for (size_t i = 0; i < n; i++) {
@@ -85,10 +92,14 @@ static void stats(struct admin *a, const struct slice *argv, uint32_t argc, int 
                   struct buffer *out)
 {
     bool help = argc > 2 && slice_is(argv[2], "HELP");
-    struct counter_set sets[SETS_MAX];
+    struct counter_set sets[COUNTER_SETS];
     size_t n = all_counters(a, sets), rows = 0;
     char name[96];
 
+    if (argc > 2 && !help) {
+        write_error(out, "ERR syntax error");
+        return;
+    }
     for (size_t i = 0; i < n; i++)
         rows += sets[i].count;
     write_map(out, proto, rows);
@@ -133,6 +144,7 @@ static void put_links(struct admin *a, struct buffer *out)
     const char *trouble = pool_trouble(a->pool);
 
     buffer_printf(out, "upstream=%s trouble=%s\n", pool_address(a->pool), trouble);
+    put_coherence(a->clients, out);
     pool_each_link(a->pool, out, link_row);
 }
 
@@ -166,6 +178,25 @@ static void settings_table(struct admin *a, const struct slice *argv, uint32_t a
     buffer_done(&text);
 }
 
+static void policies_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                           struct buffer *out)
+{
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    put_policies(a->clients, a->settings, &text);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
+static void flush(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                  struct buffer *out)
+{
+    (void)proto;
+    flush_cache(a->clients, argv, argc, out);
+}
+
 /* ---- the console ---- */
 
 static void help(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
@@ -173,18 +204,35 @@ static void help(struct admin *a, const struct slice *argv, uint32_t argc, int p
 
 struct subcommand {
     const char *word;
-    uint32_t most; /* arguments behind the word */
+    uint32_t least, most; /* arguments behind the word */
     const char *usage, *help;
     void (*serve)(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
                   struct buffer *out);
+    enum console_word session; /* served by client/; else CONSOLE_OTHER */
 };
 
 static const struct subcommand subcommands[] = {
-    {"CLIENTS", 0, "CLIENTS", "Every client, a line each as CLIENT LIST has it.", clients_table},
-    {"HELP", 0, "HELP", "Prints this help.", help},
-    {"LINKS", 0, "LINKS", "The connections to the upstream, a line each.", links_table},
-    {"SETTINGS", 0, "SETTINGS", "The settings in force, secrets masked.", settings_table},
-    {"STATS", 1, "STATS [HELP]", "What larder counts; with HELP, what each counter means.", stats},
+    {"CLIENTS", 0, 0, "CLIENTS", "Every client, a line each as CLIENT LIST has it.", clients_table,
+     CONSOLE_OTHER},
+    {"FLUSH", 1, 2, "FLUSH ALL | PREFIX <prefix>",
+     "Forgets what the near cache keeps: all, or of keys that begin with the prefix.", flush,
+     CONSOLE_OTHER},
+    {"FRESH", 1, UINT32_MAX, "FRESH <command> [<arg> ...]",
+     "What the upstream answers to the command, past the near cache.", NULL, CONSOLE_FRESH},
+    {"HELP", 0, 0, "HELP", "Prints this help.", help, CONSOLE_OTHER},
+    {"KEY", 1, 1, "KEY <key>", "What the near cache keeps of the key, and if that is served.", NULL,
+     CONSOLE_KEY},
+    {"LINKS", 0, 0, "LINKS",
+     "The connections to the upstream, a line each; how larder learns what changes there.",
+     links_table, CONSOLE_OTHER},
+    {"POLICIES", 0, 0, "POLICIES", "The policies and what each has done, a line each.",
+     policies_table, CONSOLE_OTHER},
+    {"SETTINGS", 0, 0, "SETTINGS", "The settings in force, secrets masked.", settings_table,
+     CONSOLE_OTHER},
+    {"STATS", 0, 1, "STATS [HELP]", "What larder counts; with HELP, what each counter means.",
+     stats, CONSOLE_OTHER},
+    {"WHY", 1, UINT32_MAX, "WHY <command> [<arg> ...]",
+     "What larder would do with the command now, and why; nothing is done.", NULL, CONSOLE_WHY},
 };
 
 static void help(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
@@ -205,22 +253,50 @@ static void help(struct admin *a, const struct slice *argv, uint32_t argc, int p
     }
 }
 
+static const struct subcommand *find(struct slice word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(subcommands); i++) {
+        if (slice_is(word, subcommands[i].word))
+            return &subcommands[i];
+    }
+    return NULL;
+}
+
+static bool arity_ok(const struct subcommand *s, uint32_t argc)
+{
+    return argc - 2 >= s->least && argc - 2 <= s->most;
+}
+
+static void wrong_arity(struct buffer *out, const struct subcommand *s)
+{
+    char word[16];
+    size_t n = strlen(s->word);
+
+    CHECK(n < sizeof word);
+    for (size_t i = 0; i <= n; i++)
+        word[i] = (char)tolower((unsigned char)s->word[i]);
+    write_error(out, "ERR wrong number of arguments for 'larder|%s' command", word);
+}
+
+static enum console_word on_word(const struct slice *argv, uint32_t argc)
+{
+    const struct subcommand *s = find(argv[1]);
+
+    return s != NULL && arity_ok(s, argc) ? s->session : CONSOLE_OTHER;
+}
+
 static void on_command(void *context, const struct slice *argv, uint32_t argc, int proto,
                        struct buffer *out)
 {
-    for (size_t i = 0; i < ARRAY_LEN(subcommands); i++) {
-        const struct subcommand *s = &subcommands[i];
+    const struct subcommand *s = find(argv[1]);
 
-        if (!slice_is(argv[1], s->word))
-            continue;
-        if (argc - 2 > s->most)
-            write_error(out, "ERR wrong number of arguments for 'larder|%s' command", s->word);
-        else
-            s->serve(context, argv, argc, proto, out);
-        return;
-    }
-    write_error(out, "ERR unknown subcommand '%.*s'. Try LARDER HELP.",
-                (int)(argv[1].n < 128 ? argv[1].n : 128), argv[1].p);
+    if (s == NULL)
+        write_error(out, "ERR unknown subcommand '%.*s'. Try LARDER HELP.",
+                    (int)(argv[1].n < 128 ? argv[1].n : 128), argv[1].p);
+    else if (!arity_ok(s, argc))
+        wrong_arity(out, s);
+    else
+        s->serve(context, argv, argc, proto, out);
 }
 
 static void on_info(void *context, struct buffer *out)
@@ -239,13 +315,14 @@ static void on_info(void *context, struct buffer *out)
 
 struct console admin_console(struct admin *a)
 {
-    return (struct console){a, on_command, on_info};
+    return (struct console){a, on_word, on_command, on_info};
 }
 
 void admin_dump(struct admin *a, struct buffer *out)
 {
     /* Clients last, for there are most of them: the log leaves out what is too much. */
     put_counters(a, "\n", out);
+    put_policies(a->clients, a->settings, out);
     put_links(a, out);
     clients_describe(a->clients, out);
 }

@@ -22,7 +22,7 @@ void admin_free(struct admin *a);
 MUST_USE
 struct console admin_console(struct admin *a);
 
-/* Counters, links and clients as lines of text: for SIGUSR2. */
+/* Counters, policies, links and clients as lines of text: for SIGUSR2. */
 void admin_dump(struct admin *a, struct buffer *out);
 
 #endif

@@ -9,8 +9,19 @@
 #include "base/buffer.h"
 #include "base/slice.h"
 
+/* LARDER commands about the session that says them: client/ serves these (near_console.c). */
+enum console_word {
+    CONSOLE_OTHER,
+    CONSOLE_FRESH,
+    CONSOLE_KEY,
+    CONSOLE_WHY,
+};
+
 struct console {
     void *context;
+    /* Is LARDER argv[1] .. one of those? CONSOLE_OTHER also when the number of its arguments is
+     * wrong: command() says so. */
+    enum console_word (*word)(const struct slice *argv, uint32_t argc);
     /* Appends exactly one RESP reply to LARDER argv[1] ..; argv[0] is LARDER itself. */
     void (*command)(void *context, const struct slice *argv, uint32_t argc, int proto,
                     struct buffer *out);

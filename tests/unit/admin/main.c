@@ -9,6 +9,7 @@ int main(void)
     SRunner *runner = srunner_create(admin_suite());
     int failed;
 
+    srunner_add_suite(runner, cache_tables_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -4,6 +4,7 @@
 
 #include <check.h>
 
-Suite *admin_suite(void); /* check_admin.c */
+Suite *admin_suite(void);        /* check_admin.c */
+Suite *cache_tables_suite(void); /* check_cache_tables.c */
 
 #endif
