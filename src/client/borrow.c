@@ -402,6 +402,8 @@ enum next own_serve(struct client *c, const struct request *q)
         c->more->name_upstream |= cmd != NULL && cmd->id == CMD_CLIENT_SETNAME;
         if (cmd != NULL && (cmd->id == CMD_EXEC || cmd->id == CMD_DISCARD))
             return own_by_id(c, q);
+        if (cmd != NULL && cmd->id == CMD_LARDER)
+            return tx_refuse(c, "LARDER");
         return client_ask_lent(c, q);
     }
     if (is_own_books(cmd))

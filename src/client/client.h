@@ -265,6 +265,12 @@ MUST_USE
 struct link *client_link(struct client *c, enum next *ret_next);
 enum next client_no_link(struct client *c, struct lane *lane);
 enum next client_ask_lent(struct client *c, const struct request *q);
+enum next client_refuse(struct client *c, const struct request *q);
+MUST_USE
+bool request_has_nul(const struct request *q);
+/* The row of the command, of the subcommand where there is one. */
+MUST_USE
+const struct command *command_of(const struct slice *argv, uint32_t argc);
 
 /* exchange.c: requests whose replies larder looks at */
 enum exchange_kind {
@@ -297,9 +303,10 @@ void writes_answered(struct client *c, uint32_t answered);
 void writes_answered_muted(struct client *c);
 void writes_forget(struct client *c);
 
-/* local.c, client_command.c: answered here */
+/* local.c, client_command.c, near_console.c: answered here */
 enum next local_serve(struct client *c, const struct request *q);
 enum next client_command_serve(struct client *c, const struct request *q);
+enum next near_console(struct client *c, const struct request *q, enum console_word word);
 
 /* redirect.c: CLIENT TRACKING REDIRECT */
 /* Redis' id of a link on which client `id` can be told of invalidations. 0: *ret_next says how it
@@ -359,6 +366,7 @@ enum next own_serve(struct client *c, const struct request *q);
 enum next tx_serve(struct client *c, const struct request *q);
 enum next tx_refused_serve(struct client *c, const struct request *q);
 enum next tx_exec(struct client *c, const struct request *q);
+enum next tx_refuse(struct client *c, const char *what);
 void tx_leave(struct client *c);
 void tx_replied(struct client *c, enum exchange_kind kind, char type, struct slice bytes);
 

@@ -105,10 +105,7 @@ size_t large_begin(struct client *c, const char *p, size_t n)
     if (request_scan(&scan, p, n, &limits, &all->args, &all->words, &need) != SCAN_MORE)
         return 0;
     if (all->args.n > 0)
-        cmd = command_find(all->args.v[0]);
-    if (cmd != NULL && (cmd->flags & CF_CONTAINER) != 0 && all->args.n > 1 &&
-        command_sub(cmd, all->args.v[1]) != NULL)
-        cmd = command_sub(cmd, all->args.v[1]);
+        cmd = command_of(all->args.v, all->args.n);
     q = (struct request){.command = cmd, .argv = all->args.v, .argc = scan.argc};
     effect = pause_effect(c, &q);
     if (effect == PAUSE_HOLDS || (effect == PAUSE_UNCLEAR && c->mode != MODE_PLAIN)) {

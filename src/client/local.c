@@ -443,8 +443,12 @@ static enum next info(struct client *c, const struct request *q)
 
 static enum next larder(struct client *c, const struct request *q)
 {
-    c->all->console->command(c->all->console->context, q->argv, q->argc, c->proto,
-                             client_answer(c));
+    const struct console *console = c->all->console;
+    enum console_word word = console->word(q->argv, q->argc);
+
+    if (word != CONSOLE_OTHER)
+        return near_console(c, q, word);
+    console->command(console->context, q->argv, q->argc, c->proto, client_answer(c));
     return NEXT;
 }
 

@@ -136,7 +136,7 @@ enum next client_ask_lent(struct client *c, const struct request *q)
 /* ---- where a request goes ---- */
 
 /* Within MULTI a refusal spoils the transaction, as Redis' own would. */
-static enum next refuse(struct client *c, const struct request *q)
+enum next client_refuse(struct client *c, const struct request *q)
 {
     if (c->more != NULL && c->more->in_multi)
         c->more->spoilt = true;
@@ -177,8 +177,9 @@ static bool is_http(const struct request *q)
     return slice_is(q->argv[0], "POST") || slice_is(q->argv[0], "Host:");
 }
 
-static bool has_nul(const struct request *q, const struct command *cmd)
+bool request_has_nul(const struct request *q)
 {
+    const struct command *cmd = q->command;
     bool container = cmd != NULL && (cmd->flags & CF_CONTAINER) != 0 && q->argc > 1;
 
     return (cmd == NULL && memchr(q->argv[0].p, 0, q->argv[0].n) != NULL) ||
@@ -245,7 +246,7 @@ static enum next route(struct client *c, const struct request *q)
     if (id == CMD_QUIT || id == CMD_RESET)
         return local_serve(c, q);
     /* Redis looks its commands up as C strings: "CONFIG SET\0x" could pass for CONFIG SET there. */
-    if (has_nul(q, cmd)) {
+    if (request_has_nul(q)) {
         unknown_command(client_answer(c), q);
         return NEXT;
     }
@@ -268,7 +269,7 @@ static enum next route(struct client *c, const struct request *q)
         return NEXT;
     }
     if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
-        return refuse(c, q);
+        return client_refuse(c, q);
     if (c->more != NULL && c->more->unclear)
         return borrow_unclear(c, q); /* even if meanwhile the pause is over: a link is on its way */
     if (c->all->pause.on) {
@@ -303,13 +304,13 @@ static void after_command(struct client *c)
 
 /* ---- the buffer ---- */
 
-static const struct command *look_up(const struct args *args)
+const struct command *command_of(const struct slice *argv, uint32_t argc)
 {
-    const struct command *cmd = command_find(args->v[0]), *sub;
+    const struct command *cmd = command_find(argv[0]), *sub;
 
-    if (cmd == NULL || (cmd->flags & CF_CONTAINER) == 0 || args->n < 2)
+    if (cmd == NULL || (cmd->flags & CF_CONTAINER) == 0 || argc < 2)
         return cmd;
-    sub = command_sub(cmd, args->v[1]);
+    sub = command_sub(cmd, argv[1]);
     return sub != NULL ? sub : cmd;
 }
 
@@ -467,7 +468,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
             at += length;
             continue;
         }
-        cmd = look_up(&all->args);
+        cmd = command_of(all->args.v, all->args.n);
         concern = CONCERN_NONE;
         if (UNLIKELY(all->near != NULL) && cmd != NULL && p[at] == '*')
             concern = near_step(c, cmd, &run);

@@ -162,6 +162,14 @@ enum next tx_exec(struct client *c, const struct request *q)
     return ask_and_wait(c, &instead, EX_ABORT);
 }
 
+/* What larder cannot have queued spoils the transaction, as an error of Redis would. */
+enum next tx_refuse(struct client *c, const char *what)
+{
+    c->more->spoilt = true;
+    write_error(client_answer(c), "ERR %s within a transaction is refused by larder", what);
+    return NEXT;
+}
+
 enum next tx_serve(struct client *c, const struct request *q)
 {
     uint16_t id = q->command != NULL ? q->command->id : CMD_UNKNOWN;
@@ -190,6 +198,8 @@ enum next tx_serve(struct client *c, const struct request *q)
         return client_wait(c, WAIT_DRAIN); /* is the MULTI before it in force? */
     if (!c->more->in_multi)
         return watched_serve(c, q);
+    if (id == CMD_LARDER)
+        return tx_refuse(c, "LARDER");
     if (id == CMD_SELECT)
         c->more->want_exec_db = true;
     c->more->queued++;
