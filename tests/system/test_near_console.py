@@ -148,7 +148,7 @@ def test_joined_questions_are_counted(w):
     redis.cmd("MSET", "a:1", "v1", "a:2", "v2")
     larder = near(w, redis)
     c = [w.conn(larder) for _ in range(4)]
-    assert [x.cmd("PING") for x in c] == [b"PONG"] * 4
+    assert [x.cmd("GET", "c:1") for x in c] == [None] * 4  # each has a link
     count = Counted(larder)
     redis.pause()
     for x in c:
@@ -161,10 +161,10 @@ def test_joined_questions_are_counted(w):
     assert larder.stats()["cache_keys_under_way"] == 0
     redis.pause()
     for x in c:
-        x.send_cmd("MGET", "a:2", "c:1", "a:3")
+        x.send_cmd("MGET", "a:2", "a:3")
     eventually(lambda: count.since() == {"misses": 2, "coalesced": 6})
     redis.resume()
-    assert [x.reply() for x in c] == [[b"v2", None, None]] * 4
+    assert [x.reply() for x in c] == [[b"v2", None]] * 4
     count.are(misses=2, coalesced=6, fills=2)
 
 
@@ -214,7 +214,7 @@ def test_bypasses_are_counted(w):
     pushed(larder, lambda: say(b"SET a:1 v\r\nGET a:1\r\nGET c:1\r\nINCR a:1\r\n", 4))
     count.are(bypassed=1)
     # a key that somebody else is writing
-    assert d.cmd("PING") == b"PONG"
+    assert d.cmd("GET", "c:1") is None
     redis.pause()
     c.send_cmd("SET", "a:1", "v")
     eventually(lambda: larder.stats()["cache_keys_under_way"] == 1)
@@ -448,7 +448,6 @@ def test_why(w):
         assert one("STRLEN", "a:1") == ("miss", "a:1", "users", "nothing kept")
         assert one("EXISTS", "a:1")[0] == "hit"
         assert one("HGET", "a:hash", "f")[0] == "hit"
-        assert one("HGET", "a:hash", "x" * 600)[0] == "hit"  # the whole hash is there
         assert one("HGET", "a:2", "x" * 600) == (
             "bypass", "a:2", "users", "its arguments are longer than any that are kept")
         assert one("TTL", "a:1")[:2] == ("hit", "a:1") and one("PTTL", "a:2")[0] == "bypass"
@@ -536,14 +535,14 @@ def test_why_of_sessions(w):
     e = w.conn(larder)
     assert why(e, "GET", "a:2") == [("join", "a:2", "users", "the same question is in the air")]
     assert why(e, "STRLEN", "a:2")[0][0] == "miss"
-    d.send_cmd("MGET", "a:1", "a:3")
-    eventually(lambda: larder.stats()["cache_misses"] == 3)
-    assert why(e, "MGET", "a:1", "a:3")[1][:2] == ("join", "a:3")
-    assert why(e, "MGET", "a:3", "a:1")[0][:2] == ("miss", "a:3")
+    d.send_cmd("MGET", "a:3", "a:4")
+    eventually(lambda: larder.stats()["cache_misses"] == 4)
+    assert [x[:2] for x in why(e, "MGET", "a:3", "a:4")] == [("join", "a:3"), ("join", "a:4")]
+    assert [x[:2] for x in why(e, "MGET", "a:4", "a:1")] == [("miss", "a:4"), ("hit", "a:1")]
     d.send_cmd("SET", "a:1", "v")
     eventually(lambda: why(e, "GET", "a:1") == [
         ("bypass", "a:1", "users", "held by a write under way")])
-    assert [x[0] for x in why(e, "MGET", "a:1", "a:4")] == ["bypass", "miss"]
+    assert [x[0] for x in why(e, "MGET", "a:1", "a:5")] == ["bypass", "miss"]
     redis.resume()
     assert c.reply() == b"OK"
     assert b"a command of the session that may write is unanswered" in c.reply()

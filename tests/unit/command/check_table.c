@@ -176,6 +176,8 @@ START_TEST(subcommands_are_known_behind_their_container_only)
 {
     const struct command *client = command_find(SLICE("CLIENT"));
     const struct command *config = command_find(SLICE("Config"));
+    struct slice list[] = {SLICE("client"), SLICE("list")}, nope[] = {SLICE("CLIENT"), SLICE("x")};
+    struct slice get[] = {SLICE("GET"), SLICE("list")};
 
     ck_assert_ptr_null(command_find(SLICE("client|list")));
     ck_assert_ptr_null(command_find(SLICE("getname")));
@@ -186,6 +188,11 @@ START_TEST(subcommands_are_known_behind_their_container_only)
     ck_assert_ptr_null(command_sub(client, SLICE("get")));
     ck_assert_ptr_eq(command_sub(config, SLICE("GET")), command_row(CMD_CONFIG_GET));
     ck_assert_ptr_null(command_sub(config, SLICE("list")));
+    ck_assert_ptr_eq(command_of(list, 1), client);
+    ck_assert_ptr_eq(command_of(list, 2), command_row(CMD_CLIENT_LIST));
+    ck_assert_ptr_eq(command_of(nope, 2), client);
+    ck_assert_ptr_eq(command_of(get, 2), command_row(CMD_GET));
+    ck_assert_ptr_null(command_of(nope + 1, 1));
     ck_assert_ptr_null(command_sub(client, slice_of(NULL, 0)));
 }
 END_TEST
