@@ -127,25 +127,24 @@ bool near_plain(struct near *near, struct client *c, struct slice key, struct ne
     return c->scope != 0;
 }
 
-static bool judge(struct near *near, struct client *c, const struct command *cmd,
-                  const struct slice *argv, uint32_t argc, struct near_question *ret)
+static bool judge(struct client *c, const struct request *q, struct near_question *ret)
 {
-    if (!command_arity_ok(cmd, argc) || !near_one_key(cmd, argc) ||
-        !near_plain(near, c, argv[1], ret))
+    const struct command *cmd = q->command;
+
+    if (!command_arity_ok(cmd, q->argc) || !near_one_key(cmd, q->argc) ||
+        !near_plain(c->all->near, c, q->argv[1], ret))
         return false;
     if (LIKELY(cmd->id == CMD_GET))
         return true;
     ret->form = cmd->id == CMD_EXISTS                         ? FORM_EXISTS
                 : cmd->id == CMD_HGET || cmd->id == CMD_HMGET ? FORM_HASH
                                                               : FORM_EXACT;
-    return name_ask(ret, cmd->id, c->proto, argv, argc);
+    return name_ask(ret, cmd->id, c->proto, q->argv, q->argc);
 }
 
-bool near_judge(struct near *near, struct client *c, const struct request *q,
-                struct near_question *ret)
+bool near_judge(struct client *c, const struct request *q, struct near_question *ret)
 {
-    return (q->command->flags & CF_CACHEABLE) != 0 &&
-           judge(near, c, q->command, q->argv, q->argc, ret);
+    return (q->command->flags & CF_CACHEABLE) != 0 && judge(c, q, ret);
 }
 
 /* ---- the shelf ---- */
@@ -238,7 +237,6 @@ enum look near_look(struct client *c, struct near_question *nq, const struct req
 
     switch (nq->form) {
     case FORM_GET:
-        return look_at(near, &nq->q, peek, ret_entry);
     case FORM_EXACT:
         return look_at(near, &nq->q, peek, ret_entry);
     case FORM_EXISTS:
@@ -359,7 +357,7 @@ static enum concern look_one(struct client *c, const struct command *cmd, const 
     struct entry e;
     uint64_t began_us = 0;
 
-    if (!judge(near, c, cmd, args->v, args->n, &nq))
+    if (!judge(c, &q, &nq))
         return CONCERN_NONE;
     if (UNLIKELY(near->sample == 0))
         began_us = near_clock_us();
@@ -440,7 +438,7 @@ enum next near_ask(struct client *c, const struct request *q)
         return near_pass_by(c, q);
     if (several_asked(q->command, q->argc))
         return several_ask(c, q);
-    if (!near_judge(near, c, q, &nq))
+    if (!near_judge(c, q, &nq))
         return client_ask(c, q);
     if (near_look(c, &nq, q, false, &e) == LOOK_FRESH) {
         found_for(c, &nq, &(struct args){.v = q->argv, .n = q->argc}, &e);

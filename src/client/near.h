@@ -159,8 +159,7 @@ enum concern near_concern(struct client *c, const struct command *cmd, const str
 /* Answers the hit that near_concern() has just found. */
 void near_give(struct client *c);
 MUST_USE
-bool near_judge(struct near *near, struct client *c, const struct request *q,
-                struct near_question *ret);
+bool near_judge(struct client *c, const struct request *q, struct near_question *ret);
 MUST_USE
 bool near_one_key(const struct command *cmd, uint32_t argc);
 MUST_USE

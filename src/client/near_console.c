@@ -153,7 +153,7 @@ static void why_one(struct client *c, const struct request *q, struct buffer *ou
         say_key(out, "bypass", q->argv[1], p, p == NULL ? no_policy : not_local);
         return;
     }
-    if (!near_judge(near, c, q, &nq)) {
+    if (!near_judge(c, q, &nq)) {
         say_key(out, "bypass", q->argv[1], p, "its arguments are longer than any that are kept");
         return;
     }
@@ -177,32 +177,44 @@ static bool all_known(struct client *c, const struct request *q)
     return true;
 }
 
+/* What becomes of one key of an MGET or EXISTS; *ret_reason says why. */
+static const char *decide_one_of(struct client *c, struct near_question *nq, struct slice key,
+                                 bool mget, const char **ret_reason)
+{
+    struct entry e;
+    bool known = several_known(c, key, true, nq, &e);
+    enum way way = near_way(c->all->near, key);
+
+    if (nq->policy == NULL || !nq->policy->set->local) {
+        *ret_reason = nq->policy == NULL ? no_policy : not_local;
+        return "bypass";
+    }
+    if (known) {
+        *ret_reason = look_word(LOOK_FRESH);
+        return "hit";
+    }
+    if (way == WAY_UNTRUSTED || (mget && way != WAY_ASK)) {
+        *ret_reason = way_reason(way);
+        return "bypass";
+    }
+    *ret_reason = mget ? "nothing fresh is kept"
+                       : "nothing fresh is kept, nor will be by EXISTS of several keys";
+    return "miss";
+}
+
 static void why_several(struct client *c, const struct request *q, struct buffer *out)
 {
     bool mget = q->command->id == CMD_MGET;
     bool joins = mget && !all_known(c, q) && mget_joins(c, q);
-    struct near_question nq;
-    struct entry e;
 
     for (uint32_t i = 1; i < q->argc; i++) {
-        struct slice key = q->argv[i];
-        bool known = several_known(c, key, true, &nq, &e);
-        enum way way = near_way(c->all->near, key);
+        struct near_question nq;
+        const char *reason, *decision = decide_one_of(c, &nq, q->argv[i], mget, &reason);
 
-        if (nq.policy == NULL || !nq.policy->set->local)
-            say_key(out, "bypass", key, nq.policy, nq.policy == NULL ? no_policy : not_local);
-        else if (way == WAY_UNTRUSTED)
-            say_key(out, "bypass", key, nq.policy, way_reason(way));
-        else if (joins)
-            say_key(out, "join", key, nq.policy, "the same MGET is in the air");
-        else if (known)
-            say_key(out, "hit", key, nq.policy, look_word(LOOK_FRESH));
-        else if (mget && way != WAY_ASK)
-            say_key(out, "bypass", key, nq.policy, way_reason(way));
+        if (joins)
+            say_key(out, "join", q->argv[i], nq.policy, "the same MGET is in the air");
         else
-            say_key(out, "miss", key, nq.policy,
-                    mget ? "nothing fresh is kept"
-                         : "nothing fresh is kept, nor will be by EXISTS of several keys");
+            say_key(out, decision, q->argv[i], nq.policy, reason);
     }
 }
 

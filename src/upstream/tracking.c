@@ -111,7 +111,7 @@ static const char *state_word(enum tracking_state state)
         [TRACKING_PROBING] = "PING",
         [TRACKING_NUMBERING] = "CLIENT ID",
         [TRACKING_ASKING] = "CLIENT TRACKING",
-        [TRACKING_SUBSCRIBING] = "SUBSCRIBE " INVALIDATION_CHANNEL,
+        [TRACKING_SUBSCRIBING] = ("SUBSCRIBE " INVALIDATION_CHANNEL),
         [TRACKING_ARMED] = "PING",
     };
 
