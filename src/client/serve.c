@@ -340,12 +340,21 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
            (c->owed > 0 || link_takes_newcomers(l)) && c->owed < c->all->settings->max_pending;
 }
 
-/* The last of the run may change keys. */
-static void note_in_run(struct client *c, const struct command *cmd, const struct run *run)
+static inline void join_run(struct client *c, struct run *run, const struct command *cmd,
+                            struct slice bytes, enum concern concern)
 {
     struct request q = {.command = cmd, .argv = c->all->args.v, .argc = c->all->args.n};
 
-    writes_note(c, &q, c->asked + run->count, false);
+    if (run->count++ == 0) {
+        run->p = bytes.p;
+        run->n = 0;
+    }
+    run->n += bytes.n;
+    c->command = cmd->id;
+    if (concern == CONCERN_WRITES)
+        writes_note(c, &q, c->asked + run->count, false);
+    else if (UNLIKELY(concern == CONCERN_BYPASS))
+        near_bypassed(c->all->near, cmd, &c->all->args);
 }
 
 /* What the near cache has to say to the request; a hit is answered. */
@@ -366,14 +375,17 @@ static enum concern near_step(struct client *c, const struct command *cmd, struc
     return CONCERN_HIT;
 }
 
-static void protocol_error(struct client *c, const struct request_scan *scan)
+static enum next protocol_error(struct client *c, const struct request_scan *scan)
 {
     char text[96];
 
+    if (c->more != NULL && !subscriptions_quiet(&c->more->subs))
+        return client_wait(c, WAIT_DRAIN); /* the error stands behind the confirmations */
     c->all->count.protocol_errors++;
     request_error_text(scan, text, sizeof text);
     write_error(client_answer(c), "ERR %s", text);
     client_end(c, CLOSE_PROTOCOL);
+    return GONE;
 }
 
 static enum next serve_one(struct client *c, const struct command *cmd, struct slice bytes,
@@ -454,12 +466,10 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         }
         if (r == SCAN_BAD) {
             end_run(c, &run);
-            if (c->more != NULL && !subscriptions_quiet(&c->more->subs)) {
-                next = client_wait(c, WAIT_DRAIN); /* the error stands behind the confirmations */
-                break;
-            }
-            protocol_error(c, &scan);
-            return n;
+            next = protocol_error(c, &scan);
+            if (next == GONE)
+                return n;
+            break;
         }
         length = (size_t)scan.pos;
         scan = (struct request_scan){0};
@@ -469,25 +479,16 @@ size_t client_serve(struct client *c, const char *p, size_t n)
             continue;
         }
         cmd = command_of(all->args.v, all->args.n);
-        concern = CONCERN_NONE;
-        if (UNLIKELY(all->near != NULL) && cmd != NULL && p[at] == '*')
-            concern = near_step(c, cmd, &run);
+        concern = UNLIKELY(all->near != NULL) && cmd != NULL && p[at] == '*'
+                      ? near_step(c, cmd, &run)
+                      : CONCERN_NONE;
         if (concern == CONCERN_HIT) {
             at += length;
             continue;
         }
         if (LIKELY(concern != CONCERN_ASK && joins_run(c, &run, cmd, p[at]))) {
-            if (run.count++ == 0) {
-                run.p = p + at;
-                run.n = 0;
-            }
-            run.n += length;
+            join_run(c, &run, cmd, slice_of(p + at, length), concern);
             at += length;
-            c->command = cmd->id;
-            if (concern == CONCERN_WRITES)
-                note_in_run(c, cmd, &run);
-            else if (UNLIKELY(concern == CONCERN_BYPASS))
-                near_bypassed(all->near, cmd, &all->args);
             continue;
         }
         end_run(c, &run);
