@@ -305,7 +305,7 @@ static enum next fresh(struct client *c, struct request *q)
     }
     if ((cmd->flags & c->all->refused_flags) != 0)
         return client_refuse(c, q);
-    if (c->all->pause.until_ms != 0 && client_may_pause(c, q))
+    if (c->all->pause.on && pause_effect(c, q) != PAUSE_NOTHING)
         return client_wait(c, WAIT_PAUSE);
     buffer_done(&c->all->scratch);
     write_request(&c->all->scratch, q->argv, q->argc);
