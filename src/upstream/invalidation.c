@@ -37,8 +37,7 @@
 #define PATIENCE      3u     /* coherence_timeouts without a byte until the link is given up */
 #define BROKEN_TRIES  3u     /* links in a row that ended while being armed: taken for a refusal */
 #define TTL_RETRY_MS  60000u /* until the upstream that refused pushes is asked again */
-#define RETRY_STEP_MS 1000u
-#define FAST_RETRY_MS 5000u /* .. when nothing is served without them */
+#define FAST_RETRY_MS 5000u  /* .. when nothing is served without them */
 
 struct invalidation {
     struct loop *loop;
@@ -155,13 +154,13 @@ static void begin(struct invalidation *inv)
         timer_start(inv->beat, beat_ms(inv));
 }
 
-/* In steps, each of them by the loop's clock: that goes on while the host is suspended. */
+/* In steps, each of them by the loop's clock, which goes on while the host is suspended. */
 static void wait_for_retry(struct invalidation *inv)
 {
-    uint64_t now_ms = loop_now_ms(inv->loop),
-             left = inv->retry_ms > now_ms ? inv->retry_ms - now_ms : 0;
+    uint64_t now_ms = loop_now_ms(inv->loop), step = beat_ms(inv);
+    uint64_t left = inv->retry_ms > now_ms ? inv->retry_ms - now_ms : 0;
 
-    timer_start(inv->retry, left < RETRY_STEP_MS ? left : RETRY_STEP_MS);
+    timer_start(inv->retry, left < step ? left : step);
 }
 
 static void on_retry(void *context)

@@ -243,6 +243,7 @@ static void grant_all(void)
 
 START_TEST(ttl_where_both_are_refused)
 {
+    set.timeout_ms = 300; /* it looks at the clock each 100 ms */
     refuse_all(_i);
     aim("a:", NULL);
     UNTIL(invalidation_mode(inv) == COHERENCE_TTL);
@@ -266,6 +267,7 @@ END_TEST
 
 START_TEST(broadcast_never_goes_without_pushes)
 {
+    set.timeout_ms = 300; /* it looks at the clock each 100 ms */
     set.wish = COHERENCE_WISH_BROADCAST;
     refuse_all(_i);
     aim("a:", NULL);
@@ -343,12 +345,13 @@ END_TEST
 /* A server that stops answering in the midst of it: begun again, and no refusal however often. */
 START_TEST(silence_while_arming)
 {
+    set.timeout_ms = 600;
     says.tracking2 = NULL;
     aim("a:", NULL);
     for (uint64_t i = 1; i <= 4; i++) {
         UNTIL(w.pool->count.loans == i);
         settle();
-        clock_move(9500);
+        clock_move(2500);
         UNTIL(w.pool->count.links_timed_out == i);
     }
     ck_assert_uint_eq(count()->refusals, 0);
