@@ -528,6 +528,24 @@ START_TEST(pings)
 }
 END_TEST
 
+/* command_timeout is for clients: a PING that takes longer is silence, not yet the end. */
+START_TEST(no_deadline_but_its_own)
+{
+    w.settings.command_timeout = 50;
+    says.tracking2 = "-ERR no\r\n";
+    arm();
+    says.ping = NULL;
+    buffer_done(&w.peer[at].asked);
+    UNTIL(peer_asked(at, "PING\n"));
+    clock_move(500);
+    for (int i = 0; i < 12; i++)
+        settle(); /* ticks of the pool */
+    journal_is("");
+    peer_say(at, "+PONG\r\n");
+    UNTIL(journal.proofs == 2);
+}
+END_TEST
+
 START_TEST(silent_for_good)
 {
     set.timeout_ms = 600;
@@ -577,6 +595,7 @@ END_TEST
 START_TEST(made_before_broken)
 {
     size_t old, fresh;
+    unsigned proofs;
 
     arm();
     UNTIL(!peer_idle(at));
@@ -596,14 +615,19 @@ START_TEST(made_before_broken)
     UNTIL(count()->keys == 1);
     peer_say(old, MESSAGE "*1\r\n$3\r\na:1\r\n");
     UNTIL(count()->keys == 2);
+    /* What the new one answers says nothing of what the old one has still to bring. */
+    proofs = journal.proofs;
+    peer_say(fresh, PONG MESSAGE "*1\r\n$3\r\nb:2\r\n");
+    UNTIL(count()->keys == 3);
+    ck_assert_uint_eq(journal.proofs, proofs);
     ck_assert_uint_eq(count()->handovers, 0);
     peer_say(old, MESSAGE "*1\r\n$3\r\na:2\r\n" PONG);
     UNTIL(count()->handovers == 1);
     UNTIL(peer_gone(old));
     ck_assert(invalidation_covers(inv, SLICE("b:1")));
-    journal_is("b:1;a:1;a:2;");
-    peer_say(fresh, PONG MESSAGE "*1\r\n$3\r\na:3\r\n");
-    UNTIL(count()->keys == 4);
+    journal_is("b:1;a:1;b:2;a:2;");
+    peer_say(fresh, MESSAGE "*1\r\n$3\r\na:3\r\n");
+    UNTIL(count()->keys == 5);
     journal_is("a:3;");
     ck_assert_uint_eq(count()->losses, 0);
     ck_assert_uint_eq(w.pool->count.links_lent_long, 1);
@@ -737,8 +761,8 @@ START_TEST(changed_and_changed_back)
     UNTIL(at != old);
     says.tracking2 = "+OK\r\n";
     aim("a:", NULL);
-    UNTIL(peer_gone(at));
     ck_assert_uint_eq(w.pool->count.links_lent_long, 1);
+    UNTIL(peer_gone(at));
     aim("a:", "a:1");
     settle();
     ck_assert_uint_eq(count()->armings, 1);
@@ -826,6 +850,7 @@ static TCase *hearing(void)
     tcase_add_loop_test(t, garbage_ends_it_in_resp3, 0, 6);
     tcase_add_test(t, silence);
     tcase_add_test(t, pings);
+    tcase_add_test(t, no_deadline_but_its_own);
     tcase_add_test(t, silent_for_good);
     tcase_add_loop_test(t, errors_for_pings, 0, 4);
     return t;
