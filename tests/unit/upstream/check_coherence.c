@@ -181,7 +181,7 @@ static void log_in(bool channel, bool tracking)
 /* _i of most tests: 0 over RESP2, 1 over RESP3. */
 static void arm_way(int way)
 {
-    set.timeout_ms = 300; /* proves each 100 ms */
+    set.timeout_ms = 900; /* proves each 300 ms */
     if (way == 1)
         log_in(false, true);
     arm(way == 1 ? COHERENCE_BROADCAST3 : COHERENCE_BROADCAST2);
@@ -262,7 +262,7 @@ START_TEST(stopped)
     ck_assert_int_eq(kill(server, SIGSTOP), 0);
     settle(); /* answers that were on their way */
     proofs = journal.proofs;
-    clock_move(400);
+    clock_move(1200);
     UNTIL(count()->silences == 1);
     ck_assert_uint_le(journal.proofs, proofs + 1);
     journal_is("");
@@ -274,7 +274,7 @@ START_TEST(stopped)
         journal_is("a:1;");
         ck_assert_uint_eq(count()->losses, 0);
     } else {
-        clock_move(1000);
+        clock_move(2000);
         UNTIL(count()->losses == 1);
         journal_is("lost;");
         ck_assert_int_eq(kill(server, SIGCONT), 0);

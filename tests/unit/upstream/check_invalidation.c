@@ -490,21 +490,21 @@ START_TEST(silence)
 {
     unsigned proofs;
 
-    set.timeout_ms = 600; /* a PING each 200 ms */
+    set.timeout_ms = 900; /* a PING each 300 ms */
     arm();
     says.pong = NULL;
     (void)peer_asked(at, "");
     UNTIL(!peer_idle(at));
     settle();
     proofs = journal.proofs;
-    clock_move(1000);
+    clock_move(1200);
     UNTIL(count()->silences == 1);
     ck_assert_uint_eq(journal.proofs, proofs);
     journal_is("");
     peer_say(at, PONG);
     says.pong = PONG;
     UNTIL(journal.proofs > proofs);
-    UNTIL(loop_now_ms(w.loop) - journal.proven_ms < 600);
+    UNTIL(loop_now_ms(w.loop) - journal.proven_ms < 900);
     ck_assert_uint_eq(count()->silences, 1);
     ck_assert_uint_eq(count()->losses, 0);
 }
@@ -513,13 +513,13 @@ END_TEST
 /* One PING at a time; when its answer comes late, the next goes at once. */
 START_TEST(pings)
 {
-    set.timeout_ms = 300;
+    set.timeout_ms = 900;
     arm();
     says.pong = NULL;
     clock_move(5); /* a later PING has a later time */
     buffer_done(&w.peer[at].asked);
     UNTIL(peer_asked(at, "PING\n"));
-    for (int i = 0; i < 12; i++)
+    for (int i = 0; i < 40; i++)
         settle(); /* beats pass */
     ck_assert(peer_idle(at));
     peer_say(at, PONG);
@@ -548,13 +548,13 @@ END_TEST
 
 START_TEST(silent_for_good)
 {
-    set.timeout_ms = 600;
+    set.timeout_ms = 900;
     arm();
     says.pong = NULL;
-    clock_move(1000);
+    clock_move(1500);
     settle();
     journal_is("");
-    clock_move(1000);
+    clock_move(1500);
     UNTIL(count()->losses == 1);
     says.pong = PONG;
     rearmed(2);
@@ -567,7 +567,7 @@ START_TEST(errors_for_pings)
 {
     unsigned proofs;
 
-    set.timeout_ms = 300;
+    set.timeout_ms = 900;
     if (_i % 2 == 1)
         says.tracking2 = "-ERR no\r\n"; /* RESP3 */
     arm();
