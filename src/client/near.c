@@ -280,11 +280,11 @@ void near_give(struct client *c)
 void near_check(struct client *c, const struct near_question *nq, const struct args *args,
                 const struct entry *e)
 {
-    const struct command *cmd = command_find(args->v[0]);
+    const struct command *cmd = command_find(args->v[0]); /* known: it was a hit */
     char whole[4];
     struct checked_hit hit = {.argv = args->v,
                               .argc = args->n,
-                              .command = cmd != NULL ? cmd->id : CMD_UNKNOWN,
+                              .command = cmd->id,
                               .asks = {nq->q.ask, nq->q.ask},
                               .scope = nq->q.scope,
                               .stamp = e->stamp,

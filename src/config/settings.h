@@ -116,7 +116,8 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "kept replies are served only while the connection that brings the changes has answered "    \
       "within this time")                                                                          \
     X(self_check, RATE, "0/s 0..10000/s", RELOAD,                                                  \
-      "hits that are compared with what the upstream says, counted and logged when they differ")
+      "so many hits are asked of the upstream as well, and compared: see self_check_agreed and "   \
+      "self_check_disagreed in LARDER STATS. What is found stale is logged and dropped")
 
 #define POLICY_SETTINGS(X)                                                                         \
     X(prefix, LIST, "session:, user:*:cart:", RELOAD,                                              \

@@ -300,21 +300,23 @@ static void log_key(struct self_check *s, const struct sample *m)
 
     buffer_take_keep(&s->words, buffer_len(&s->words), WORDS_KEEP);
     buffer_add_visible(&s->words, slice_of(m->key.p, n));
-    log_debug(loop_log(s->loop), "self-check: dropped, db=%d key=%.*s", (int)m->db,
-              (int)buffer_len(&s->words), buffer_head(&s->words));
+    buffer_add(&s->words, "", 1);
+    log_debug(loop_log(s->loop), "self-check: dropped, db=%d key=%s", (int)m->db,
+              buffer_head(&s->words));
 }
 
 static void disagree(struct sample *m)
 {
     struct self_check *s = m->owner;
     uint64_t now_ms = loop_now_ms(s->loop);
+    unsigned long long so_far = s->count.disagreed + 1;
 
     if (s->warned_ms == 0 || now_ms - s->warned_ms >= WARN_MS) {
         s->warned_ms = now_ms;
         log_warning(loop_log(s->loop),
                     "self-check: a hit was not what the upstream says, and no push was "
                     "outstanding; its key is dropped, command=%s disagreed=%llu",
-                    command_row(m->command)->name, (unsigned long long)(s->count.disagreed + 1));
+                    command_row(m->command)->name, so_far);
     }
     log_key(s, m);
     (void)cache_changed(s->cache, m->key);
