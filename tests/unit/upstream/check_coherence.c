@@ -199,7 +199,7 @@ START_TEST(keys_are_pushed)
     prove();
     told("DEL a:1", ":1");
     told("SELECT 3", "+OK"); /* whatever the database */
-    told("SET a:2 x PX 20", "+OK");
+    told("SET a:2 x PX 1000", "+OK");
     prove();
     journal_is("a:1;b:1;a:1;a:2;");
     UNTIL(count()->keys == 5); /* .. and when it expires */
@@ -292,7 +292,7 @@ START_TEST(tracking_is_forbidden)
     log_in(true, false);
     aim("a:", NULL);
     UNTIL(invalidation_mode(inv) == COHERENCE_TTL);
-    journal_is("");
+    journal_is("alone;");
     ck_assert(strstr(invalidation_trouble(inv), "RESP2: CLIENT TRACKING: NOPERM"));
     ck_assert(strstr(invalidation_trouble(inv), "RESP3: CLIENT TRACKING: NOPERM"));
     /* Allowed, it is found out within a minute. */

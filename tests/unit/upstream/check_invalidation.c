@@ -260,7 +260,7 @@ START_TEST(ttl_where_both_are_refused)
     grant_all();
     clock_move(2000);
     UNTIL(journal.proofs == 1);
-    journal_is("armed;");
+    journal_is("alone;armed;");
     ck_assert_int_eq(invalidation_mode(inv), COHERENCE_BROADCAST2);
 }
 END_TEST
@@ -295,10 +295,10 @@ START_TEST(ttl_has_no_link)
     invalidation_resettle(inv, &set);
     ck_assert_int_eq(invalidation_mode(inv), COHERENCE_NONE);
     UNTIL(journal.proofs == 1);
-    journal_is("armed;");
+    journal_is("alone;lost;armed;");
     set.wish = COHERENCE_WISH_TTL;
     invalidation_resettle(inv, &set);
-    journal_is("lost;");
+    journal_is("lost;alone;");
     ck_assert_int_eq(invalidation_mode(inv), COHERENCE_TTL);
     UNTIL(peer_gone(at));
 }
@@ -325,7 +325,7 @@ END_TEST
 /* Neither is a server that is not there, or has no connection to spare. */
 START_TEST(waits_for_a_link)
 {
-    w.settings.max_lent = 0;
+    w.settings.max_links = 0;
     aim("a:", NULL);
     settle();
     for (int i = 0; i < 3; i++) {
@@ -335,7 +335,7 @@ START_TEST(waits_for_a_link)
     }
     ck_assert_int_eq(invalidation_mode(inv), COHERENCE_NONE);
     ck_assert_uint_eq(count()->refusals, 0);
-    w.settings.max_lent = 1;
+    w.settings.max_links = 2;
     clock_move(5500);
     UNTIL(journal.proofs == 1);
     journal_is("armed;");
@@ -584,7 +584,7 @@ START_TEST(errors_for_pings)
         ck_assert_uint_eq(count()->losses, 0);
     } else {
         UNTIL(invalidation_mode(inv) == COHERENCE_TTL);
-        journal_is("lost;");
+        journal_is("lost;alone;");
     }
 }
 END_TEST

@@ -45,11 +45,19 @@ static void on_armed(void *context)
     buffer_printf(&journal.text, "armed;");
 }
 
+static void on_alone(void *context)
+{
+    ck_assert_ptr_eq(context, &journal);
+    journal.on = false;
+    journal.alone = true;
+    buffer_printf(&journal.text, "alone;");
+}
+
 static void on_lost(void *context)
 {
     ck_assert_ptr_eq(context, &journal);
-    ck_assert(journal.on); /* never but after armed() */
-    journal.on = false;
+    ck_assert(journal.on || journal.alone); /* never but after armed() or alone() */
+    journal.on = journal.alone = false;
     buffer_printf(&journal.text, "lost;");
 }
 
@@ -62,4 +70,5 @@ static void on_proven(void *context, uint64_t asked_ms)
     journal.proven_ms = asked_ms;
 }
 
-const struct invalidation_ops journal_ops = {on_key, on_flush, on_armed, on_lost, on_proven};
+const struct invalidation_ops journal_ops = {on_key,   on_flush, on_armed,
+                                             on_alone, on_lost,  on_proven};

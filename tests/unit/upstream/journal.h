@@ -12,6 +12,7 @@ struct journal {
     uint64_t proven_ms; /* of the last */
     bool quiet;         /* keys are counted, not noted */
     bool on;            /* armed */
+    bool alone;         /* .. or never to be */
     void (*key)(struct slice key);
 };
 
