@@ -15,7 +15,6 @@
 #include <endian.h>
 #include <stdint.h>
 #include <string.h>
-#include <string.h>
 
 #include "cache/region.h"
 

@@ -257,7 +257,7 @@ void client_answer_block(struct client *c, struct block *b);
 void client_flush(struct client *c);
 void client_drop_refs(struct session *m);
 
-/* serve.c */
+/* serve.c, route.c */
 void client_serve_input(struct client *c);
 size_t client_serve(struct client *c, const char *p, size_t n);
 enum next client_ask(struct client *c, const struct request *q);
@@ -265,6 +265,7 @@ MUST_USE
 struct link *client_link(struct client *c, enum next *ret_next);
 enum next client_no_link(struct client *c, struct lane *lane);
 enum next client_ask_lent(struct client *c, const struct request *q);
+enum next client_route(struct client *c, const struct request *q);
 enum next client_refuse(struct client *c, const struct request *q);
 MUST_USE
 bool request_has_nul(const struct request *q);
@@ -299,7 +300,7 @@ void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exc
 void exchanges_done(struct clients *all);
 
 /* writes.c: what may change keys, and the near cache therefore */
-void writes_answered(struct client *c, uint32_t answered);
+void writes_answered(struct client *c, uint32_t n);
 void writes_answered_muted(struct client *c);
 void writes_forget(struct client *c);
 

@@ -2,9 +2,10 @@
  *
  *   bytes in -> whole? (resp) -> known? (command) -> allowed? -> where does it go?
  *
- *      ordinary, session plain:   straight to the shared link; those that follow each other in the
- *                                 buffer leave as one run, which is what makes a pipeline cheap
- *      anything else:             route(): answered here (local.c, client_command.c), in a
+ *      ordinary, session plain:    straight to the shared link; those that follow each other in the
+ *                                  buffer leave as one run, which is what makes a pipeline cheap
+ *      a read that a policy keeps: from memory, or asked for once (near.c)
+ *      anything else:             route.c: answered here (local.c, client_command.c), in a
  *                                 transaction (transaction.c), to a lent link (borrow.c), a
  *                                 subscription (subscribe.c), too large to collect (large.c)
  *
@@ -15,14 +16,10 @@
  *
  * Order (P4): the commands of a session go to one link at a time, and it changes link only when
  * nothing of its own is unanswered (WAIT_DRAIN). */
-#include "net/loop.h"
 #include "client/client.h"
 #include "client/near.h"
-#include "client/unknown.h"
+#include "net/loop.h"
 #include "resp/write.h"
-
-#include <ctype.h>
-#include <string.h>
 
 /* Requests that stand one behind the other in the read buffer and go to the shared link as they
  * are. */
@@ -131,164 +128,6 @@ enum next client_ask_lent(struct client *c, const struct request *q)
         return client_wait(c, WAIT_ROOM);
     ask(c, l, q->bytes, 1);
     return NEXT;
-}
-
-/* ---- where a request goes ---- */
-
-/* Within MULTI a refusal spoils the transaction, as Redis' own would. */
-enum next client_refuse(struct client *c, const struct request *q)
-{
-    if (c->more != NULL && c->more->in_multi)
-        c->more->spoilt = true;
-    c->all->count.commands_refused++;
-    write_error(client_answer(c),
-                "NOPERM '%s' is refused by larder: it administers the server. Set admin_commands = "
-                "allow to let it pass",
-                q->command->name);
-    return NEXT;
-}
-
-/* Redis looks for what is wrong with the command before it asks for a login. */
-static void refuse_stranger(struct client *c, const struct request *q)
-{
-    const struct command *cmd = q->command;
-    char container[16];
-
-    c->all->count.commands_refused++;
-    if (cmd == NULL) {
-        unknown_command(client_answer(c), q);
-    } else if ((cmd->flags & CF_CONTAINER) != 0 && q->argc > 1) {
-        for (size_t i = 0; i < sizeof container; i++)
-            container[i] = (char)toupper(
-                (unsigned char)cmd->name[i < strlen(cmd->name) ? i : strlen(cmd->name)]);
-        container[sizeof container - 1] = 0;
-        unknown_subcommand(client_answer(c), container, q->argv[1]);
-    } else if (!command_arity_ok(cmd, q->argc)) {
-        wrong_arity(client_answer(c), cmd->name);
-    } else {
-        write_error(client_answer(c), "%sNOAUTH Authentication required.",
-                    cmd->id == CMD_EXEC ? "EXECABORT Transaction discarded because of: " : "");
-    }
-}
-
-/* Redis closes at once, and logs: a web page may have made a browser send this. */
-static bool is_http(const struct request *q)
-{
-    return slice_is(q->argv[0], "POST") || slice_is(q->argv[0], "Host:");
-}
-
-bool request_has_nul(const struct request *q)
-{
-    const struct command *cmd = q->command;
-    bool container = cmd != NULL && (cmd->flags & CF_CONTAINER) != 0 && q->argc > 1;
-
-    return (cmd == NULL && memchr(q->argv[0].p, 0, q->argv[0].n) != NULL) ||
-           (container && memchr(q->argv[1].p, 0, q->argv[1].n) != NULL);
-}
-
-static enum next route_unknown(struct client *c, const struct request *q)
-{
-    struct link *l = lane_link_in(c->lane, c->db);
-
-    /* What the lent link was asked for must be used, even if meanwhile the answer has come. */
-    if (client_lent(c) == NULL && (c->more == NULL || !c->more->loan_refused) &&
-        unknown_is_plain(&c->all->unknowns, q->argv[0], l))
-        return client_ask(c, q);
-    return borrow_serve(c, q);
-}
-
-static enum next route_plain(struct client *c, const struct request *q)
-{
-    const struct command *cmd = q->command;
-
-    if (cmd == NULL)
-        return route_unknown(c, q);
-    switch ((enum route)cmd->route) {
-    case ROUTE_SHARED:
-        return c->all->near != NULL ? near_ask(c, q) : client_ask(c, q);
-    case ROUTE_LOCAL:
-        return local_serve(c, q);
-    case ROUTE_TX:
-        return tx_serve(c, q);
-    case ROUTE_SUBSCRIBE:
-        return subscribe_serve(c, q);
-    case ROUTE_BLOCK:
-    case ROUTE_WAIT:
-    case ROUTE_LENT:
-    case ROUTE_MONITOR:
-        return borrow_serve(c, q);
-    case ROUTE_OWN:
-        return borrow_own(c, q);
-    }
-    return NEXT;
-}
-
-static enum next route_by_mode(struct client *c, const struct request *q)
-{
-    switch ((enum mode)c->mode) {
-    case MODE_PLAIN:
-        return route_plain(c, q);
-    case MODE_TX:
-        return tx_serve(c, q);
-    case MODE_LISTEN:
-        return listen_serve(c, q);
-    case MODE_OWN:
-        return own_serve(c, q);
-    }
-    return NEXT;
-}
-
-static enum next route(struct client *c, const struct request *q)
-{
-    const struct command *cmd = q->command;
-    uint16_t id = cmd != NULL ? cmd->id : CMD_UNKNOWN;
-
-    if (id == CMD_QUIT || id == CMD_RESET)
-        return local_serve(c, q);
-    /* Redis looks its commands up as C strings: "CONFIG SET\0x" could pass for CONFIG SET there. */
-    if (request_has_nul(q)) {
-        unknown_command(client_answer(c), q);
-        return NEXT;
-    }
-    if (cmd == NULL && is_http(q)) {
-        log_warning(loop_log(c->all->loop),
-                    "client: HTTP on a RESP port, id=%llu: perhaps an attack",
-                    (unsigned long long)c->id);
-        client_close(c, CLOSE_HTTP);
-        return GONE;
-    }
-    if (!c->authenticated && (cmd == NULL || (cmd->flags & CF_NO_AUTH) == 0)) {
-        refuse_stranger(c, q);
-        return NEXT;
-    }
-    /* An upstream that wants a login larder cannot give: what larder answers itself is no more open
-     * to strangers than the rest. */
-    if (cmd != NULL && cmd->route == ROUTE_LOCAL && (cmd->flags & CF_NO_AUTH) == 0 &&
-        lane_wants_login(c->lane)) {
-        refuse_stranger(c, q);
-        return NEXT;
-    }
-    if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
-        return client_refuse(c, q);
-    if (c->more != NULL && c->more->unclear)
-        return borrow_unclear(c, q); /* even if meanwhile the pause is over: a link is on its way */
-    if (c->all->pause.on) {
-        switch (pause_effect(c, q)) {
-        case PAUSE_NOTHING:
-            break;
-        case PAUSE_HOLDS:
-            return client_wait(c, WAIT_PAUSE);
-        case PAUSE_UNCLEAR:
-            return borrow_unclear(c, q);
-        }
-    }
-    if (c->owed + c->promised >= c->all->settings->max_pending || c->promised == UINT16_MAX) {
-        c->all->count.paused_pending++;
-        return client_wait(c, WAIT_PENDING);
-    }
-    if (c->more != NULL && c->more->multi_refused)
-        return tx_refused_serve(c, q);
-    return route_by_mode(c, q);
 }
 
 /* CLIENT REPLY SKIP silences exactly the command behind it. */
@@ -405,7 +244,7 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
     c->command = cmd != NULL ? cmd->id : CMD_UNKNOWN;
     all->present = &q;
     all->present_client = c;
-    next = route(c, &q);
+    next = client_route(c, &q);
     all->present = NULL;
     if (next == LATER)
         return LATER;
@@ -417,6 +256,30 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
     if (c->open)
         after_command(c);
     return next;
+}
+
+static inline enum next serve_whole(struct client *c, struct run *run, struct slice bytes,
+                                    bool more)
+{
+    struct clients *all = c->all;
+    const struct command *cmd;
+    enum concern concern = CONCERN_NONE;
+
+    if (UNLIKELY(all->args.n == 0)) { /* an empty line, `*0`: ignored, as Redis does */
+        end_run(c, run);
+        return NEXT;
+    }
+    cmd = command_of(all->args.v, all->args.n);
+    if (UNLIKELY(all->near != NULL) && cmd != NULL && bytes.p[0] == '*')
+        concern = near_step(c, cmd, run);
+    if (concern == CONCERN_HIT)
+        return NEXT;
+    if (LIKELY(concern != CONCERN_ASK && joins_run(c, run, cmd, bytes.p[0]))) {
+        join_run(c, run, cmd, bytes, concern);
+        return NEXT;
+    }
+    end_run(c, run);
+    return serve_one(c, cmd, bytes, more);
 }
 
 /* What is left is a request that is not whole, or one that must wait. */
@@ -450,8 +313,6 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         scan = (struct request_scan){0};
     }
     while (at < n && next == NEXT && c->waits == WAIT_NOTHING && !c->ending) {
-        const struct command *cmd;
-        enum concern concern;
         size_t length;
         enum scan r = request_scan(&scan, p + at, n - at, &limits, &all->args, &all->words, &need);
 
@@ -473,26 +334,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         }
         length = (size_t)scan.pos;
         scan = (struct request_scan){0};
-        if (all->args.n == 0) { /* an empty line, `*0`: ignored, as Redis does */
-            end_run(c, &run);
-            at += length;
-            continue;
-        }
-        cmd = command_of(all->args.v, all->args.n);
-        concern = UNLIKELY(all->near != NULL) && cmd != NULL && p[at] == '*'
-                      ? near_step(c, cmd, &run)
-                      : CONCERN_NONE;
-        if (concern == CONCERN_HIT) {
-            at += length;
-            continue;
-        }
-        if (LIKELY(concern != CONCERN_ASK && joins_run(c, &run, cmd, p[at]))) {
-            join_run(c, &run, cmd, slice_of(p + at, length), concern);
-            at += length;
-            continue;
-        }
-        end_run(c, &run);
-        next = serve_one(c, cmd, slice_of(p + at, length), at + length < n);
+        next = serve_whole(c, &run, slice_of(p + at, length), at + length < n);
         if (next != LATER)
             at += length;
         limits.unauthenticated = !c->authenticated;
