@@ -9,4 +9,7 @@ Suite *random_suite(void); /* check_random.c: against a map, with random operati
 Suite *room_suite(void);   /* check_room.c: eviction, expiry, accounts, slices */
 Suite *table_suite(void);  /* check_table.c: table and ghosts */
 
+Suite *keyring_suite(void); /* check_keyring.c: holds, flights */
+Suite *cache_suite(void);   /* check_cache.c: trust, tokens, what is fresh */
+
 #endif

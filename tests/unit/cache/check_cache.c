@@ -1,0 +1,382 @@
+/* check_cache.c - when what is kept may be served, and what may be kept: trust, holds, tokens,
+ * floors, prefixes flushed, policies gone. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/cache.h"
+#include "suites.h"
+
+#define TIMEOUT 3000u /* coherence_timeout */
+#define NOW     1000000u
+#define LATER   (NOW + 500000u)
+
+static struct cache *c;
+static uint64_t now_ms;
+
+static struct slice text(const char *s)
+{
+    return slice_of(s, strlen(s));
+}
+
+static struct question ask(const char *key, const char *what)
+{
+    return (struct question){text(key), text(what), 1};
+}
+
+static void begin(void)
+{
+    c = cache_new(8u << 20, TIMEOUT);
+    now_ms = NOW;
+    cache_armed(c);
+    cache_proven(c, now_ms);
+}
+
+static void end(void)
+{
+    cache_free(c);
+}
+
+static struct entry value(const char *bytes, uint64_t deadline_ms, uint16_t policy)
+{
+    return (struct entry){.bytes = text(bytes),
+                          .deadline_ms = deadline_ms,
+                          .expiry_ms = EXPIRY_NEVER,
+                          .policy = policy,
+                          .kind = ENTRY_VALUE};
+}
+
+/* Asked and answered at once. */
+static enum filled fill(const char *key, const char *what, uint16_t policy)
+{
+    struct question q = ask(key, what);
+    struct entry e = value("bytes", LATER, policy);
+    struct flight f;
+    enum filled filled;
+
+    flight_begin(cache_keyring(c), &f, &q);
+    filled = cache_fill(c, &f, &q, &e, now_ms);
+    flight_end(cache_keyring(c), &f);
+    return filled;
+}
+
+static void keep(const char *key)
+{
+    ck_assert_int_eq(fill(key, "", 1), FILL_KEPT);
+}
+
+static enum look look(const char *key)
+{
+    struct question q = ask(key, "");
+    struct entry e;
+
+    return cache_look(c, &q, now_ms, false, &e);
+}
+
+#define IS(key, what) ck_assert_str_eq(look_word(look(key)), look_word(what))
+#define TRUST(what)   ck_assert_str_eq(trust_word(cache_trust(c, now_ms)), trust_word(what))
+
+static void tidy(void)
+{
+    while (cache_tidy(c, now_ms))
+        continue;
+}
+
+START_TEST(kept_and_found)
+{
+    struct question q = ask("a", "x");
+    struct entry e;
+
+    IS("a", LOOK_NOTHING);
+    keep("a");
+    IS("a", LOOK_FRESH);
+    IS("b", LOOK_NOTHING);
+    ck_assert_int_eq(cache_look(c, &q, now_ms, true, &e), LOOK_NOTHING);
+    ck_assert_int_eq(fill("a", "x", 1), FILL_KEPT);
+    ck_assert_int_eq(cache_look(c, &q, now_ms, true, &e), LOOK_FRESH);
+    ck_assert(slice_eq(e.bytes, SLICE("bytes")));
+    ck_assert(cache_changed(c, text("a")));
+    ck_assert(!cache_changed(c, text("b")));
+    IS("a", LOOK_NOTHING);
+    ck_assert_int_eq(cache_look(c, &q, now_ms, true, &e), LOOK_NOTHING);
+}
+END_TEST
+
+START_TEST(deadline)
+{
+    struct question q = ask("a", "");
+    struct entry e = value("bytes", NOW + 10, 1);
+    struct flight f;
+
+    flight_begin(cache_keyring(c), &f, &q);
+    ck_assert_int_eq(cache_fill(c, &f, &q, &e, NOW + 10), FILL_LATE);
+    ck_assert_int_eq(cache_fill(c, &f, &q, &e, NOW + 9), FILL_KEPT);
+    flight_end(cache_keyring(c), &f);
+    now_ms = NOW + 9;
+    IS("a", LOOK_FRESH);
+    now_ms = NOW + 10;
+    IS("a", LOOK_EXPIRED);
+}
+END_TEST
+
+/* A large one is not kept, and what was there before it goes. */
+START_TEST(too_large)
+{
+    char *large = must_calloc(2u << 20, 1);
+    struct question q = ask("a", "");
+    struct entry e = value("", LATER, 1);
+    struct flight f;
+
+    keep("a");
+    e.bytes = slice_of(large, 2u << 20);
+    flight_begin(cache_keyring(c), &f, &q);
+    ck_assert_int_eq(cache_fill(c, &f, &q, &e, now_ms), FILL_FULL);
+    flight_end(cache_keyring(c), &f);
+    IS("a", LOOK_NOTHING);
+    free(large);
+}
+END_TEST
+
+/*      armed .. proven .. silence .. proven .. lost .. armed
+ * fresh:        ========|         |=========|         |        (what was kept before: never again)
+ */
+START_TEST(trust)
+{
+    keep("a");
+    TRUST(TRUST_ARMED);
+    now_ms = NOW + TIMEOUT;
+    IS("a", LOOK_FRESH);
+    now_ms++;
+    TRUST(TRUST_SILENT);
+    IS("a", LOOK_UNTRUSTED);
+    keep("b"); /* its pushes still come, in their time */
+    IS("b", LOOK_UNTRUSTED);
+    cache_proven(c, now_ms);
+    IS("a", LOOK_FRESH);
+    IS("b", LOOK_FRESH);
+    cache_lost(c);
+    TRUST(TRUST_CLOSED);
+    IS("a", LOOK_SUSPECT);
+    ck_assert_int_eq(fill("a", "", 1), FILL_CHANGED);
+    cache_armed(c);
+    cache_proven(c, now_ms);
+    IS("a", LOOK_NOTHING);
+    keep("a");
+    IS("a", LOOK_FRESH);
+}
+END_TEST
+
+/* New: nothing is trusted before the first arming, and its proof. */
+START_TEST(begins_closed)
+{
+    cache_free(c);
+    c = cache_new(8u << 20, TIMEOUT);
+    TRUST(TRUST_CLOSED);
+    ck_assert_int_eq(fill("a", "", 1), FILL_CHANGED);
+    cache_armed(c);
+    TRUST(TRUST_SILENT);
+    keep("a");
+    IS("a", LOOK_UNTRUSTED);
+    cache_proven(c, now_ms);
+    IS("a", LOOK_FRESH);
+}
+END_TEST
+
+START_TEST(without_link)
+{
+    keep("a");
+    cache_without_link(c);
+    TRUST(TRUST_TTL);
+    IS("a", LOOK_NOTHING);
+    keep("a");
+    now_ms += 100 * TIMEOUT;
+    IS("a", LOOK_FRESH);   /* until its deadline */
+    cache_without_link(c); /* once more: the same */
+    IS("a", LOOK_FRESH);
+    cache_lost(c);
+    TRUST(TRUST_CLOSED);
+    IS("a", LOOK_SUSPECT);
+    cache_without_link(c);
+    keep("a");
+    cache_armed(c);
+    IS("a", LOOK_NOTHING);
+    TRUST(TRUST_SILENT);
+}
+END_TEST
+
+/* Flights in the air when something happens: their answers are not kept. */
+START_TEST(tokens)
+{
+    struct question q = ask("a", "");
+    struct entry e = value("bytes", LATER, 1);
+    struct keyring *k = cache_keyring(c);
+    struct slice key = text("a");
+    struct flight f;
+    struct hold *h;
+
+    for (int what = 0; what < 7; what++) {
+        flight_begin(k, &f, &q);
+        switch (what) {
+        case 0:
+            (void)cache_changed(c, key);
+            break;
+        case 1:
+            cache_flush(c);
+            break;
+        case 2:
+            cache_lost(c);
+            cache_armed(c);
+            break;
+        case 3:
+            cache_flush_prefix(c, text("other"));
+            break;
+        case 4:
+            cache_without_link(c);
+            break;
+        case 5:
+            cache_armed(c);
+            break;
+        default:
+            h = hold_new(k, &key, 1, false);
+            hold_begin(k, h);
+            ck_assert_int_eq(cache_fill(c, &f, &q, &e, now_ms), FILL_CHANGED);
+            IS("a", LOOK_HELD);
+            hold_end(k, h);
+            break;
+        }
+        ck_assert_msg(cache_fill(c, &f, &q, &e, now_ms) == FILL_CHANGED, "%d", what);
+        flight_end(k, &f);
+        cache_proven(c, now_ms);
+        keep("a");
+        IS("a", LOOK_FRESH);
+        (void)cache_changed(c, key);
+    }
+}
+END_TEST
+
+START_TEST(held)
+{
+    struct keyring *k = cache_keyring(c);
+    struct slice key = text("a");
+    struct hold *h = hold_new(k, &key, 1, false), *all = hold_new(k, NULL, 0, true);
+
+    hold_begin(k, h);
+    IS("a", LOOK_HELD);
+    IS("b", LOOK_NOTHING);
+    ck_assert_int_eq(fill("a", "", 1), FILL_CHANGED);
+    keep("b");
+    hold_begin(k, all);
+    IS("c", LOOK_HELD);
+    ck_assert_int_eq(fill("c", "", 1), FILL_CHANGED);
+    hold_end(k, all);
+    hold_end(k, h);
+    IS("a", LOOK_NOTHING);
+    keep("a");
+    keep("c");
+}
+END_TEST
+
+START_TEST(prefixes)
+{
+    keep("user:1");
+    keep("user:2");
+    keep("item:1");
+    cache_flush_prefix(c, text("user:"));
+    IS("user:1", LOOK_DOOMED);
+    IS("item:1", LOOK_FRESH);
+    keep("user:2"); /* came later: not meant */
+    IS("user:2", LOOK_FRESH);
+    tidy();
+    IS("user:1", LOOK_NOTHING);
+    IS("user:2", LOOK_FRESH);
+    IS("item:1", LOOK_FRESH);
+    keep("user:1");
+    cache_flush_prefix(c, text("item:"));
+    IS("user:1", LOOK_FRESH);
+    cache_flush_prefix(c, text(""));
+    IS("user:1", LOOK_NOTHING);
+    IS("item:1", LOOK_NOTHING);
+}
+END_TEST
+
+/* More of them than are remembered, before any is swept. */
+START_TEST(many_prefixes)
+{
+    char name[16];
+
+    for (int i = 0; i < 60; i++) {
+        (void)snprintf(name, sizeof name, "p%02d:k", i);
+        keep(name);
+    }
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(name, sizeof name, "p%02d:", i);
+        cache_flush_prefix(c, text(name));
+        (void)snprintf(name, sizeof name, "p%02d:k", i);
+        ck_assert_int_ne(look(name), LOOK_FRESH);
+    }
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(name, sizeof name, "p%02d:k", i);
+        ck_assert_int_ne(look(name), LOOK_FRESH);
+    }
+    tidy();
+    cache_flush_prefix(c, text("p59"));
+    IS("p59:k", LOOK_NOTHING); /* went with the 17th already */
+}
+END_TEST
+
+START_TEST(policies)
+{
+    bool alive[] = {false, true, true};
+
+    cache_policies(c, alive, ARRAY_LEN(alive));
+    keep("a");
+    ck_assert_int_eq(fill("b", "", 2), FILL_KEPT);
+    ck_assert_int_eq(fill("c", "", 3), FILL_CHANGED); /* none has that number */
+    ck_assert_int_eq(fill("c", "", 0), FILL_CHANGED);
+    alive[2] = false;
+    cache_policies(c, alive, ARRAY_LEN(alive));
+    IS("a", LOOK_FRESH);
+    IS("b", LOOK_DOOMED);
+    cache_flush_prefix(c, text("a"));
+    IS("a", LOOK_DOOMED); /* both at once */
+    IS("b", LOOK_DOOMED);
+    tidy();
+    IS("a", LOOK_NOTHING);
+    IS("b", LOOK_NOTHING);
+    cache_policies(c, NULL, 0);
+    ck_assert_int_eq(fill("b", "", 2), FILL_KEPT);
+}
+END_TEST
+
+START_TEST(resettled)
+{
+    keep("a");
+    now_ms += TIMEOUT + 1;
+    cache_resettle(c, 8u << 20, 2 * TIMEOUT);
+    IS("a", LOOK_FRESH);
+    cache_resettle(c, 16u << 20, TIMEOUT);
+    IS("a", LOOK_UNTRUSTED);
+}
+END_TEST
+
+Suite *cache_suite(void)
+{
+    Suite *s = suite_create("cache");
+    TCase *t = tcase_create("cache");
+
+    tcase_add_checked_fixture(t, begin, end);
+    tcase_add_test(t, kept_and_found);
+    tcase_add_test(t, deadline);
+    tcase_add_test(t, too_large);
+    tcase_add_test(t, trust);
+    tcase_add_test(t, begins_closed);
+    tcase_add_test(t, without_link);
+    tcase_add_test(t, tokens);
+    tcase_add_test(t, held);
+    tcase_add_test(t, prefixes);
+    tcase_add_test(t, many_prefixes);
+    tcase_add_test(t, policies);
+    tcase_add_test(t, resettled);
+    suite_add_tcase(s, t);
+    return s;
+}
