@@ -87,21 +87,28 @@ static bool is_due(const struct client *c, const struct held *h)
     return (int32_t)(c->asked - c->owed - h->at) >= 0;
 }
 
+static void drop_first_held(struct session *m)
+{
+    struct held *h = m->held_first;
+
+    m->held_first = h->next;
+    if (h->next == NULL)
+        m->held_last = NULL;
+    m->held_bytes -= h->counted;
+    buffer_done(&h->bytes);
+    free(h);
+}
+
 static void release_held(struct client *c)
 {
     struct session *m = c->more;
 
     while (m->held_first != NULL && !m->held_first->pending && is_due(c, m->held_first)) {
-        struct held *h = m->held_first;
+        const struct buffer *bytes = &m->held_first->bytes;
 
-        m->held_first = h->next;
-        if (h->next == NULL)
-            m->held_last = NULL;
-        m->held_bytes -= h->counted;
-        buffer_add(&c->out, buffer_head(&h->bytes), buffer_len(&h->bytes));
+        buffer_add(&c->out, buffer_head(bytes), buffer_len(bytes));
         client_work(c, WORK_FLUSH);
-        buffer_done(&h->bytes);
-        free(h);
+        drop_first_held(m);
     }
 }
 
@@ -147,6 +154,7 @@ struct held *client_promise(struct client *c)
     return h;
 }
 
+/* Straight to the socket, if it is h's turn: many may be given a large answer at once. */
 void client_keep_promise(struct held *h, struct slice bytes)
 {
     struct client *c = h->client;
@@ -154,7 +162,15 @@ void client_keep_promise(struct held *h, struct slice bytes)
     list_leave(&h->waiter.node);
     h->pending = false;
     c->promised--;
-    add_to(c, h, bytes);
+    if (c->more->held_first == h && is_due(c, h) && buffer_len(&h->bytes) == 0) {
+        drop_first_held(c->more);
+        if (bytes.n > 0)
+            client_put(c, bytes);
+        if (!c->open)
+            return;
+    } else {
+        add_to(c, h, bytes);
+    }
     go_on(c);
 }
 
