@@ -53,6 +53,7 @@ static void fill_parts(struct client *c, struct gather *g, const struct request 
 {
     struct near *near = g->near;
     struct buffer *pieces = &near->pieces;
+    size_t most = several_most(c);
     struct near_question nq;
     struct entry e;
 
@@ -61,7 +62,7 @@ static void fill_parts(struct client *c, struct gather *g, const struct request 
 
         *p = (struct part){0};
         nq.policy = NULL;
-        if (several_known(c, q->argv[i + 1], false, &nq, &e)) {
+        if (buffer_len(pieces) <= most && several_known(c, q->argv[i + 1], false, &nq, &e)) {
             several_count(near, &nq, &e);
             p->known = slice_of(NULL, e.bytes.n);
             if (UNLIKELY(*near->check_due > 0))

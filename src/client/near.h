@@ -234,6 +234,9 @@ bool several_asked(const struct command *cmd, uint32_t argc);
 MUST_USE
 bool several_known(struct client *c, struct slice key, bool peek, struct near_question *nq,
                    struct entry *e);
+/* Bytes of kept values that one answer is put together of. */
+MUST_USE
+size_t several_most(const struct client *c);
 void several_count(struct near *near, const struct near_question *nq, const struct entry *e);
 
 /* gather.c */

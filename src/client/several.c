@@ -6,6 +6,10 @@
 
 #define PROBES 16u /* keys looked for at once */
 
+/* An MGET of more keys than this, not all on the shelf, is asked as it is: each key that is to be
+ * kept costs some hundred bytes until the answer is there. */
+#define GATHER_KEYS 8192u
+
 bool several_asked(const struct command *cmd, uint32_t argc)
 {
     return cmd->id == CMD_MGET || (cmd->id == CMD_EXISTS && argc > 2);
@@ -68,8 +72,10 @@ static void uncount(struct client *c, const struct slice *keys, uint32_t n)
     }
 }
 
-/* Looks up to PROBES keys up. Returns how many it found before one was missing. */
-static uint32_t look_some(struct client *c, const struct slice *keys, uint32_t n, int64_t *sum)
+/* Looks up to PROBES keys up. Returns how many it found before one was missing. values: NULL, they
+ * are not wanted. */
+static uint32_t look_some(struct client *c, const struct slice *keys, uint32_t n, int64_t *sum,
+                          struct buffer *values)
 {
     struct near *near = c->all->near;
     const struct shelf *shelf = cache_shelf(near->cache);
@@ -90,37 +96,44 @@ static uint32_t look_some(struct client *c, const struct slice *keys, uint32_t n
             e.bytes = null_of(c);
         several_count(near, &nq, &e);
         *sum += e.kind == ENTRY_VALUE;
-        buffer_add(&near->pieces, e.bytes.p, e.bytes.n);
+        if (values != NULL)
+            buffer_add(values, e.bytes.p, e.bytes.n);
         if (UNLIKELY(*near->check_due > 0))
             near_check_key(c, &nq, &e);
     }
     return n;
 }
 
-/* All of them are on the shelf: answered at once. */
+size_t several_most(const struct client *c)
+{
+    return c->all->settings->client_buffer_max / 4;
+}
+
+/* All of them are on the shelf: answered at once. What would be a very large answer is not: of a
+ * value asked for many times over a small request could make one of any size. */
 enum concern several_look(struct client *c, const struct args *args)
 {
     struct near *near = c->all->near;
     struct buffer *out = &near->pieces;
+    bool exists = args->v[0].n == sizeof "EXISTS" - 1;
     int64_t sum = 0;
 
     if (args->n < 2)
         return CONCERN_NONE;
     buffer_take_keep(out, buffer_len(out), ASK_KEEP_BYTES);
-    write_array(out, args->n - 1);
+    if (!exists)
+        write_array(out, args->n - 1);
     for (uint32_t i = 1; i < args->n; i += PROBES) {
         uint32_t n = args->n - i < PROBES ? args->n - i : PROBES;
-        uint32_t found = look_some(c, args->v + i, n, &sum);
+        uint32_t found = look_some(c, args->v + i, n, &sum, exists ? NULL : out);
 
-        if (found < n) {
+        if (found < n || buffer_len(out) > several_most(c)) {
             uncount(c, args->v + 1, i - 1 + found);
             return any_local(near, args->v + 1, args->n - 1) ? CONCERN_ASK : CONCERN_NONE;
         }
     }
-    if (args->v[0].n == sizeof "EXISTS" - 1) {
-        buffer_take_keep(out, buffer_len(out), ASK_KEEP_BYTES);
+    if (exists)
         write_int(out, sum);
-    }
     near->answer = buffer_slice(out);
     near->block = NULL;
     return CONCERN_HIT;
@@ -178,5 +191,7 @@ enum next several_ask(struct client *c, const struct request *q)
     case CONCERN_ASK:
         break;
     }
-    return q->command->id == CMD_EXISTS ? exists_ask(c, q) : mget_ask(c, q);
+    if (q->command->id == CMD_EXISTS)
+        return exists_ask(c, q);
+    return q->argc - 1 <= GATHER_KEYS ? mget_ask(c, q) : near_pass_by(c, q);
 }
