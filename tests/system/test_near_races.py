@@ -7,10 +7,11 @@ milliseconds later. Connections in RESP2 and in RESP3 are on different links, an
 says.
 """
 import threading
+import time
 
 from fake_server import FakeRedis, bulk
 from resp import Error, encode, encode_all, eventually
-from servers import SLOW
+from servers import SLOW, sanitized
 
 INI = """
 [larder]
@@ -389,3 +390,53 @@ def test_field_times_that_may_not_be_asked(w):
     for _ in range(3):
         assert c.cmd("HGET", "h", "f") == b"v"
     assert server.count("HGET") == 4
+
+
+# ---- memory
+
+def test_one_value_asked_for_many_times(w):
+    """MGET k k k ..: of a small request and one kept value comes an answer of any size. It must not
+    be put together in memory before the client has taken anything of it."""
+    redis = w.redis()
+    value, times = b"v" * 1_000_000, 300
+    redis.cmd("SET", "k", value)
+    larder = near(w, redis, larder={"client_buffer_max": "32mb"})
+    c = w.conn(larder, timeout=20)
+    assert c.cmd("GET", "k") == value
+    larder.reset_peak()
+    base = larder.peak_kb()
+    c.send(encode("MGET", *["k"] * times))
+    while len(c.data) < 10:
+        c.fill(time.monotonic() + 20)
+    for _ in range(20):
+        redis.cmd("PING")
+        larder.cmd("PING")
+    grown = larder.peak_kb() - base
+    if not sanitized():
+        assert grown < 100_000, f"{grown} kB"
+    values = c.reply()
+    assert len(values) == times and set(values) == {value}
+
+
+def test_many_who_join_for_a_large_value(w):
+    """Who joined has the answer as soon as it is there: nothing of it is kept for those who take it
+    at once, however many they are."""
+    store = Store(k="v" * 1_000_000)
+    server = fake(w, store)
+    larder = near(w, server)
+    conns = [w.conn(larder, timeout=20) for _ in range(100)]
+    gate = store.gate("GET", "k")
+    for c in conns:
+        c.send(encode("GET", "k"))
+    served(larder, conns[-1], "get")
+    base = larder.peak_kb()
+    takers = [threading.Thread(target=c.reply) for c in conns]
+    for t in takers:
+        t.start()
+    gate.open()
+    for t in takers:
+        t.join()
+    assert server.count("GET") == 1
+    grown = larder.peak_kb() - base
+    if not sanitized():
+        assert grown < 50_000, f"{grown} kB"
