@@ -250,6 +250,8 @@ bool mget_joins(struct client *c, const struct request *q);
 void writes_note(struct client *c, const struct request *q, uint32_t at, bool muted);
 /* A request too large to collect: of its arguments only the first are known. */
 void writes_note_large(struct client *c, const struct command *cmd, const struct args *args);
+/* More keys are kept from now on: what was handed over or queued before may change any. */
+void writes_under_way(struct clients *all);
 MUST_USE
 bool may_write(const struct command *cmd);
 /* The keys a request may change, of those that a policy keeps, into near->keys; true: any. */

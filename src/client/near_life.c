@@ -72,8 +72,12 @@ void near_resettle(struct near *near, const struct policies *policies)
 {
     size_t n;
     const struct policy *all = policies_all(policies, &n);
+    bool more = false;
 
     near->policies = policies;
+    for (size_t i = 0; i < n; i++)
+        more |= all[i].set->local &&
+                (all[i].number >= near->stats_count || !near->alive[all[i].number]);
     for (size_t i = 0; i < near->stats_count; i++)
         near->alive[i] = false;
     for (size_t i = 0; i < n; i++) {
@@ -82,6 +86,8 @@ void near_resettle(struct near *near, const struct policies *policies)
         near->alive[all[i].number] = all[i].set->local;
     }
     cache_policies(near->cache, near->alive, near->stats_count);
+    if (more)
+        writes_under_way(near->all);
 }
 
 void clients_use_cache(struct clients *all, struct cache *cache, const struct policies *policies,

@@ -66,7 +66,8 @@ static void begin(struct near *near, struct hold_queue *queue, struct hold *h, u
 static void release(struct near *near, struct hold *h)
 {
     near->count.flushes_write += h->all && !h->begun;
-    clear(near, h);
+    if (!h->blunt)
+        clear(near, h);
     hold_end(cache_keyring(near->cache), h);
 }
 
@@ -219,4 +220,42 @@ void writes_note_large(struct client *c, const struct command *cmd, const struct
         h = hold_new(cache_keyring(near->cache), NULL, 0, true);
     }
     note(c, cmd, h, c->asked, false);
+}
+
+/* ---- reload ---- */
+
+/* Keys that were kept before are held already, if it may change them. So nothing need go: nothing
+ * must come, until it is answered. What may take for ever (it blocks, or its client sends it
+ * slowly) holds nothing, as ever: there all goes at the reply. */
+static void hold_all(struct client *c, struct hold_queue *queue, uint32_t at, bool soon)
+{
+    struct keyring *keys = cache_keyring(c->all->near->cache);
+    struct hold *h = hold_new(keys, NULL, 0, true);
+
+    enqueue(queue, h, at);
+    h->blunt = soon;
+    if (soon)
+        hold_begin(keys, h);
+}
+
+static void hold_under_way(struct client *c)
+{
+    struct session *m = c->owed > 0 ? client_session(c) : c->more;
+
+    if (c->owed > 0) {
+        c->wrote_at = c->asked;
+        hold_all(c, &m->writes, c->asked, c->waits != WAIT_BLOCKED && !m->streaming);
+    }
+    if (m != NULL && m->muted_owed > 0)
+        hold_all(c, &m->muted_writes, m->muted_asked, true);
+    if (m != NULL && (m->in_multi || m->multi_asked || c->mode == MODE_TX))
+        hold_all(c, &m->tx_writes, 0, false);
+}
+
+void writes_under_way(struct clients *all)
+{
+    for (list_each (node, &all->open))
+        hold_under_way(CONTAINER_OF(node, struct client, node));
+    for (list_each (node, &all->shades))
+        hold_under_way(CONTAINER_OF(node, struct client, node));
 }

@@ -6,6 +6,7 @@ coherence = ttl, so that nothing comes to its help that a real server's pushes w
 milliseconds later. Connections in RESP2 and in RESP3 are on different links, and share what GET
 says.
 """
+import signal
 import threading
 import time
 
@@ -294,6 +295,76 @@ def test_unknown_write_behind_a_multi_that_is_unanswered(w):
     """.. a command that larder does not know, on a link of the session's own."""
     queued_unseen(w, ("WATCH", "x"), ("MODULE.SET", "k", "new"), b"new")
     queued_unseen(w, ("CLIENT", "TRACKING", "ON"), ("MODULE.SET", "k", "new"), b"new")
+
+
+# ---- writes that were under way when their keys began to be kept
+
+def reload(larder, upstream, **settings):
+    before = larder.log().count("settings reloaded")
+    larder.configure(near_ini(upstream, **settings))
+    larder.signal(signal.SIGHUP)
+    eventually(lambda: larder.log().count("settings reloaded") > before)
+
+
+def test_write_under_way_when_its_key_begins_to_be_kept(w):
+    """C1 SET k new    --> held up: no policy is for k, so nothing is held
+       reload: k is kept
+       C2 GET k: old
+       C1                  executed, C1 has its reply
+       C2 GET k: new"""
+    store = Store(k="old")
+    server = fake(w, store)
+    larder = near(w, server, prefix="other")
+    for muted in (False, True):
+        store.data[b"k"] = b"old"
+        reload(larder, server, prefix="other")
+        c1, c2 = w.conn(larder, 3), w.conn(larder)
+        gate = store.gate("SET")
+        c1.send((encode("CLIENT", "REPLY", "OFF") if muted else b"") + encode("SET", "k", "new"))
+        gate.wait()
+        reload(larder, server)
+        assert c2.cmd("GET", "k") == b"old"
+        gate.open()
+        if muted:
+            eventually(lambda: store.data[b"k"] == b"new")
+            c1.send(encode("CLIENT", "REPLY", "ON"))
+        assert c1.reply() == b"OK"
+        assert c2.cmd("GET", "k") == b"new", f"muted: {muted}"
+        assert c2.cmd("GET", "k") == b"new"
+    asked = server.count("GET")
+    assert c2.cmd("GET", "k") == b"new" and server.count("GET") == asked  # it is kept
+
+
+def test_write_queued_when_its_key_begins_to_be_kept(w):
+    """C1 MULTI, SET k new (queued)        EXEC --> executed, C1 has its reply
+       reload: k is kept
+       C2                         GET k: old    GET k: new"""
+    store = Store(k="old")
+    server = fake(w, store)
+    larder = near(w, server, prefix="other")
+    c1, c2 = w.conn(larder), w.conn(larder)
+    c1.ok("MULTI")
+    assert c1.cmd("SET", "k", "new") == b"QUEUED"
+    reload(larder, server)
+    assert c2.cmd("GET", "k") == b"old"
+    assert c1.cmd("EXEC") == [b"OK"]
+    assert c2.cmd("GET", "k") == b"new"
+
+
+def test_blocked_while_keys_begin_to_be_kept(w):
+    """Who blocks may do so for ever: that must not keep anything from being kept."""
+    redis = w.redis()
+    larder = near(w, redis, prefix="other")
+    c1, c2 = w.conn(larder), w.conn(larder)
+    redis.cmd("SET", "k", "v")
+    c1.send(encode("BLPOP", "list", 0))
+    eventually(redis.blocked)
+    reload(larder, redis)
+    assert c2.cmd("GET", "k") == b"v"
+    redis.cmd("SET", "k", "not seen, for no pushes come")
+    assert c2.cmd("GET", "k") == b"v"
+    c2.cmd("RPUSH", "list", "x")
+    assert c1.reply() == [b"list", b"x"]
 
 
 # ---- questions that others join
