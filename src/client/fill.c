@@ -112,9 +112,11 @@ static void ask(struct fill *f, struct link *l, const struct request *q)
     link_ask(l, &f->asker, buffer_slice(out), f->due, true);
 }
 
-/* One more reply is due to c, as with any request on its link. */
+/* One more reply is due to c, as with any request on its link. Of what it wrote nothing is
+ * unanswered, or it would not be here: noted, lest the mark be so old that it looks new. */
 void fill_lead(struct client *c)
 {
+    c->wrote_at = c->asked - c->owed;
     c->owed++;
     c->asked++;
     if (c->more != NULL)
