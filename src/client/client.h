@@ -269,9 +269,6 @@ enum next client_route(struct client *c, const struct request *q);
 enum next client_refuse(struct client *c, const struct request *q);
 MUST_USE
 bool request_has_nul(const struct request *q);
-/* The row of the command, of the subcommand where there is one. */
-MUST_USE
-const struct command *command_of(const struct slice *argv, uint32_t argc);
 
 /* exchange.c: requests whose replies larder looks at */
 enum exchange_kind {

@@ -143,16 +143,6 @@ static void after_command(struct client *c)
 
 /* ---- the buffer ---- */
 
-const struct command *command_of(const struct slice *argv, uint32_t argc)
-{
-    const struct command *cmd = command_find(argv[0]), *sub;
-
-    if (cmd == NULL || (cmd->flags & CF_CONTAINER) == 0 || argc < 2)
-        return cmd;
-    sub = command_sub(cmd, argv[1]);
-    return sub != NULL ? sub : cmd;
-}
-
 /* Sends the run off. */
 static void end_run(struct client *c, struct run *run)
 {

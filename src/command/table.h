@@ -87,6 +87,11 @@ const struct command *command_find(struct slice word);
 MUST_USE
 const struct command *command_sub(const struct command *container, struct slice word);
 
+/* The row of a whole request (1 <= argc): of the subcommand where it names one, else of the word.
+ */
+MUST_USE
+const struct command *command_of(const struct slice *argv, uint32_t argc);
+
 /* Rows by id, for tests and consoles: 1 .. COMMAND_ROWS-1. */
 MUST_USE
 const struct command *command_row(enum command_id id);
