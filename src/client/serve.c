@@ -317,9 +317,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         }
         if (r == SCAN_BAD) {
             end_run(c, &run);
-            next = protocol_error(c, &scan);
-            if (next == GONE)
-                return n;
+            next = protocol_error(c, &scan); /* at the end it is seen that c is ending */
             break;
         }
         length = (size_t)scan.pos;
