@@ -648,8 +648,11 @@ def test_fresh_writes_hold(w):
     assert facts(d.cmd("LARDER", "KEY", "a:1"))["held"] == "no"
     # also when nobody wants the reply
     e = w.conn(larder)
+    redis.pause()
     e.send(encode("CLIENT", "REPLY", "OFF") + encode("LARDER", "FRESH", "SET", "a:1", "x") +
            encode("LARDER", "FRESH", "GET", "a:1") + encode("CLIENT", "REPLY", "ON"))
+    eventually(lambda: why(d, "GET", "a:1")[0][3] == "held by a write under way")
+    redis.resume()
     assert e.reply() == b"OK"
     eventually(lambda: d.cmd("GET", "a:1") == b"x")
     eventually(lambda: larder.stats()["cache_keys_under_way"] == 0)
