@@ -103,8 +103,9 @@ FUZZ_TARGETS := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard tests/fuzz/*/fu
 CLIENT_SOURCES := $(wildcard tests/clients/*.c)
 PRELOAD_SOURCES := $(wildcard tests/support/preload_*.c)
 SUPPORT_SOURCES := $(filter-out $(PRELOAD_SOURCES),$(wildcard tests/support/*.c))
+COHERENCE_SOURCES := $(wildcard tests/coherence/*.c)
 TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/fuzz/*.c tests/fuzz/*/*.c) $(CLIENT_SOURCES) \
-    $(PRELOAD_SOURCES) $(SUPPORT_SOURCES) $(BENCH_SOURCES)
+    $(PRELOAD_SOURCES) $(SUPPORT_SOURCES) $(BENCH_SOURCES) $(COHERENCE_SOURCES)
 TEST_HEADERS := $(wildcard tests/*/*.h tests/*/*/*.h)
 SCRIPTS = $(shell grep -lE '^\#!.*\b(ba)?sh$$' .ci/run tests/run-all tests/*/* src/*/* 2>/dev/null)
 
@@ -179,6 +180,12 @@ $(SUPPORT_PROGRAMS): $(BIN)/%: $O/tests/support/%.o $(ARCHIVE)
 	$(say) LINK $@
 	$Q$(LINK_TEST) $(ALL_LIBS)
 
+# Knows nothing of larder's source: it speaks to ports.
+$(BIN)/coherence: $(COHERENCE_SOURCES:%.c=$O/%.o)
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$Q$(LINK_TEST)
+
 # These are measured: with the same link-time optimization as larder.
 $(BENCH_PROGRAMS): $(BIN)/%: $O/tests/bench/%.o $(ROOM_SOURCES:%.c=$O/%.o) $O/.sources
 	@mkdir -p $(@D)
@@ -224,7 +231,7 @@ TEST_ENV += SANITIZER=$(SANITIZER) CK_TIMEOUT_MULTIPLIER=10 LARDER_SLOW=4 \
     UBSAN_OPTIONS=print_stacktrace=1:$(UBSAN_OPTIONS)
 endif
 
-.PHONY: test unit-programs unit system clients rooms headers tidy format-check drift man-check \
+.PHONY: test unit-programs unit system coherence mutants clients rooms headers tidy format-check drift man-check \
     units-check install-check
 test: ## install what is missing, build with warnings as errors, test everything; the last line counts
 	@tests/support/deps build run test
@@ -235,8 +242,15 @@ unit-programs: $(UNIT_PROGRAMS) $(REPLAY_PROGRAMS)
 unit: unit-programs ## Check tests of each room (ROOM=resp: of one), and the fuzzers' known inputs
 	@$(TEST_ENV) tests/support/unit $O $(ROOM)
 
-system: all $(SUPPORT_PROGRAMS) $(PRELOADS) ## the real daemon before real and fake servers (TEST=regex: some)
+system: all $(SUPPORT_PROGRAMS) $(PRELOADS) $(BIN)/coherence ## the real daemon before real and fake servers (TEST=regex: some)
 	@$(TEST_ENV) tests/system/run $(if $(TEST),--only '$(TEST)')
+
+SECS ?= 40
+coherence: all $(BIN)/coherence ## near caches before a tormented Redis, judged for SECS=40 each (TEST=name: one)
+	@$(TEST_ENV) tests/coherence/run --seconds $(SECS) $(TEST)
+
+mutants: $(BIN)/coherence ## does the judge see it when a safeguard of the near cache is taken out? (TEST=name)
+	@PYTHON=$(PYTHON) tests/coherence/mutants $(TEST)
 
 clients: all ## redis-py, node-redis, ioredis, hiredis, redis-cli .. (TEST=name: one suite)
 	@$(TEST_ENV) tests/clients/run $(TEST)
@@ -278,7 +292,8 @@ strict-gcc:
 	+@$(MAKE) FLAVOUR=strict-gcc CC=gcc WERROR=1 strict-all
 strict-clang:
 	+@$(MAKE) FLAVOUR=strict-clang CC=$(CLANG) WERROR=1 strict-all
-strict-all: all unit-programs $(SUPPORT_PROGRAMS) $(BENCH_PROGRAMS) $(PRELOADS) $(CLIENT_SOURCES:%.c=$O/%.o)
+strict-all: all unit-programs $(SUPPORT_PROGRAMS) $(BENCH_PROGRAMS) $(PRELOADS) $(BIN)/coherence \
+    $(CLIENT_SOURCES:%.c=$O/%.o)
 
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS := $(FUZZ_TARGETS:%=fuzz-run-%)

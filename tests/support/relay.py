@@ -16,6 +16,7 @@ import sys
 import threading
 
 CHUNK = 1 << 18
+HEAD = 1 << 12  # bytes of a side that are remembered, to tell links by what they said first
 HIGH = 4 << 20  # bytes kept for a side that does not read; then its peer is not read
 
 
@@ -30,6 +31,8 @@ class Side:
         self.ended = False  # it has sent its FIN
         self.closed = False
         self.black = False  # half open: nothing more is forwarded from here
+        self.held = False   # nothing is forwarded to here, but kept
+        self.head = b""     # what it said first
 
 
 class Relay:
@@ -87,6 +90,16 @@ class Relay:
 
     def resume(self):
         self.order(lambda: self.change("forward"))
+
+    def hold(self, word):
+        """As stall(), but only those of the present links on which word (lower case) was said early.
+        How many they are."""
+        found = []
+        self.order(lambda: found.append(self.change_held(word)))
+        return found[0]
+
+    def release(self):
+        self.order(lambda: self.change_held(None))
 
     def refuse(self, how="rst"):
         """New links are accepted and at once closed or reset; None: served again."""
@@ -157,6 +170,8 @@ class Relay:
             if data == b"":
                 side.ended = True
             elif data and not side.black:
+                if len(side.head) < HEAD:
+                    side.head += data[:HEAD].lower()
                 side.peer.out.append(data)
                 side.peer.waiting += len(data)
                 self.flush(side.peer)
@@ -166,7 +181,7 @@ class Relay:
             self.settle(side)
 
     def flush(self, side):
-        while side.out and self.mode == "forward" and not side.closed:
+        while side.out and self.moves(side) and not side.closed:
             try:
                 sent = side.sock.send(side.out[0])
             except BlockingIOError:
@@ -196,9 +211,9 @@ class Relay:
             if one.closed:
                 continue
             events = 0
-            if not one.ended and one.peer.waiting < HIGH and self.mode == "forward":
+            if not one.ended and one.peer.waiting < HIGH and self.moves(one):
                 events |= selectors.EVENT_READ
-            if one.out and self.mode == "forward":
+            if one.out and self.moves(one):
                 events |= selectors.EVENT_WRITE
             self.watch(one, events)
 
@@ -217,6 +232,16 @@ class Relay:
         for side in list(self.sides):
             if not side.closed:
                 self.flush(side)
+
+    def moves(self, side):
+        return self.mode == "forward" and not side.held
+
+    def change_held(self, word):
+        for side in list(self.sides):
+            side.held = word is not None and (word in side.head or word in side.peer.head)
+            if not side.closed:
+                self.flush(side)
+        return sum(side.held for side in self.sides) // 2
 
     def drop(self, side, reset=False):
         for one in (side, side.peer):
