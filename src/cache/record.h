@@ -164,7 +164,8 @@ static inline uint64_t record_expires(const struct record *r)
         return EXPIRY_NEVER;
     case EXPIRY_LATER:
         memcpy(&later, r->data, sizeof(later));
-        return r->deadline + later;
+        /* To gcc a field of 42 bits is a type of 42 bits, whose sums wrap around. */
+        return (uint64_t)r->deadline + later;
     case EXPIRY_FULL:
         break;
     }

@@ -63,9 +63,10 @@ static bool segment_is_free(const struct shelf *s, unsigned count)
            spare(s) >= segments_bytes(&s->store.arena, count);
 }
 
+/* Half a segment more than the next put may need: else a page of the table could make it wait. */
 static size_t wanted(const struct shelf *s)
 {
-    return segments_bytes(&s->store.arena, FREE_SEGMENTS) +
+    return segments_bytes(&s->store.arena, FREE_SEGMENTS) + s->store.arena.segment_bytes / 2 +
            (s->now_ms < s->ahead_until_ms ? s->ahead : 0);
 }
 

@@ -68,6 +68,7 @@ static uint32_t overflow_take(struct table *t)
         region_use(&t->overflow, buckets_size(number));
     }
     memset(overflow_bucket(t, number), 0, sizeof(struct bucket));
+    t->linked++;
     return number;
 }
 
@@ -75,6 +76,7 @@ static void overflow_give(struct table *t, uint32_t number)
 {
     overflow_bucket(t, number)->next = t->free;
     t->free = number;
+    t->linked--;
 }
 
 static unsigned bucket_used(const struct bucket *b)
@@ -197,9 +199,9 @@ bool table_shrink(struct table *t)
             chain_add(t, table_bucket(t, from - t->half), old.tags[i], old.refs[i]);
         number = old.next;
     } while (number != 0);
-    if (from % (16 * BUCKETS_MIN) == 0)
+    if (from % BUCKETS_MIN == 0)
         region_cut(&t->buckets, buckets_size(from));
-    if (t->overflowed > 0 && t->count == 0) {
+    if (t->overflowed > 0 && t->linked == 0) {
         t->overflowed = t->free = 0;
         region_cut(&t->overflow, 0);
     }

@@ -39,6 +39,7 @@ struct table {
     uint32_t n, half;
     uint32_t free;       /* overflow buckets to reuse, linked by `next` */
     uint32_t overflowed; /* as many were ever used */
+    uint32_t linked;     /* of them, in chains now: without any all are given back */
     uint64_t count;      /* of references */
 };
 
