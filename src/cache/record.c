@@ -65,7 +65,8 @@ struct block *block_new(struct slice bytes)
     struct block *b = MAP_FAILED;
 
     if (size >= MAPPED_BYTES)
-        b = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        b = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1,
+                 0);
     if (b != MAP_FAILED) {
         b->mapped = true;
     } else {

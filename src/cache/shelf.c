@@ -246,6 +246,7 @@ bool shelf_find_head(const struct shelf *s, struct slice key, uint64_t hash,
 
         /* Most records reach into the second line, which can come at the same time. */
         __builtin_prefetch((const char *)r + 64);
+        __builtin_prefetch((const char *)r + 128);
         if (LIKELY(r->role != ROLE_VARIANT && slice_eq(record_key(r), key))) {
             *ret_place = (struct place){r, ref, hash, spot};
             return true;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 struct sums {
+    uint64_t stamp; /* of the record before, in the small queue */
     uint64_t records, live, entries, bytes, blocks;
 };
 
@@ -28,6 +29,9 @@ static void inspect_segment(const struct shelf *s, uint32_t i, struct sums *sums
             continue;
         ck_assert_msg(at >= g->cursor, "a live record before the cursor");
         ck_assert_uint_le(r->stamp, s->stamp);
+        if (g->queue == QUEUE_SMALL)
+            ck_assert_msg(r->stamp > sums->stamp, "the small queue is not in order");
+        sums->stamp = r->stamp;
         shelf_place(s, ref, &place);
         live += size;
         blocks += r->block;
