@@ -118,7 +118,8 @@ static void replied(struct wire *w, const struct reply *r)
     p->n--;
     d->now_us = realtime_us();
     if (r->token[0].type == '-') {
-        d->errors++;
+        if (d->errors++ == 0)
+            printf("  an error: %.*s\n", (int)r->token[0].n, r->token[0].p);
     } else if (d->filling) {
         d->filled_nil += r->token[0].type == '_';
     } else if (!d->over) {

@@ -218,4 +218,4 @@ def deadline(w, seed, keys=60000):
     a, b = near_larder(w, redis, up=UP), near_larder(w, redis, up=UP)
     text = judge(w, arguments("deadline", redis, a, b, keys=keys, seed=seed,
                               late_us=int(5000 * SLOW), ahead_ms=int(4000 * SLOW)))
-    return share_of(redis, text)
+    return hits_of(w, (a, b), text)

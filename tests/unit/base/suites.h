@@ -9,6 +9,6 @@ Suite *buffer_suite(void);    /* check_buffer.c */
 Suite *list_suite(void);      /* check_list.c: lists and counters */
 Suite *log_suite(void);       /* check_log.c */
 Suite *histogram_suite(void); /* check_histogram.c */
-Suite *hash_suite(void);   /* check_hash.c */
+Suite *hash_suite(void);      /* check_hash.c */
 
 #endif
