@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,19 +13,17 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/healthcheck.h"
 #include "base/log.h"
-#include "cache/cache.h"
 #include "client/clients.h"
+#include "client/near_cache.h"
 #include "config/settings.h"
-#include "errands/self_check.h"
 #include "net/address.h"
 #include "net/digest.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "net/service.h"
-#include "policy/policies.h"
-#include "upstream/invalidation.h"
 #include "upstream/pool.h"
 
 #ifndef LARDER_VERSION
@@ -44,10 +41,7 @@ struct larder {
     struct admin *admin;
     struct console console;
     struct clients *clients;
-    struct policies *policies;
-    struct cache *cache; /* NULL until a policy keeps something */
-    struct invalidation *invalidation;
-    struct self_check *self_check;
+    struct near_cache *near;
     struct listener **listeners;
     size_t listener_count;
     struct listener_events events;
@@ -156,53 +150,6 @@ static int dump(const struct settings *s)
     return 0;
 }
 
-/* ---- health ---- */
-
-/* Waits up to a second for the descriptor. */
-static bool ready(int fd, short events)
-{
-    struct pollfd p = {.fd = fd, .events = events};
-
-    return poll(&p, 1, 1000) == 1 && (p.revents & (POLLERR | POLLNVAL)) == 0;
-}
-
-/* A listener on every address is asked on loopback. */
-static struct address reachable(const struct address *a)
-{
-    struct address to = *a;
-
-    if (to.path == NULL && (to.host == NULL || to.host[0] == 0 || strcmp(to.host, "*") == 0 ||
-                            strcmp(to.host, "0.0.0.0") == 0))
-        to.host = "127.0.0.1";
-    if (to.host != NULL && strcmp(to.host, "::") == 0)
-        to.host = "::1";
-    return to;
-}
-
-/* ECHO is larder's to answer, however the upstream is. One that wants a password is well, too. */
-static int healthcheck(const struct settings *s)
-{
-    struct address to = reachable(&s->listeners[0].address);
-    struct sock_address a;
-    char reply[64];
-    int fd = -1, rc = 1;
-
-    if (address_numeric(&to, &a))
-        fd = socket(a.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&a.storage, a.len) == 0 &&
-        write(fd, "ECHO larder\r\n", 13) == 13 && ready(fd, POLLIN)) {
-        ssize_t n = read(fd, reply, sizeof reply);
-
-        rc =
-            n > 5 && (memcmp(reply, "$6\r\nl", 5) == 0 || memcmp(reply, "-NOAUTH", 5) == 0) ? 0 : 1;
-    }
-    if (rc != 0)
-        fprintf(stderr, "larder: no answer on the listener '%s'\n", s->listeners[0].name);
-    if (fd >= 0)
-        (void)close(fd);
-    return rc;
-}
-
 /* ---- signals ---- */
 
 static void finish(void *context)
@@ -295,108 +242,13 @@ static const struct listener_settings *listener_named(const struct settings *s, 
     return NULL;
 }
 
-/* ---- the near cache ---- */
-
-static void on_key_changed(void *context, struct slice key)
-{
-    struct larder *l = context;
-
-    clients_key_changed(l->clients, key);
-}
-
-static void on_flush(void *context)
-{
-    struct larder *l = context;
-
-    clients_all_changed(l->clients);
-}
-
-static void on_armed(void *context)
-{
-    struct larder *l = context;
-
-    clients_upstream_anew(l->clients);
-    cache_armed(l->cache);
-}
-
-static void on_alone(void *context)
-{
-    struct larder *l = context;
-
-    clients_upstream_anew(l->clients);
-    cache_without_link(l->cache);
-}
-
-static void on_lost(void *context)
-{
-    struct larder *l = context;
-
-    cache_lost(l->cache);
-    self_check_lost(l->self_check);
-}
-
-static void on_proven(void *context, uint64_t asked_ms)
-{
-    struct larder *l = context;
-
-    cache_proven(l->cache, asked_ms);
-    self_check_proven(l->self_check, asked_ms);
-}
-
-static bool on_tidy(void *context)
-{
-    struct larder *l = context;
-
-    return l->cache != NULL && cache_tidy(l->cache, loop_now_ms(l->loop));
-}
-
-static struct invalidation_settings coherence_of(const struct settings *s)
-{
-    static const enum coherence_wish wishes[] = {
-        [SET_COHERENCE_AUTO] = COHERENCE_WISH_AUTO,
-        [SET_COHERENCE_BROADCAST] = COHERENCE_WISH_BROADCAST,
-        [SET_COHERENCE_TTL] = COHERENCE_WISH_TTL,
-    };
-
-    return (struct invalidation_settings){wishes[s->cache.coherence], s->cache.coherence_timeout};
-}
-
-/* The policies of l->settings come into force, in place of those of before. */
-static void settle_policies(struct larder *l)
-{
-    static const struct invalidation_ops ops = {.keys = on_key_changed,
-                                                .flush = on_flush,
-                                                .armed = on_armed,
-                                                .alone = on_alone,
-                                                .lost = on_lost,
-                                                .proven = on_proven};
-    struct invalidation_settings coherence = coherence_of(l->settings);
-    struct policies *before = l->policies;
-    size_t n;
-    const struct slice *heads;
-
-    l->policies = policies_new(l->settings, before);
-    heads = policies_heads(l->policies, true, &n);
-    if (l->cache == NULL && n > 0) {
-        l->cache = cache_new(l->settings->cache.max_memory, l->settings->cache.coherence_timeout);
-        l->invalidation = invalidation_new(l->loop, l->pool, &coherence, &ops, l);
-        l->self_check = self_check_new(l->loop, l->cache, l->settings->cache.self_check);
-        admin_watch_check(l->admin, l->self_check);
-    } else if (l->cache != NULL) {
-        cache_resettle(l->cache, l->settings->cache.max_memory,
-                       l->settings->cache.coherence_timeout);
-        invalidation_resettle(l->invalidation, &coherence);
-        self_check_resettle(l->self_check, l->settings->cache.self_check);
-    }
-    if (l->cache != NULL) {
-        clients_use_cache(l->clients, l->cache, l->policies, l->invalidation);
-        clients_use_check(l->clients, l->self_check);
-        invalidation_aim(l->invalidation, heads, n);
-    }
-    policies_free(before);
-}
-
 /* ---- reload ---- */
+
+static void settle_near(struct larder *l)
+{
+    near_cache_settle(l->near, l->settings);
+    admin_watch_check(l->admin, near_cache_check(l->near));
+}
 
 static void on_reload(void *context)
 {
@@ -417,7 +269,7 @@ static void on_reload(void *context)
         admin_resettle(l->admin, fresh);
         before = l->settings;
         l->settings = fresh;
-        settle_policies(l); /* which compares with those of before */
+        settle_near(l);
         settings_free(before);
         log_info(&l->log, "larder: settings reloaded");
     }
@@ -550,14 +402,14 @@ static bool set_up(struct larder *l)
     /* Clients first: what they ask in a turn leaves in the same turn. */
     loop_add_beat(l->loop, clients_beat, l->clients);
     loop_add_beat(l->loop, pool_beat, l->pool);
-    loop_add_beat(l->loop, on_tidy, l);
+    l->near = near_cache_new(l->loop, l->pool, l->clients);
     l->watchdog = timer_new(l->loop, on_watchdog, l);
     l->deadline = timer_new(l->loop, finish, l);
     loop_on_signal(l->loop, SIGTERM, on_terminate, l);
     loop_on_signal(l->loop, SIGINT, on_terminate, l);
     loop_on_signal(l->loop, SIGHUP, on_reload, l);
     loop_on_signal(l->loop, SIGUSR2, on_dump, l);
-    settle_policies(l);
+    settle_near(l);
     if (!open_listeners(l))
         return false;
     l->lane = lane_hold_default(l->pool, 2);
@@ -575,12 +427,10 @@ static void tear_down(struct larder *l)
         timer_free(l->watchdog);
     if (l->clients != NULL)
         clients_close(l->clients);
-    self_check_free(l->self_check);
-    invalidation_free(l->invalidation);
+    near_cache_stop(l->near);
     pool_free(l->pool);
     clients_free(l->clients);
-    cache_free(l->cache);
-    policies_free(l->policies);
+    near_cache_free(l->near);
     admin_free(l->admin);
     close_listeners(l);
     resolver_free(l->resolver);
