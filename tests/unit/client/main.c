@@ -9,6 +9,8 @@ int main(void)
     SRunner *runner = srunner_create(subscriptions_suite());
     int failed;
 
+    srunner_add_suite(runner, output_suite());
+    srunner_add_suite(runner, answers_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

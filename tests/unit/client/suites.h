@@ -5,5 +5,7 @@
 #include <check.h>
 
 Suite *subscriptions_suite(void); /* check_subscriptions.c */
+Suite *output_suite(void);        /* check_output.c */
+Suite *answers_suite(void);       /* check_answers.c */
 
 #endif
