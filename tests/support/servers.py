@@ -359,6 +359,9 @@ class Larder(Server):
 NEAR = "[policy everything]\nprefix = *\nlocal = yes\n"
 
 
+NEAR_LINKS = 1 if os.environ.get("LARDER_NEAR") else 0  # the invalidation link, lent for long
+
+
 def alone_with_redis():
     """For tests that count all of Redis' own clients: the invalidation link is one of them."""
     if os.environ.get("LARDER_NEAR"):

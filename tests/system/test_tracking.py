@@ -3,7 +3,7 @@ import re
 
 from compare import same
 from resp import Error, Push, encode, eventually
-from servers import alone_with_redis, scaled
+from servers import NEAR_LINKS, alone_with_redis, scaled
 
 INVALIDATE = b"invalidate"
 IDS = ((re.compile(rb":\d+\r\n"), b":<number>\r\n"),)
@@ -296,7 +296,8 @@ def test_tracking_info_names_larders_ids(w):
     assert c.cmd("CLIENT", "TRACKINGINFO").get(b"redirect") == number
     assert c.cmd("GET", "k") is None
     listener.cmd("QUIT")
-    eventually(lambda: not pair.redis.cmd("PUBSUB", "CHANNELS"))
+    channel = "__redis__:invalidate"
+    eventually(lambda: pair.redis.cmd("PUBSUB", "NUMSUB", channel)[1] == NEAR_LINKS)
     other.ok("SET", "k", 1)
     assert c.push() == [b"tracking-redir-broken", number]
     assert c.cmd("CLIENT", "TRACKINGINFO").get(b"redirect") == number
