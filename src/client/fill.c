@@ -143,12 +143,27 @@ enum next fill_ask(struct client *c, const struct request *q, const struct near_
     return NEXT;
 }
 
-void fill_join(struct client *c, struct flight *f)
+/* Nobody joins what stands behind a large reply to others: it would be kept waiting for them, or
+ * they be hurried for its sake. As with newcomers: see link_takes_newcomers(). */
+static bool is_behind(const struct fill *f)
 {
-    struct held *h = client_promise(c);
+    return f->link->streaming && !f->streaming;
+}
 
+bool fill_join(struct client *c, const struct question *q)
+{
+    struct flight *f = keyring_flight(cache_keyring(c->all->near->cache), q);
+    struct held *h;
+
+    if (f == NULL)
+        return false;
+    if (is_behind(CONTAINER_OF(f, struct fill, flight))) {
+        f->open = false;
+        return false;
+    }
+    h = client_promise(c);
     list_push_back(&f->waiters, &h->waiter.node);
-    link_resume(CONTAINER_OF(f, struct fill, flight)->link);
+    return true;
 }
 
 /* ---- what the replies say ---- */

@@ -185,6 +185,10 @@ static struct flight *same_in_the_air(struct near *near, const struct question *
         if (!g->parts[i].keep || !flight_good(cache_keyring(near->cache), &g->parts[i].flight))
             return NULL;
     }
+    if (g->link->streaming) { /* behind a large reply to others, see fill_join() */
+        f->open = false;
+        return NULL;
+    }
     return f;
 }
 
@@ -193,7 +197,6 @@ static void join(struct client *c, struct flight *f)
     struct held *h = client_promise(c);
 
     list_push_back(&f->waiters, &h->waiter.node);
-    link_resume(CONTAINER_OF(f, struct gather, flight)->link);
 }
 
 bool mget_joins(struct client *c, const struct request *q)

@@ -429,7 +429,6 @@ enum next near_ask(struct client *c, const struct request *q)
     struct near_question nq;
     struct near_stats *stats;
     struct entry e;
-    struct flight *f;
     enum next next;
 
     if ((q->command->flags & CF_CACHEABLE) == 0)
@@ -448,9 +447,7 @@ enum next near_ask(struct client *c, const struct request *q)
     if (near_way(near, nq.q.key) != WAY_ASK)
         return near_pass_by(c, q);
     stats = near_stats_of(near, nq.policy);
-    f = keyring_flight(cache_keyring(near->cache), &nq.q);
-    if (f != NULL) {
-        fill_join(c, f);
+    if (fill_join(c, &nq.q)) {
         stats->count.coalesced++;
         return NEXT;
     }

@@ -214,9 +214,9 @@ void fill_keep(struct near *near, const struct flight *flight, const struct ques
                const struct fill_terms *t, struct fill_reply reply);
 void fill_lead(struct client *c);
 enum next fill_ask(struct client *c, const struct request *q, const struct near_question *nq);
-/* Joins the flight, which is of a fill: the answer comes in its turn. The link is not to wait for
- * whoever is slow to read there. */
-void fill_join(struct client *c, struct flight *f);
+/* Joins the question in the air, if there is one to be joined: the answer comes in its turn. */
+MUST_USE
+bool fill_join(struct client *c, const struct question *q);
 
 /* again.c: for those who had joined: the request once more, for all in one, for each alone; an
  * error. None of them waits with the list any more. */

@@ -442,6 +442,28 @@ def test_slow_reader_with_more_asked(w):
     assert c.reply() == -1
 
 
+def test_nobody_joins_behind_a_large_reply(w):
+    """C1 GET big, GET k, MGET k x, reads slowly: its link waits for it. C2 GET k and MGET k x do
+    not join what stands behind big: they have their answers at once, and C1's link goes on
+    waiting. (C1 was closed, for the link no longer waited and all of big came.)"""
+    redis = w.redis()
+    larder = near(w, redis, larder={"client_buffer_max": "8mb"}, up={"command_timeout": "60s"})
+    size = 64 << 20
+    redis.cmd("SETRANGE", "big", size - 1, "x")
+    redis.cmd("SET", "k", "v")
+    c1, c2 = w.conn(larder, timeout=20), w.conn(larder, timeout=20)
+    c1.send(encode_all([("GET", "big"), ("GET", "k"), ("MGET", "k", "x")]))
+    while len(c1.data) < 100:
+        c1.fill(time.monotonic() + 20)
+    assert c2.cmd("GET", "k") == b"v"
+    assert c2.cmd("MGET", "k", "x") == [b"v", None]
+    for _ in range(300):
+        c1.data += c1.sock.recv(1000)
+        redis.cmd("PING")
+    assert len(c1.reply()) == size
+    assert c1.replies(2) == [b"v", [b"v", None]]
+
+
 # ---- hashes
 
 def test_field_times_that_may_not_be_asked(w):
