@@ -60,7 +60,8 @@ static void weed_bucket(struct shelf *s, uint32_t i, unsigned *left)
 }
 
 /* A bucket that the table gets meanwhile comes after all others, so that what moves into it is
- * looked at (again). That none goes away is seen to in join_buckets(). */
+ * looked at (again). None goes away meanwhile: until this is done it leaves no steps to
+ * join_buckets(), which would move records to where they are not looked at any more. */
 static void weed(struct shelf *s, unsigned *left)
 {
     while (*left > 0 && s->doomed) {
@@ -73,8 +74,7 @@ static void weed(struct shelf *s, unsigned *left)
 
 static void join_buckets(struct shelf *s, unsigned *left)
 {
-    if (s->doomed)
-        return;
+    CHECK(*left == 0 || s->doomed == NULL);
     while (*left > 0 && table_shrink(&s->store.table))
         *left -= *left < JOIN_STEPS ? *left : JOIN_STEPS;
 }

@@ -289,12 +289,14 @@ START_TEST(a_deadline_too_late_is_the_latest)
     struct question q = ask_for("k", "", 0);
     struct entry e = reply_of("x"), found;
 
-    e.deadline_ms = UINT64_MAX;
-    e.expiry_ms = DEADLINE_MAX + 10;
-    ck_assert(shelf_put(s, &q, &e));
-    ck_assert(shelf_find(s, &q, &found));
-    ck_assert_uint_eq(found.deadline_ms, DEADLINE_MAX);
-    ck_assert_uint_eq(found.expiry_ms, DEADLINE_MAX + 10);
+    for (uint64_t late = DEADLINE_MAX + 1; late < DEADLINE_MAX + 5; late++) {
+        e.deadline_ms = late;
+        e.expiry_ms = late;
+        ck_assert(shelf_put(s, &q, &e));
+        ck_assert(shelf_find(s, &q, &found));
+        ck_assert_uint_eq(found.deadline_ms, DEADLINE_MAX);
+        ck_assert_uint_eq(found.expiry_ms, late);
+    }
     shelf_free(s);
 }
 END_TEST
@@ -534,6 +536,33 @@ START_TEST(weeding_removes_what_is_doomed_and_no_more)
 }
 END_TEST
 
+/* Joining buckets moves what is in the last to one that was weeded already. */
+START_TEST(weeding_sees_all_while_the_table_could_shrink)
+{
+    struct shelf *s = shelf_new(PLENTY);
+    char key[16];
+    unsigned more = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        put_policy(s, ask_for(key, "", 0), i % 20 ? 0 : 1, "x");
+    }
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        if (i % 20)
+            ck_assert(shelf_remove(s, slice_str(key)));
+    }
+    weed_policy(s, 1);
+    ck_assert_uint_eq(shelf_usage_total(s).entries, 0);
+    while (shelf_tidy(s, 0, 100))
+        more++;
+    ck_assert_uint_gt(more, 10);
+    ck_assert_uint_eq(s->store.table.n, 64);
+    inspect(s);
+    shelf_free(s);
+}
+END_TEST
+
 /* The variants of other policies, or of what else the judge goes by, are not its head's business.
  */
 START_TEST(weeding_a_head_keeps_its_variants)
@@ -586,6 +615,7 @@ Suite *shelf_suite(void)
     tcase_add_test(tc, clear_removes_all_at_once);
     tcase_add_test(tc, usage_by_policy);
     tcase_add_test(tc, weeding_removes_what_is_doomed_and_no_more);
+    tcase_add_test(tc, weeding_sees_all_while_the_table_could_shrink);
     tcase_add_test(tc, weeding_a_head_keeps_its_variants);
     tcase_set_timeout(tc, 30);
     suite_add_tcase(suite, tc);
