@@ -2,11 +2,13 @@
  *
  * A question is a key and what was asked of it. Replies of one key hang together: shelf_remove()
  * takes all of them in one step, however many there are. The shelf stores opaque bytes; whether an
- * entry may be served is its caller's judgement, from the deadline and the stamp it is given.
+ * entry may be served is its caller's judgement, from the deadline and the stamp it is given. It
+ * may forget anything at any time; it never gives anything but what was put last.
  *
  * Memory is bounded and counted exactly; what is thrown out when it is full is decided by S3-FIFO
- * (Yang et al., SOSP 2023). Every call is a bounded piece of work; what is more (growing the
- * table, giving back what a flush left) is done in slices by shelf_tidy(). */
+ * (Yang et al., SOSP 2023). Every call is a bounded piece of work; what is more (giving back what a
+ * flush left, a smaller bound) is done in slices by shelf_tidy(). An entry costs about 34 bytes
+ * beyond key, `ask` and reply, and 2 more when eviction has begun. */
 #ifndef LARDER_CACHE_SHELF_H
 #define LARDER_CACHE_SHELF_H
 
@@ -43,7 +45,7 @@ enum entry_kind {
 #define EXPIRY_NEVER UINT64_MAX /* upstream keeps it until it is deleted */
 
 struct entry {
-    struct slice bytes;   /* the reply; until the next call that is not const */
+    struct slice bytes;   /* the reply; until the next call but shelf_find() and those with const */
     struct block *block;  /* where they are, of a large one: block_hold() keeps it; else NULL */
     uint64_t deadline_ms; /* not fresh from then on */
     uint64_t expiry_ms;   /* when the key expires upstream, or EXPIRY_NEVER */
@@ -52,11 +54,14 @@ struct entry {
     uint8_t kind;         /* enum entry_kind */
 };
 
-/* max_bytes: of everything, table and bookkeeping included. */
+/* max_bytes: of everything, table and bookkeeping included; less than 256 KB counts as that much.
+ * Of replies up to 8 KB it keeps no more than 32 GB. Memory is taken as it is needed, addresses at
+ * once: 1.7 times max_bytes. Ends the process when there are none. */
 MUST_USE
 struct shelf *shelf_new(size_t max_bytes);
 void shelf_free(struct shelf *s);
-/* A new bound; a smaller one takes hold in slices, see shelf_tidy(). */
+/* A new bound; a smaller one takes hold in slices, see shelf_tidy(). One so small that the segments
+ * of memory, whose size goes by the first bound, are more than 1/16 of it empties the shelf. */
 void shelf_resize(struct shelf *s, size_t max_bytes);
 
 /* Looks the question up. True: *ret_entry is set. It may be past its deadline. A hit counts for
@@ -79,37 +84,44 @@ bool shelf_find_probed(struct shelf *s, const struct question *q, const struct p
                        struct entry *ret_entry);
 
 /* Keeps a reply (kind, policy, deadline_ms, expiry_ms, bytes of *e; the rest is set) in place of
- * the one there was. False: it cannot be kept (larger than an eighth of the whole, key of 64 KB).
- * The bytes are copied. */
+ * the one there was. The bytes are copied; they must not be the shelf's own. False: it cannot be
+ * kept, and the one there was is gone: more than an eighth of the whole; a key or `ask` of 64 KB,
+ * or of more than half a segment (a segment is 1/256 of the whole, at most 1 MB); or no room within
+ * the work that one call may do, which a large one among many small ones finds when it comes again.
+ */
 bool shelf_put(struct shelf *s, const struct question *q, const struct entry *e);
 
-/* Removes everything kept of the key. True when there was something: a reply, or one that was
- * removed or thrown out lately but for its place. */
+/* Removes everything kept of the key. True when there was something, even if none of it could be
+ * found any more. */
 bool shelf_remove(struct shelf *s, struct slice key);
-/* Removes everything there is, at once; memory comes back in slices. */
+/* Removes everything there is, at once; memory comes back in slices, and counts until then. */
 void shelf_clear(struct shelf *s);
 
 /* The stamp of the last put: entries with a stamp not above an older value of this came before. */
 MUST_USE
 uint64_t shelf_stamp(const struct shelf *s);
 
-/* Housekeeping: gives back expired entries that are oldest in their queue (so without scanning),
- * cleared memory, grows or shrinks the table; about `slice` entries are looked at. True when work
- * is left. */
+/* Housekeeping: gives back expired entries that are oldest in their queue (so without scanning) and
+ * cleared memory, weeds, evicts for puts to come, shrinks the table; about `slice` entries are
+ * looked at, 60 to 100 ns each. True when work is left. */
 MUST_USE
 bool shelf_tidy(struct shelf *s, uint64_t now_ms, unsigned slice);
 
 /* Begins to look at every entry, in slices of shelf_tidy(), and to remove those `doomed` says yes
- * to; one begun before is begun anew with both. NULL stops. For prefixes flushed and policies
- * changed: until it is done the caller judges such entries itself when it finds them. */
+ * to; one begun before is begun anew with both. NULL stops, and so does shelf_clear(). For prefixes
+ * flushed and policies changed: until it is done the caller judges such entries itself when it
+ * finds them, and what is put meanwhile may be looked at or not. `doomed` must not call the shelf;
+ * an entry may come before it twice. Variants of a doomed GET live on unless they are doomed too.
+ */
 typedef bool shelf_doomed(void *context, struct slice key, const struct entry *e);
 void shelf_weed(struct shelf *s, shelf_doomed *doomed, void *context);
 MUST_USE
 bool shelf_weeding(const struct shelf *s);
 
-/* What it holds and has done, by policy number. */
+/* What it holds and has done, by policy number. Replies whose key was removed are counted until
+ * they are come upon (those for other questions than GET, that is). */
 struct shelf_usage {
-    uint64_t entries, bytes;     /* bytes: key, reply and header */
+    uint64_t entries, bytes;     /* bytes: header, key, `ask` and reply */
     uint64_t evictions, expired; /* thrown out for room; given back after their deadline */
 };
 struct shelf_usage shelf_usage_of(const struct shelf *s, uint16_t policy);
