@@ -68,6 +68,39 @@ START_TEST(questions_are_told_apart)
 }
 END_TEST
 
+static void name_crowd(unsigned i, char *name, char *ask, struct question *ret_q)
+{
+    snprintf(name, 16, i % 3 == 0 ? "%u" : "one", i);
+    snprintf(ask, 16, i % 3 == 1 ? "%u" : "", i);
+    *ret_q = ask_for(name, ask, i % 3 == 2 ? (uint16_t)(i / 3 + 1) : 0);
+}
+
+/* So many that some have the same place and tag in the table, though nothing else in common. */
+START_TEST(a_crowd_is_told_apart)
+{
+    struct shelf *s = shelf_new(2 * PLENTY);
+    const unsigned crowd = 180000;
+    char name[16], ask[16], bytes[16];
+    struct question q;
+    struct entry e;
+
+    for (unsigned i = 0; i < crowd; i++) {
+        snprintf(bytes, sizeof(bytes), "%u", i);
+        e = reply_of(bytes);
+        name_crowd(i, name, ask, &q);
+        ck_assert(shelf_put(s, &q, &e));
+    }
+    for (unsigned i = 0; i < crowd; i++) {
+        snprintf(bytes, sizeof(bytes), "%u", i);
+        name_crowd(i, name, ask, &q);
+        ck_assert(shelf_find(s, &q, &e));
+        ck_assert(slice_eq(e.bytes, slice_str(bytes)));
+    }
+    ck_assert_uint_eq(shelf_usage_total(s).entries, crowd);
+    shelf_free(s);
+}
+END_TEST
+
 START_TEST(remove_takes_everything_of_the_key)
 {
     struct shelf *s = shelf_new(PLENTY);
@@ -599,6 +632,7 @@ Suite *shelf_suite(void)
     tcase_add_test(tc, what_was_put_is_found);
     tcase_add_test(tc, keys_are_bytes);
     tcase_add_test(tc, questions_are_told_apart);
+    tcase_add_test(tc, a_crowd_is_told_apart);
     tcase_add_test(tc, remove_takes_everything_of_the_key);
     tcase_add_test(tc, orphans_stay_dead);
     tcase_add_test(tc, a_get_put_anew_keeps_the_variants);
