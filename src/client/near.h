@@ -1,5 +1,6 @@
 /* near.h - the near cache as this room sees it: which requests it concerns, and what then happens.
  *
+ * near_gets.c  GETs that are hits, one behind the other: the shortest way
  * near.c     is a request a question the cache may answer? answers it from the shelf
  * fill.c     asks upstream on a miss, once for all who ask meanwhile, and keeps the answer
  * again.c    asks once more for those who had joined, when the question came to nothing
@@ -156,6 +157,11 @@ void near_resettle(struct near *near, const struct policies *policies);
 MUST_USE
 enum concern near_concern(struct client *c, const struct command *cmd, const struct args *args,
                           uint32_t in_run);
+/* Answers the GETs at the front of p[0..n) that are plain hits, and nothing else: returns how many
+ * bytes of requests that were. What it leaves goes the way of every request. */
+/* (near_gets.c) */
+MUST_USE
+size_t near_gets(struct client *c, const char *p, size_t n);
 /* Answers the hit that near_concern() has just found. */
 void near_give(struct client *c);
 MUST_USE

@@ -304,8 +304,18 @@ size_t client_serve(struct client *c, const char *p, size_t n)
     }
     while (at < n && next == NEXT && c->waits == WAIT_NOTHING && !c->ending) {
         size_t length;
-        enum scan r = request_scan(&scan, p + at, n - at, &limits, &all->args, &all->words, &need);
+        enum scan r;
 
+        if (UNLIKELY(all->near != NULL) && run.count == 0 && !scan.begun) {
+            size_t got = near_gets(c, p + at, n - at);
+
+            if (got > 0)
+                scan = (struct request_scan){0}; /* of the first of them, maybe begun before */
+            at += got;
+            if (at == n)
+                break;
+        }
+        r = request_scan(&scan, p + at, n - at, &limits, &all->args, &all->words, &need);
         if (r == SCAN_MORE)
             break;
         need = 0;

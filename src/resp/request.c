@@ -369,3 +369,24 @@ void request_error_text(const struct request_scan *s, char *text, size_t room)
     else
         (void)snprintf(text, room, "Protocol error: %s", words[s->error]);
 }
+
+bool request_is_get(const char *p, size_t n, struct slice *ret_key, size_t *ret_length)
+{
+    static const char upper[] = "*2\r\n$3\r\nGET\r\n$", lower[] = "*2\r\n$3\r\nget\r\n$";
+    const size_t head = sizeof upper - 1;
+    size_t key = 0, at = head;
+
+    if (n < head + sizeof "1\r\nk\r\n" - 1 ||
+        (memcmp(p, upper, head) != 0 && memcmp(p, lower, head) != 0))
+        return false;
+    for (; at < head + 3 && p[at] >= '0' && p[at] <= '9'; at++)
+        key = key * 10 + (size_t)(p[at] - '0');
+    /* No digits, a zero in front, too long, cut off: not for here. */
+    if (p[head] == '0' || at == head || n - at < key + 4)
+        return false;
+    if (p[at] != '\r' || p[at + 1] != '\n' || p[at + 2 + key] != '\r' || p[at + 3 + key] != '\n')
+        return false;
+    *ret_key = slice_of(p + at + 2, key);
+    *ret_length = at + key + 4;
+    return true;
+}

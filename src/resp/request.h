@@ -93,4 +93,10 @@ enum scan request_stream(struct request_scan *s, const char *p, size_t n,
 /* "Protocol error: ..." as Redis puts it, without `-ERR ` and CR LF. Writes into text (>= 96). */
 void request_error_text(const struct request_scan *s, char *text, size_t room);
 
+/* Whether a whole `GET key`, worded as every client words it and with a key of up to 999 bytes,
+ * stands at p: then its key (a slice of p) and its length. Whatever else it is, request_scan() is
+ * to say; where this says yes, that would agree. */
+MUST_USE
+bool request_is_get(const char *p, size_t n, struct slice *ret_key, size_t *ret_length);
+
 #endif
