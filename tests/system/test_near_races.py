@@ -533,3 +533,26 @@ def test_many_who_join_for_a_large_value(w):
     grown = larder.peak_kb() - base
     if not sanitized():
         assert grown < 50_000, f"{grown} kB"
+
+
+def test_hits_cut_at_every_byte(w):
+    """A pipeline of hits, misses, absent keys and other commands in pieces: once what a scan had seen
+    of a GET's first bytes was still in force for the request behind it."""
+    redis = w.redis()
+    larder = w.larder(ini=near_ini(redis))
+    c = w.conn(larder)
+    for i in range(4):
+        c.ok("SET", "cut:%d" % i, "v%d" % i)
+        assert c.cmd("GET", "cut:%d" % i) == b"v%d" % i
+    assert c.cmd("GET", "cut:none") is None
+    said = encode_all([("GET", "cut:0"), ("get", "cut:1"), ("GET", "cut:none"), ("PING",),
+                       ("Get", "cut:2"), ("STRLEN", "cut:3"), ("GET", "cut:3")])
+    want = [b"v0", b"v1", None, b"PONG", b"v2", 2, b"v3"]
+    for cut in range(1, len(said)):
+        c.send(said[:cut])
+        if cut % 3 == 0:
+            other = w.conn(larder)
+            assert other.cmd("PING") == b"PONG"  # larder has seen the first piece
+            other.close()
+        c.send(said[cut:])
+        assert [c.reply() for _ in want] == want, cut

@@ -28,6 +28,7 @@ int main(void)
     SRunner *runner = srunner_create(request_suite());
     int failed;
 
+    srunner_add_suite(runner, request_get_suite());
     srunner_add_suite(runner, request_oracle_suite());
     srunner_add_suite(runner, inline_suite());
     srunner_add_suite(runner, reply_suite());

@@ -11,6 +11,7 @@ Suite *inline_suite(void);
 Suite *reply_suite(void);
 Suite *reply_read_suite(void);
 Suite *request_suite(void);
+Suite *request_get_suite(void);
 Suite *request_oracle_suite(void);
 Suite *write_suite(void);
 
