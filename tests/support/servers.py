@@ -284,6 +284,7 @@ class Larder(Server):
         self.sections = (larder, listener, up)
         if ini is None:
             ini = make_ini(self.address, self.upstream, larder, listener, up)
+            ini += NEAR if os.environ.get("LARDER_NEAR") else ""
         with open(self.config, "w") as f:
             f.write(ini.replace("@PORT@", str(self.address[1])).replace("@DIR@", self.dir))
 
@@ -377,8 +378,6 @@ def make_ini(address, upstream, larder=None, listener=None, up=None):
     text = ""
     for name, rows in (("larder", larder or {}), ("listener main", listener), ("upstream", up)):
         text += f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in rows.items()) + "\n"
-    if os.environ.get("LARDER_NEAR"):
-        text += NEAR
     return text
 
 

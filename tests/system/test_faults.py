@@ -157,8 +157,11 @@ def test_reset_idle_links(w):
 def test_write_in_flight_says_so(w):
     """The link broke behind a write: nobody knows whether it was done, and the error says that."""
     for how in ("cut", "rst"):
-        def script(link, argv):
+        sent = []
+
+        def script(link, argv, how=how, sent=sent):
             if argv[0] in (b"SET", b"INCR", b"EVAL", b"NEWCMD"):
+                sent.append(argv[0].decode())
                 getattr(link, how)()
         fake = w.add(FakeRedis(script))
         larder = w.larder(fake, up={**QUICK, "command_timeout": "2s"})
@@ -167,8 +170,7 @@ def test_write_in_flight_says_so(w):
             answer = c.cmd(*command)
             assert is_upstream(answer), answer
             assert b"unknown" in answer or b"may have" in answer, answer
-            assert fake.count(command[0]) == 1, f"{command[0]} was sent again"
-            fake.links.clear()
+            assert sent.count(command[0]) == 1, sent
             assert c.cmd("GET", "good") == b"good:value"
 
 
