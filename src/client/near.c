@@ -19,6 +19,7 @@
 #include "resp/write.h"
 
 #define HIT_SAMPLE      64u           /* of so many hits, one is timed */
+#define SCOPES          4096u         /* databases and logins: as many are told apart at a time */
 #define HASH_SCAN_BYTES (32u * 1024u) /* a kept HGETALL longer than this is not searched */
 
 struct near_stats *near_stats_of(struct near *near, const struct policy *p)
@@ -43,6 +44,15 @@ struct buffer *near_words(struct near *near)
 
 /* ---- whose question ---- */
 
+/* Numbers end: then all begin anew, with nothing kept. Not from within a look at the shelf. */
+static void forget_scopes(struct near *near)
+{
+    near->scope_count = 0;
+    for (list_each (node, &near->all->open))
+        CONTAINER_OF(node, struct client, node)->scope = 0;
+    cache_flush(near->cache);
+}
+
 /* Database and upstream user, as a number; 0 when there are too many. */
 static uint16_t scope_of(struct near *near, uint32_t login, int32_t db)
 {
@@ -52,7 +62,7 @@ static uint16_t scope_of(struct near *near, uint32_t login, int32_t db)
         if (near->scopes[i].db == db && near->scopes[i].login == login)
             return (uint16_t)(i + 1);
     }
-    if (n >= UINT16_MAX - 1)
+    if (n >= SCOPES)
         return 0;
     near->scopes = must_realloc(near->scopes, (n + 1) * sizeof *near->scopes);
     near->scopes[n] = (struct near_scope){login, db};
@@ -378,6 +388,8 @@ enum concern near_concern(struct client *c, const struct command *cmd, const str
         return CONCERN_WRITES;
     if (!near_allowed(c, in_run))
         return (cmd->flags & CF_CACHEABLE) != 0 ? CONCERN_BYPASS : CONCERN_NONE;
+    if (UNLIKELY(c->scope == 0 && c->all->near->scope_count >= SCOPES))
+        forget_scopes(c->all->near);
     if ((cmd->flags & CF_CACHEABLE) == 0)
         return cmd->id == CMD_TTL || cmd->id == CMD_PTTL ? look_ttl(c, cmd->id == CMD_TTL, args)
                                                          : CONCERN_NONE;
