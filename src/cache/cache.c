@@ -212,17 +212,14 @@ static enum look judge(struct cache *c, struct slice key, const struct entry *e,
     return LOOK_FRESH;
 }
 
-static enum look nothing(const struct cache *c, struct slice key)
-{
-    return keyring_held(c->keys, key) ? LOOK_HELD : LOOK_NOTHING;
-}
-
 enum look cache_look(struct cache *c, const struct question *q, uint64_t now_ms, bool peek,
                      struct entry *ret_entry)
 {
     bool found = peek ? shelf_peek(c->shelf, q, ret_entry) : shelf_find(c->shelf, q, ret_entry);
 
-    return found ? judge(c, q->key, ret_entry, now_ms) : nothing(c, q->key);
+    if (found)
+        return judge(c, q->key, ret_entry, now_ms);
+    return peek && keyring_held(c->keys, q->key) ? LOOK_HELD : LOOK_NOTHING;
 }
 
 enum look cache_look_probed(struct cache *c, const struct question *q, const struct probe *probe,
@@ -230,7 +227,7 @@ enum look cache_look_probed(struct cache *c, const struct question *q, const str
 {
     bool found = shelf_find_probed(c->shelf, q, probe, ret_entry);
 
-    return found ? judge(c, q->key, ret_entry, now_ms) : nothing(c, q->key);
+    return found ? judge(c, q->key, ret_entry, now_ms) : LOOK_NOTHING;
 }
 
 enum filled cache_fill(struct cache *c, const struct flight *f, const struct question *q,

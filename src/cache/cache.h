@@ -65,7 +65,8 @@ enum trust cache_trust(const struct cache *c, uint64_t now_ms);
 
 /* ---- reads ---- */
 
-/* peek: leaves no trace. *ret_entry is set unless LOOK_NOTHING or LOOK_HELD. */
+/* peek: leaves no trace, and tells LOOK_HELD from LOOK_NOTHING. *ret_entry is set unless
+ * LOOK_NOTHING or LOOK_HELD. */
 MUST_USE
 enum look cache_look(struct cache *c, const struct question *q, uint64_t now_ms, bool peek,
                      struct entry *ret_entry);

@@ -367,6 +367,8 @@ static enum concern look_one(struct client *c, const struct command *cmd, const 
     struct entry e;
     uint64_t began_us = 0;
 
+    if (args->n > 1 && args->v[1].p == near->missed) /* near_gets() has looked */
+        return CONCERN_ASK;
     if (!judge(c, &q, &nq))
         return CONCERN_NONE;
     if (UNLIKELY(near->sample == 0))
@@ -442,6 +444,7 @@ enum next near_ask(struct client *c, const struct request *q)
     struct near_stats *stats;
     struct entry e;
     enum next next;
+    bool looked;
 
     if ((q->command->flags & CF_CACHEABLE) == 0)
         return client_ask(c, q);
@@ -451,7 +454,9 @@ enum next near_ask(struct client *c, const struct request *q)
         return several_ask(c, q);
     if (!near_judge(c, q, &nq))
         return client_ask(c, q);
-    if (near_look(c, &nq, q, false, &e) == LOOK_FRESH) {
+    looked = near->missed == q->argv[1].p;
+    near->missed = NULL;
+    if (!looked && near_look(c, &nq, q, false, &e) == LOOK_FRESH) {
         found_for(c, &nq, &(struct args){.v = q->argv, .n = q->argc}, &e);
         near_give(c);
         return NEXT;

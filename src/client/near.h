@@ -140,6 +140,7 @@ struct near {
     struct args keys;     /* scratch: keys of a write */
     struct list again;    /* questions to be asked once more, for which there is no link yet */
     uint32_t sample;      /* hits since one was timed */
+    const char *missed;   /* where the key stands that has just been looked for in vain */
     struct cache_counters count; /* what is not counted by policy; the sums, when asked for */
     uint8_t field_ttl;           /* enum field_ttl: can the upstream's hash fields expire? */
     /* Who compares hits with what the upstream says; so many are wanted now. */

@@ -15,8 +15,13 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
     struct question q = {.key = key, .ask = {"", 0}, .scope = c->scope};
     struct near_counters *count;
 
-    if (policy == NULL || !policy->set->local || near->sample == 0 ||
-        cache_look(near->cache, &q, now_ms, false, ret) != LOOK_FRESH || ret->block != NULL)
+    if (policy == NULL || !policy->set->local || near->sample == 0)
+        return false;
+    if (cache_look(near->cache, &q, now_ms, false, ret) != LOOK_FRESH) {
+        near->missed = key.p;
+        return false;
+    }
+    if (ret->block != NULL)
         return false;
     near->sample--;
     count = &near_stats_of(near, policy)->count;
