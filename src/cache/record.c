@@ -48,9 +48,9 @@ void plan_write(const struct plan *p, struct record *r)
     if (p->q.ask.n)
         to = mempcpy(to, p->q.ask.p, p->q.ask.n);
     if (p->outside)
-        memcpy(to, &p->block, POINTER_BYTES);
+        (void)mempcpy(to, &p->block, POINTER_BYTES);
     else if (p->value.n)
-        memcpy(to, p->value.p, p->value.n);
+        (void)mempcpy(to, p->value.p, p->value.n);
 }
 
 size_t block_cost(size_t n)

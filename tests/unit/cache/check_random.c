@@ -248,7 +248,7 @@ static void play(size_t max, size_t longest, bool all_stays, unsigned steps)
     for (unsigned i = 0; i < steps; i++) {
         step(&w);
         ck_assert_uint_le(shelf_usage_total(w.s).bytes, max);
-        if (i % 500 == 0)
+        if (i % (all_stays ? 4000 : 500) == 0)
             inspect(w.s);
     }
     inspect(w.s);

@@ -71,7 +71,9 @@ END_TEST
 static void name_crowd(unsigned i, char *name, char *ask, struct question *ret_q)
 {
     snprintf(name, 16, i % 3 == 0 ? "%u" : "one", i);
-    snprintf(ask, 16, i % 3 == 1 ? "%u" : "", i);
+    ask[0] = 0;
+    if (i % 3 == 1)
+        snprintf(ask, 16, "%u", i);
     *ret_q = ask_for(name, ask, i % 3 == 2 ? (uint16_t)(i / 3 + 1) : 0);
 }
 
@@ -88,13 +90,14 @@ START_TEST(a_crowd_is_told_apart)
         snprintf(bytes, sizeof(bytes), "%u", i);
         e = reply_of(bytes);
         name_crowd(i, name, ask, &q);
-        ck_assert(shelf_put(s, &q, &e));
+        if (!shelf_put(s, &q, &e))
+            ck_abort_msg("%u is not kept", i);
     }
     for (unsigned i = 0; i < crowd; i++) {
         snprintf(bytes, sizeof(bytes), "%u", i);
         name_crowd(i, name, ask, &q);
-        ck_assert(shelf_find(s, &q, &e));
-        ck_assert(slice_eq(e.bytes, slice_str(bytes)));
+        if (!shelf_find(s, &q, &e) || !slice_eq(e.bytes, slice_str(bytes)))
+            ck_abort_msg("%u is not found", i);
     }
     ck_assert_uint_eq(shelf_usage_total(s).entries, crowd);
     shelf_free(s);
@@ -427,9 +430,12 @@ static struct block *find_block(struct shelf *s, const char *key)
 
 static void is_all(const struct block *b, size_t n, char what)
 {
+    size_t same = 0;
+
     ck_assert_uint_eq(b->n, n);
-    for (size_t i = 0; i < n; i++)
-        ck_assert_int_eq(b->bytes[i], what);
+    while (same < n && b->bytes[same] == what)
+        same++;
+    ck_assert_uint_eq(same, n);
 }
 
 /* Both kinds of memory (malloc and mmap), and all ways in which the shelf lets go. */

@@ -23,14 +23,13 @@ static void inspect_segment(const struct shelf *s, uint32_t i, struct sums *sums
         const struct record *r = arena_record(a, ref);
         struct place place;
 
-        ck_assert_uint_eq(arena_segment_of(a, ref), i);
         size = (uint32_t)record_size(r);
         if (r->stamp == 0)
             continue;
-        ck_assert_msg(at >= g->cursor, "a live record before the cursor");
-        ck_assert_uint_le(r->stamp, s->stamp);
-        if (g->queue == QUEUE_SMALL)
-            ck_assert_msg(r->stamp > sums->stamp, "the small queue is not in order");
+        if (at < g->cursor || r->stamp > s->stamp || arena_segment_of(a, ref) != i)
+            ck_abort_msg("a live record before the cursor, or with a stamp to come");
+        if (g->queue == QUEUE_SMALL && r->stamp <= sums->stamp)
+            ck_abort_msg("the small queue is not in order");
         sums->stamp = r->stamp;
         shelf_place(s, ref, &place);
         live += size;
@@ -113,12 +112,12 @@ static void inspect_table(const struct shelf *s)
                     ended = true;
                     continue;
                 }
-                ck_assert(!ended);
                 r = arena_record(&s->store.arena, b->refs[slot]);
-                ck_assert_msg(r->stamp != 0, "a dead record in the table");
+                if (ended || r->stamp == 0)
+                    ck_abort_msg("a gap, or a dead record in the table");
                 shelf_hashes(s, &b->refs[slot], 1, &hash);
-                ck_assert_uint_eq(table_home(t, hash), i);
-                ck_assert_uint_eq(table_tag(hash), b->tags[slot]);
+                if (table_home(t, hash) != i || table_tag(hash) != b->tags[slot])
+                    ck_abort_msg("a record in the wrong place of the table");
                 count++;
             }
         }
