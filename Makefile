@@ -231,10 +231,11 @@ TEST_ENV += SANITIZER=$(SANITIZER) CK_TIMEOUT_MULTIPLIER=10 LARDER_SLOW=4 \
     UBSAN_OPTIONS=print_stacktrace=1:$(UBSAN_OPTIONS)
 endif
 
-.PHONY: test unit-programs unit system coherence mutants clients rooms headers tidy format-check drift man-check \
+.PHONY: test unit-programs unit system servers coherence mutants clients rooms headers tidy format-check drift man-check \
     units-check install-check
 test: ## install what is missing, build with warnings as errors, test everything; the last line counts
 	@tests/support/deps build run test
+	@tests/support/get-servers build/servers
 	+@MAKE='$(MAKE)' tests/run-all $(TEST_PARTS)
 
 unit-programs: $(UNIT_PROGRAMS) $(REPLAY_PROGRAMS)
@@ -244,6 +245,9 @@ unit: unit-programs ## Check tests of each room (ROOM=resp: of one), and the fuz
 
 system: all $(SUPPORT_PROGRAMS) $(PRELOADS) $(BIN)/coherence ## the real daemon before real and fake servers (TEST=regex: some)
 	@$(TEST_ENV) tests/system/run $(if $(TEST),--only '$(TEST)')
+
+servers: ## fetch the other versions of Redis and Valkey that larder is tested with into build/servers
+	@tests/support/get-servers build/servers
 
 SECS ?= 40
 coherence: all $(BIN)/coherence ## near caches before a tormented Redis, judged for SECS=40 each (TEST=name: one)
