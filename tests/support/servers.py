@@ -71,6 +71,11 @@ def free_port():
                 continue
 
 
+def is_old(program):
+    """Is that the Redis 6 of tests/support/get-servers?"""
+    return "/redis-6/" in program
+
+
 def split_address(text):
     host, port = text.rsplit(":", 1)
     return (host, int(port))
@@ -169,11 +174,14 @@ class Server:
 
 
 class Redis(Server):
-    """A private redis-server without persistence."""
+    """A private redis-server without persistence, or what program names instead."""
 
-    def __init__(self, options=(), unix=False, acl=None):
+    def __init__(self, options=(), unix=False, acl=None, program="redis-server"):
         super().__init__("redis")
+        self.program = program
         self.options = list(options)
+        if not is_old(program):
+            self.options += ["--enable-debug-command", "yes"]
         if acl:
             path = os.path.join(self.dir, "users.acl")
             with open(path, "w") as f:
@@ -189,9 +197,9 @@ class Redis(Server):
         for _ in range(20):
             port = self.port or free_port()
             extra = ["--unixsocket", self.unix] if self.unix else []
-            self.spawn(["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "",
+            self.spawn([self.program, "--bind", "127.0.0.1", "--port", str(port), "--save", "",
                         "--appendonly", "no", "--daemonize", "no", "--dir", self.dir,
-                        "--enable-debug-command", "yes", *extra, *self.options])
+                        *extra, *self.options])
             self.address = ("127.0.0.1", port)
             if self.serves():
                 self.port = port
@@ -251,7 +259,8 @@ class Redis(Server):
         if self.password:
             conn.ok("AUTH", self.password)
         for command in (("FLUSHALL",), ("SCRIPT", "FLUSH"), ("FUNCTION", "FLUSH")):
-            conn.ok(*command)
+            if command[0] != "FUNCTION" or not is_old(self.program):
+                conn.ok(*command)
         conn.close()
 
     def stop(self):
@@ -417,6 +426,7 @@ class Elsewhere:
     blocked = Redis.blocked
     connections = Redis.connections
     wipe = Redis.wipe
+    program = "redis-server"
 
     def alive(self):
         return True
@@ -443,13 +453,14 @@ class World:
 
     def __init__(self):
         self.started, self.conns, self.used = [], [], []
+        self.program = "redis-server"  # of the servers that redis() starts
 
     def add(self, thing):
         self.started.append(thing)
         return thing
 
     def redis(self, *options, **more):
-        return self.add(Redis(options, **more))
+        return self.add(Redis(options, **{"program": self.program, **more}))
 
     def larder(self, upstream=None, **more):
         if "LARDER_AT" in os.environ:
