@@ -217,10 +217,10 @@ run: ## install what is missing, build, start a Redis if there is none, run lard
 
 # ---------------------------------------------------------------- tests
 
-TEST_PARTS := strict-gcc strict-clang unit system clients rooms headers tidy format-check drift \
+TEST_PARTS := strict-gcc strict-clang unit system clients clients-near rooms headers tidy format-check drift \
     man-check units-check install-check
 ifneq ($(SANITIZER),)
-TEST_PARTS := unit system clients
+TEST_PARTS := unit system clients clients-near
 endif
 
 # Sanitized programs need more time; LARDER_SLOW is for the system tests what CK_.. is for Check.
@@ -231,8 +231,8 @@ TEST_ENV += SANITIZER=$(SANITIZER) CK_TIMEOUT_MULTIPLIER=10 LARDER_SLOW=4 \
     UBSAN_OPTIONS=print_stacktrace=1:$(UBSAN_OPTIONS)
 endif
 
-.PHONY: test unit-programs unit system servers coherence mutants clients rooms headers tidy format-check drift man-check \
-    units-check install-check
+.PHONY: test unit-programs unit system servers coherence mutants clients clients-near rooms headers tidy format-check \
+    drift man-check units-check install-check
 test: ## install what is missing, build with warnings as errors, test everything; the last line counts
 	@tests/support/deps build run test
 	@tests/support/get-servers build/servers
@@ -258,6 +258,9 @@ mutants: $(BIN)/coherence ## does the judge see it when a safeguard of the near 
 
 clients: all ## redis-py, node-redis, ioredis, hiredis, redis-cli .. (TEST=name: one suite)
 	@$(TEST_ENV) tests/clients/run $(TEST)
+
+clients-near: all ## the same with a near cache that keeps every key, and they see hits
+	@LARDER_NEAR=1 $(TEST_ENV) tests/clients/run $(TEST)
 
 define unit_room
 $O/unit/$1: $$(patsubst %.c,$O/%.o,$$(wildcard tests/unit/$1/*.c)) $(ARCHIVE)

@@ -8,6 +8,7 @@ const env = process.env;
 const host = env.LARDER_HOST;
 const port = Number(env.LARDER_PORT);
 const direct = env.LARDER_HOST === env.UPSTREAM_HOST && env.LARDER_PORT === env.UPSTREAM_PORT;
+const near = Boolean(env.LARDER_NEAR) && !direct;
 const upstream = { host: env.UPSTREAM_HOST, port: Number(env.UPSTREAM_PORT) };
 const TEST_MS = 25000;
 const tests = [];
@@ -111,9 +112,26 @@ process.on('unhandledRejection', (error) => {
     process.exit(1);
 });
 
+/** A reply of pairs as an object: RESP2 has a list, RESP3 a map, which clients show in their way. */
+function paired(reply) {
+    if (reply instanceof Map) return Object.fromEntries(reply);
+    if (!Array.isArray(reply)) return reply;
+    return Object.fromEntries(reply.flatMap((name, i) => (i % 2 ? [] : [[name, reply[i + 1]]])));
+}
+
+/** What larder's near cache has answered. stats asks for LARDER STATS; waits until it is in service. */
+async function nearHits(stats) {
+    const got = await until(async () => {
+        const told = paired(await stats());
+        return Number(told.cache_trust) === 2 && told;
+    }, 'the near cache is in service');
+    return { hits: Number(got.cache_hits), negative: Number(got.cache_negative) };
+}
+
 /** 8 MB of bytes of every value. */
 function big() {
     return Buffer.alloc(8 << 20, require('node:crypto').randomBytes(1 << 16));
 }
 
-module.exports = { Skip, assert, big, control, direct, host, key, port, runTests, test, until, upstream, works };
+module.exports = { Skip, assert, big, control, direct, host, key, near, nearHits, port, runTests, test,
+    until, upstream, works };

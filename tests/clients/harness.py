@@ -14,6 +14,7 @@ SOCKET = os.environ.get("LARDER_SOCKET", "")
 LOCKED_PORT = int(os.environ.get("LOCKED_PORT", "0"))
 LOCKED_PASSWORD = os.environ.get("LOCKED_PASSWORD", "")
 CONTROL_PORT = int(os.environ.get("CONTROL_PORT", "0"))
+NEAR = os.environ.get("LARDER_NEAR", "") != ""
 DIRECT = (HOST, PORT) == (UPSTREAM_HOST, UPSTREAM_PORT)
 TEST_SECONDS = 25
 

@@ -1,8 +1,8 @@
 'use strict';
 // ioredis 6, which speaks RESP3 unless told otherwise; the first argument is the protocol, 2 or 3.
 const Redis = require('ioredis');
-const { Skip, assert, big, control, direct, host, key, port, runTests, test, until, upstream, works } =
-    require('./harness.js');
+const { Skip, assert, big, control, direct, host, key, near, nearHits, port, runTests, test, until,
+    upstream, works } = require('./harness.js');
 
 const PROTOCOL = Number(process.argv[2] || 3);
 const BIG = big();
@@ -47,6 +47,31 @@ test('values of every type', () => using(1, async (c) => {
     assert.match(await c.info(), /redis_version:/);
     assert.ok(await c.client('ID') > 0);
 }));
+
+if (near) {
+    test('hits: what was read once comes from the near cache', () => using(2, async (c, other) => {
+        const hits = () => nearHits(() => other.call('LARDER', 'STATS'));
+        await other.set(key('s'), 'kept');
+        await other.hset(key('h'), { a: '1', b: '2' });
+        const read = async () => {
+            assert.equal(await c.get(key('s')), 'kept');
+            assert.deepEqual({ ...await c.hgetall(key('h')) }, { a: '1', b: '2' });
+            assert.deepEqual(await c.mget(key('s'), key('none')), ['kept', null]);
+            assert.equal(await c.get(key('none')), null);
+        };
+        const before = await hits();
+        await read();
+        const between = await hits();
+        for (let i = 0; i < 10; i++) await read();
+        const after = await hits();
+        assert.ok(between.hits - before.hits <= 1); // MGET finds what GET has brought
+        // of 30 and 20: the push about what was just written may have come in between
+        assert.ok(after.hits - between.hits >= 20, `${between.hits} ${after.hits}`);
+        assert.ok(after.negative - between.negative >= 15, `${between.negative} ${after.negative}`);
+        await other.set(key('s'), 'new');
+        assert.equal(await c.get(key('s')), 'new');
+    }));
+}
 
 test('pipeline of 20,000 commands, errors in the middle', () => using(1, async (c) => {
     const pipeline = c.pipeline();

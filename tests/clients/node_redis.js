@@ -1,8 +1,8 @@
 'use strict';
 // node-redis 6, which speaks RESP3 unless told otherwise; the first argument is the protocol, 2 or 3.
 const { createClient, createClientPool, defineScript, RESP_TYPES, WatchError } = require('redis');
-const { Skip, assert, big, control, direct, host, key, port, runTests, test, until, upstream, works } =
-    require('./harness.js');
+const { Skip, assert, big, control, direct, host, key, near, nearHits, port, runTests, test, until,
+    upstream, works } = require('./harness.js');
 
 const RESP = Number(process.argv[2] || 3);
 const BIG = big();
@@ -67,6 +67,31 @@ test('values of every type', () => using(1, async (c) => {
     assert.ok((await c.configGet('maxmemory*')).maxmemory);
     assert.equal((await c.role()).role, 'master');
 }));
+
+if (near) {
+    test('hits: what was read once comes from the near cache', () => using(2, async (c, other) => {
+        const hits = () => nearHits(() => other.sendCommand(['LARDER', 'STATS']));
+        await other.set(key('s'), 'kept');
+        await other.hSet(key('h'), { a: '1', b: '2' });
+        const read = async () => {
+            assert.equal(await c.get(key('s')), 'kept');
+            assert.deepEqual({ ...await c.hGetAll(key('h')) }, { a: '1', b: '2' });
+            assert.deepEqual(await c.mGet([key('s'), key('none')]), ['kept', null]);
+            assert.equal(await c.get(key('none')), null);
+        };
+        const before = await hits();
+        await read();
+        const between = await hits();
+        for (let i = 0; i < 10; i++) await read();
+        const after = await hits();
+        assert.ok(between.hits - before.hits <= 1); // MGET finds what GET has brought
+        // of 30 and 20: the push about what was just written may have come in between
+        assert.ok(after.hits - between.hits >= 20, `${between.hits} ${after.hits}`);
+        assert.ok(after.negative - between.negative >= 15, `${between.negative} ${after.negative}`);
+        await other.set(key('s'), 'new');
+        assert.equal(await c.get(key('s')), 'new');
+    }));
+}
 
 test('20,000 commands at once, in order', () => using(1, async (c) => {
     const sent = [];

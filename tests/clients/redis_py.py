@@ -7,8 +7,8 @@ import threading
 import redis
 import redis.asyncio
 
-from harness import (HOST, PORT, SOCKET, UPSTREAM_HOST, UPSTREAM_PORT, Skip, key, raises,
-                     run_tests, same, test, until)
+from harness import (DIRECT, HOST, NEAR, PORT, SOCKET, UPSTREAM_HOST, UPSTREAM_PORT, Skip, key,
+                     raises, run_tests, same, test, until)
 
 BIG = os.urandom(1 << 20) * 8
 
@@ -73,6 +73,44 @@ def types():
     same(c.incrbyfloat(key("f"), 0.25), 0.25)
     same(c.geoadd(key("geo"), (13.36, 38.11, "Palermo")), 1)
     same(c.object("encoding", key("l")) in (b"quicklist", b"listpack"), True)
+
+
+def near_hits(c):
+    """What larder's near cache has answered: values, and missing keys; waits until it is in service."""
+    def in_service():
+        flat = c.execute_command("LARDER", "STATS")
+        stats = dict(zip(flat[::2], flat[1::2]))
+        return stats[b"cache_trust"] == 2 and stats
+    stats = until(in_service, "the near cache is in service")
+    return stats[b"cache_hits"], stats[b"cache_negative"]
+
+
+def hits():
+    c, other = client(), client()
+    other.set(key("s"), "kept")
+    other.hset(key("h"), mapping={"a": 1, "b": 2})
+
+    def read():
+        same(c.get(key("s")), b"kept")
+        same(c.hgetall(key("h")), {b"a": b"1", b"b": b"2"})
+        same(c.mget(key("s"), key("none")), [b"kept", None])
+        same(c.get(key("none")), None)
+
+    before = near_hits(other)
+    read()
+    between = near_hits(other)
+    for _ in range(10):
+        read()
+    after = near_hits(other)
+    assert between[0] - before[0] <= 1  # MGET finds what GET has brought
+    # of 30 and 20: the push about what was just written may have come in between
+    assert after[0] - between[0] >= 20 and after[1] - between[1] >= 15, (between, after)
+    other.set(key("s"), "new")
+    same(c.get(key("s")), b"new")
+
+
+if NEAR and not DIRECT:
+    test("hits: what was read once comes from the near cache")(hits)
 
 
 @test("errors are the server's own")
