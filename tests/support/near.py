@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 
 from resp import eventually
-from servers import LARDER, Larder, Skip, make_ini, read_stats
+from servers import LARDER, NEAR, Larder, Skip, make_ini, read_stats
 
 TRUST = 3.0  # seconds: coherence_timeout's default
 SECTIONS = "[cache]\nmax_memory = 256mb\n\n[policy all]\nprefix = *\nlocal = yes\n"
@@ -49,6 +49,7 @@ def near_ini(upstream, larder=None, up=None, cache=None, policy=None):
         return text
     cache = {"max_memory": "256mb", **(cache or {})}
     policy = {"prefix": "*", "local": "yes", **(policy or {})}
+    text = text.replace(NEAR, "")  # LARDER_NEAR's own policy for every key
     return text + rows("cache", cache) + rows("policy all", policy)
 
 
