@@ -383,6 +383,13 @@ static inline size_t client_unsent(const struct client *c)
     return buffer_len(&c->out) + (UNLIKELY(c->more != NULL) ? c->more->refs.bytes : 0);
 }
 
+/* Nothing is due to the client, nor on its way: an answer may go to the socket as it is. */
+static inline bool client_idle_output(const struct client *c)
+{
+    return c->owed == 0 && c->out.p == NULL &&
+           (LIKELY(c->more == NULL) || (c->more->held_first == NULL && c->more->refs.bytes == 0));
+}
+
 /* The bit of the link this client asks for everything in its present mode. */
 static inline struct link *client_lent(const struct client *c)
 {

@@ -277,14 +277,18 @@ static void found(struct client *c, const struct near_question *nq, const struct
         near->answer = c->proto == 3 ? SLICE("_\r\n") : SLICE("$-1\r\n");
 }
 
-void near_give(struct client *c)
+void near_give(struct client *c, bool more)
 {
     const struct near *near = c->all->near;
 
-    if (LIKELY(near->block == NULL))
-        buffer_add(client_answer(c), near->answer.p, near->answer.n);
-    else
+    if (UNLIKELY(near->block != NULL)) {
         client_answer_block(c, near->block);
+    } else if (!more && client_idle_output(c)) {
+        c->all->count.commands_local++;
+        client_put(c, near->answer);
+    } else {
+        buffer_add(client_answer(c), near->answer.p, near->answer.n);
+    }
 }
 
 void near_check(struct client *c, const struct near_question *nq, const struct args *args,
@@ -458,7 +462,7 @@ enum next near_ask(struct client *c, const struct request *q)
     near->missed = NULL;
     if (!looked && near_look(c, &nq, q, false, &e) == LOOK_FRESH) {
         found_for(c, &nq, &(struct args){.v = q->argv, .n = q->argc}, &e);
-        near_give(c);
+        near_give(c, q->more);
         return NEXT;
     }
     if (near_way(near, nq.q.key) != WAY_ASK)

@@ -164,7 +164,8 @@ enum concern near_concern(struct client *c, const struct command *cmd, const str
 MUST_USE
 size_t near_gets(struct client *c, const char *p, size_t n);
 /* Answers the hit that near_concern() has just found. */
-void near_give(struct client *c);
+void near_give(struct client *c,
+               bool more); /* more: requests stand behind it; answers go together */
 MUST_USE
 bool near_judge(struct client *c, const struct request *q, struct near_question *ret);
 MUST_USE

@@ -46,6 +46,13 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     if (c->scope == 0 || all->pause.on || *all->near->check_due > 0 || !near_allowed(c, 0))
         return 0;
     while (request_is_get(p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
+        if (length == n && client_idle_output(c)) {
+            all->count.commands++;
+            all->count.commands_local++;
+            c->command = CMD_GET;
+            client_put(c, e.bytes); /* straight from the shelf */
+            return n;
+        }
         if (out == NULL)
             out = client_answer(c);
         buffer_add(out, e.bytes.p, e.bytes.n);

@@ -187,7 +187,8 @@ static inline void join_run(struct client *c, struct run *run, const struct comm
 }
 
 /* What the near cache has to say to the request; a hit is answered. */
-static enum concern near_step(struct client *c, const struct command *cmd, struct run *run)
+static enum concern near_step(struct client *c, const struct command *cmd, struct run *run,
+                              bool more)
 {
     struct clients *all = c->all;
     enum concern concern;
@@ -198,7 +199,7 @@ static enum concern near_step(struct client *c, const struct command *cmd, struc
     if (concern != CONCERN_HIT)
         return concern;
     end_run(c, run);
-    near_give(c);
+    near_give(c, more);
     all->count.commands++;
     c->command = cmd->id;
     return CONCERN_HIT;
@@ -261,7 +262,7 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
     }
     cmd = command_of(all->args.v, all->args.n);
     if (UNLIKELY(all->near != NULL) && cmd != NULL && bytes.p[0] == '*')
-        concern = near_step(c, cmd, run);
+        concern = near_step(c, cmd, run, more);
     if (concern == CONCERN_HIT)
         return NEXT;
     if (LIKELY(concern != CONCERN_ASK && joins_run(c, run, cmd, bytes.p[0]))) {

@@ -182,7 +182,7 @@ enum next several_ask(struct client *c, const struct request *q)
         return near_pass_by(c, q);
     switch (several_look(c, &args)) {
     case CONCERN_HIT:
-        near_give(c);
+        near_give(c, q->more);
         return NEXT;
     case CONCERN_NONE:
     case CONCERN_BYPASS:

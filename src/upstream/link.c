@@ -68,6 +68,13 @@ static void mark_dirty(struct link *l)
         list_push_back(&l->pool->dirty, &l->dirty);
 }
 
+/* Something is under way: deadlines are to be looked after, but for who does that himself. */
+static void tick_for(const struct link *l)
+{
+    if (l->loan == NULL || !l->loan->own)
+        pool_tick_soon(l->pool);
+}
+
 void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, bool fresh)
 {
     /* A slow client's large reply may rest only while nobody is behind it. */
@@ -77,13 +84,13 @@ void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, b
     mark_dirty(l);
     buffer_add(&l->out, bytes.p, bytes.n);
     if (UNLIKELY(!l->pool->ticking))
-        pool_tick_soon(l->pool);
+        tick_for(l);
 }
 
 void link_ask_more(struct link *l, struct slice bytes)
 {
     if (!l->pool->ticking)
-        pool_tick_soon(l->pool);
+        tick_for(l);
     mark_dirty(l);
     buffer_add(&l->out, bytes.p, bytes.n);
 }

@@ -177,6 +177,7 @@ struct loan {
     uint8_t kind;
     bool waiting;
     bool patient;  /* no deadline for its commands: they block */
+    bool own;      /* larder's, who looks after its deadlines: patient, and no ticks for it */
     bool for_life; /* frames nobody asked for are the session's */
 };
 

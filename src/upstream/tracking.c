@@ -67,7 +67,8 @@ static void begin_arming(struct tracking *t)
 {
     struct link *l = t->loan.link;
 
-    release_lane(t);        /* a lane that nobody is in need not keep a link open besides */
+    release_lane(t); /* a lane that nobody is in need not keep a link open besides */
+    t->loan.own = true;
     t->loan.patient = true; /* tracking_tick() looks after deadlines */
     stream_hasten(&l->stream, t->loop);
     say_step(t, TRACKING_PROBING);
