@@ -169,21 +169,29 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
            (c->owed > 0 || link_takes_newcomers(l)) && c->owed < c->all->settings->max_pending;
 }
 
-static inline void join_run(struct client *c, struct run *run, const struct command *cmd,
-                            struct slice bytes, enum concern concern)
+/* A request of the run, the one that will be number `at`, concerns the near cache. */
+static void note_in_run(struct client *c, const struct command *cmd, uint32_t at,
+                        enum concern concern)
 {
     struct request q = {.command = cmd, .argv = c->all->args.v, .argc = c->all->args.n};
 
+    if (concern == CONCERN_WRITES)
+        writes_note(c, &q, at, false);
+    else if (concern == CONCERN_BYPASS)
+        near_bypassed(c->all->near, cmd, &c->all->args);
+}
+
+static inline void join_run(struct client *c, struct run *run, const struct command *cmd,
+                            struct slice bytes, enum concern concern)
+{
     if (run->count++ == 0) {
         run->p = bytes.p;
         run->n = 0;
     }
     run->n += bytes.n;
     c->command = cmd->id;
-    if (concern == CONCERN_WRITES)
-        writes_note(c, &q, c->asked + run->count, false);
-    else if (UNLIKELY(concern == CONCERN_BYPASS))
-        near_bypassed(c->all->near, cmd, &c->all->args);
+    if (UNLIKELY(concern != CONCERN_NONE))
+        note_in_run(c, cmd, c->asked + run->count, concern);
 }
 
 /* What the near cache has to say to the request; a hit is answered. */

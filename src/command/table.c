@@ -33,16 +33,6 @@ const struct command *command_sub(const struct command *container, struct slice 
     return find(word, container->id);
 }
 
-const struct command *command_of(const struct slice *argv, uint32_t argc)
-{
-    const struct command *word = command_find(argv[0]), *sub;
-
-    if (word == NULL || (word->flags & CF_CONTAINER) == 0 || argc < 2)
-        return word;
-    sub = command_sub(word, argv[1]);
-    return sub != NULL ? sub : word;
-}
-
 const struct command *command_row(enum command_id id)
 {
     CHECK(id > CMD_UNKNOWN && id < COMMAND_ROWS);

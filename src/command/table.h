@@ -90,7 +90,15 @@ const struct command *command_sub(const struct command *container, struct slice 
 /* The row of a whole request (1 <= argc): of the subcommand where it names one, else of the word.
  */
 MUST_USE
-const struct command *command_of(const struct slice *argv, uint32_t argc);
+static inline const struct command *command_of(const struct slice *argv, uint32_t argc)
+{
+    const struct command *word = command_find(argv[0]), *sub;
+
+    if (LIKELY(word == NULL || (word->flags & CF_CONTAINER) == 0 || argc < 2))
+        return word;
+    sub = command_sub(word, argv[1]);
+    return sub != NULL ? sub : word;
+}
 
 /* Rows by id, for tests and consoles: 1 .. COMMAND_ROWS-1. */
 MUST_USE

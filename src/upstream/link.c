@@ -186,7 +186,7 @@ static uint32_t head_waits_ms(const struct link *l)
 
 /* All that the head slot was for has come. A link that was slow is so no longer if nobody else has
  * waited for long: the next tick would see it too late for who asks now. */
-static void head_done(struct link *l)
+static inline void head_done(struct link *l)
 {
     slots_pop(&l->slots);
     l->expired -= l->expired > 0;
