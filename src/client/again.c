@@ -28,18 +28,13 @@ struct again {
 
 static const struct asker_ops again_ops;
 
-static struct held *first_of(const struct list *waiters)
-{
-    return CONTAINER_OF(CONTAINER_OF(waiters->next, struct waiter, node), struct held, waiter);
-}
-
 void again_tell(struct near *near, struct list *waiters, enum link_failure why)
 {
     struct buffer *out = near_words(near);
 
     write_error(out, "UPSTREAM %s", link_failure_sentence(why));
     while (!list_empty(waiters)) {
-        struct held *h = first_of(waiters);
+        struct held *h = first_waiting(waiters);
 
         near->all->count.failed++;
         client_keep_promise(h, buffer_slice(out));
@@ -88,7 +83,7 @@ static void on_wake(struct lane_waiter *w)
 /* The first, and with it those who speak its protocol, unless it is to be alone. */
 static void take_waiters(struct again *a, struct list *waiters)
 {
-    uint8_t proto = first_of(waiters)->client->proto;
+    uint8_t proto = first_waiting(waiters)->client->proto;
 
     for (list_each_safe (node, next, waiters)) {
         struct waiter *w = CONTAINER_OF(node, struct waiter, node);
@@ -105,7 +100,7 @@ static void take_waiters(struct again *a, struct list *waiters)
 static void begin(struct near *near, struct list *waiters, struct slice request, bool alone)
 {
     struct again *a = must_alloc(sizeof *a + request.n);
-    struct held *h = first_of(waiters);
+    struct held *h = first_waiting(waiters);
 
     *a = (struct again){.asker = {&again_ops},
                         .near = near,
@@ -153,7 +148,7 @@ static void on_replies(struct asker *asker, struct slice bytes, uint32_t n)
 
     CHECK(n == 1);
     while (!list_empty(&a->waiters))
-        client_keep_promise(first_of(&a->waiters), bytes);
+        client_keep_promise(first_waiting(&a->waiters), bytes);
     again_free(a);
 }
 
@@ -163,7 +158,7 @@ static bool on_piece(struct asker *asker, struct slice bytes, bool last)
     bool full = false;
 
     if (!a->begun && !list_empty(&a->waiters)) {
-        struct held *h = first_of(&a->waiters);
+        struct held *h = first_waiting(&a->waiters);
 
         list_leave(&h->waiter.node); /* who is first has it; the others ask alone */
         again_alone(a->near, &a->waiters, slice_of(a->request, a->request_n));
@@ -171,7 +166,7 @@ static bool on_piece(struct asker *asker, struct slice bytes, bool last)
     }
     a->begun = true;
     if (!list_empty(&a->waiters))
-        full = client_keep_piece(first_of(&a->waiters), bytes, last, a->link);
+        full = client_keep_piece(first_waiting(&a->waiters), bytes, last, a->link);
     if (last)
         again_free(a);
     return full;
@@ -183,7 +178,7 @@ static void on_failed(struct asker *asker, uint32_t n, enum link_failure why, bo
 
     (void)n;
     if (begun && !list_empty(&a->waiters))
-        client_close(first_of(&a->waiters)->client, CLOSE_UPSTREAM); /* half of it is out */
+        client_close(first_waiting(&a->waiters)->client, CLOSE_UPSTREAM); /* half of it is out */
     again_tell(a->near, &a->waiters, why);
     again_free(a);
 }

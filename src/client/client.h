@@ -235,6 +235,9 @@ MUST_USE
 bool client_quiet(const struct client *c); /* .. and no confirmation of pub/sub due */
 uint64_t client_now(const struct client *c);
 void clients_sweep_soon(struct clients *all);
+/* Of those that are open; NULL: none has that id. */
+MUST_USE
+struct client *client_by_id(struct clients *all, uint64_t id);
 
 /* answers.c: replies and local answers, in order */
 extern const struct asker_ops plain_asker_ops, muted_asker_ops;

@@ -14,17 +14,6 @@
 
 #define VERSION_7_2 70200u
 
-static struct client *client_by_id(struct clients *all, uint64_t id)
-{
-    for (list_each (node, &all->open)) {
-        struct client *c = CONTAINER_OF(node, struct client, node);
-
-        if (c->id == id)
-            return c;
-    }
-    return NULL;
-}
-
 /* The upstream's id of the link on which that client blocks; 0 when it has none. */
 static uint64_t link_id_of(const struct client *c)
 {

@@ -193,6 +193,17 @@ void clients_drain(struct clients *all, void (*done)(void *context), void *conte
         timer_start(all->sweep, 0);
 }
 
+struct client *client_by_id(struct clients *all, uint64_t id)
+{
+    for (list_each (node, &all->open)) {
+        struct client *c = CONTAINER_OF(node, struct client, node);
+
+        if (c->id == id)
+            return c;
+    }
+    return NULL;
+}
+
 /* ---- what the console shows ---- */
 
 struct counter_set clients_counters(const struct clients *all)

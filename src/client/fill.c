@@ -318,11 +318,6 @@ static void fill_free(struct fill *f)
     free(f);
 }
 
-static struct held *first_waiter(const struct list *waiters)
-{
-    return CONTAINER_OF(CONTAINER_OF(waiters->next, struct waiter, node), struct held, waiter);
-}
-
 /* The leader's one reply, or its end, has been dealt with. */
 static void leader_done(struct fill *f)
 {
@@ -337,7 +332,7 @@ static void give_waiter(struct fill *f, struct held *h, struct slice value)
 {
     if (f->terms.form == FORM_GET &&
         (value.p[0] == '_' || (value.p[0] == '$' && value.p[1] == '-')))
-        client_keep_promise(h, h->client->proto == 3 ? SLICE("_\r\n") : SLICE("$-1\r\n"));
+        client_keep_promise(h, near_null(h->client));
     else
         client_keep_promise(h, value);
 }
@@ -352,7 +347,7 @@ static void give(struct fill *f, struct slice value)
         leader_done(f);
     }
     while (!list_empty(&f->flight.waiters))
-        give_waiter(f, first_waiter(&f->flight.waiters), value);
+        give_waiter(f, first_waiting(&f->flight.waiters), value);
 }
 
 static void land(struct fill *f, struct slice all)

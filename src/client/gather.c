@@ -282,12 +282,8 @@ static void give(struct gather *g, struct slice bytes)
             client_put(g->leader, bytes);
         leader_done(g);
     }
-    while (!list_empty(&g->flight.waiters)) {
-        struct list *node = g->flight.waiters.next;
-        struct waiter *w = CONTAINER_OF(node, struct waiter, node);
-
-        client_keep_promise(CONTAINER_OF(w, struct held, waiter), bytes);
-    }
+    while (!list_empty(&g->flight.waiters))
+        client_keep_promise(first_waiting(&g->flight.waiters), bytes);
 }
 
 /* A value for each key: not an error, and not what no server would say. */

@@ -1,11 +1,17 @@
 /* near.c - is a request a question the cache may answer, and if so, does it?
  *
- *     GET k ---> policy local? --no--> as if there were no cache
- *                    | yes
- *                session plain, nothing of its own written and unanswered? --no--> upstream
- * (bypass) | yes on the shelf, fresh?  --yes--> answered at once | no key held, or link not
- * trusted? --yes--> upstream, not kept | no the same question in the air? --yes--> joined (fill.c)
- *                    | no
+ *      GET k --> policy local? ------------ no --> as if there were no cache
+ *                  | yes
+ *                session plain, nothing of
+ *                its own unanswered? ------ no --> upstream (bypass)
+ *                  | yes
+ *                on the shelf, fresh? ---- yes --> answered at once
+ *                  | no
+ *                key held, or the link
+ *                not trusted? ------------ yes --> upstream, not kept
+ *                  | no
+ *                the same in the air? ---- yes --> joined (fill.c)
+ *                  | no
  *                asked, once for all (fill.c)
  *
  * A hit allocates nothing: the question is built on the stack, the answer copied to the output. */
@@ -199,7 +205,7 @@ static bool hash_field(struct slice all, struct slice field, struct slice *ret_v
     return true;
 }
 
-/* HGET, HMGET out of a kept HGETALL, into all->scratch. */
+/* HGET, HMGET out of a kept HGETALL, into near->pieces. */
 static bool from_hash(struct client *c, const struct request *q, const struct entry *e)
 {
     struct buffer *out = &c->all->near->pieces;
@@ -274,7 +280,7 @@ static void found(struct client *c, const struct near_question *nq, const struct
     near->answer = e->bytes;
     near->block = e->block;
     if (UNLIKELY(nq->form == FORM_GET && e->kind == ENTRY_ABSENT))
-        near->answer = c->proto == 3 ? SLICE("_\r\n") : SLICE("$-1\r\n");
+        near->answer = near_null(c);
 }
 
 void near_give(struct client *c, bool more)

@@ -195,6 +195,18 @@ void near_check(struct client *c, const struct near_question *nq, const struct a
                 const struct entry *e);
 void near_check_key(struct client *c, const struct near_question *nq, const struct entry *e);
 
+/* That there is nothing, in the client's protocol. */
+static inline struct slice near_null(const struct client *c)
+{
+    return c->proto == 3 ? SLICE("_\r\n") : SLICE("$-1\r\n");
+}
+
+/* The first of those who wait for a flight; there is one. */
+static inline struct held *first_waiting(const struct list *waiters)
+{
+    return CONTAINER_OF(CONTAINER_OF(waiters->next, struct waiter, node), struct held, waiter);
+}
+
 /* Empty, for wording what is asked upstream. */
 MUST_USE
 struct buffer *near_words(struct near *near);

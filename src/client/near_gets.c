@@ -21,15 +21,13 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
         near->missed = key.p;
         return false;
     }
-    if (ret->block != NULL)
-        return false;
     near->sample--;
     count = &near_stats_of(near, policy)->count;
     if (LIKELY(ret->kind == ENTRY_VALUE)) {
         count->hits++;
     } else {
         count->negative++;
-        ret->bytes = c->proto == 3 ? SLICE("_\r\n") : SLICE("$-1\r\n");
+        ret->bytes = near_null(c);
     }
     return true;
 }
@@ -41,36 +39,51 @@ static void fetch(struct slice bytes)
         __builtin_prefetch(bytes.p + i);
 }
 
+/* The only request there is, and nobody in front of its answer: no way through `out`. */
+static void give_alone(struct client *c, const struct entry *e)
+{
+    c->all->count.commands++;
+    c->all->count.commands_local++;
+    c->command = CMD_GET;
+    fetch(e->bytes);
+    client_put(c, e->bytes); /* straight from the shelf */
+}
+
 size_t near_gets(struct client *c, const char *p, size_t n)
 {
     struct clients *all = c->all;
     uint64_t now_ms = loop_now_ms(all->loop), hits = 0;
+    /* Who asks for more than that is looked at: does it read its replies? */
+    uint64_t most = all->settings->client_buffer_max / 4;
     struct buffer *out = NULL;
     size_t at = 0, length;
     struct slice key;
     struct entry e;
 
+    all->near->missed = NULL;
     if (c->scope == 0 || all->pause.on || *all->near->check_due > 0 || !near_allowed(c, 0))
         return 0;
     while (request_is_get(p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
-        if (length == n && client_idle_output(c)) {
+        at += length;
+        if (UNLIKELY(e.block != NULL)) {
+            client_answer_block(c, e.block);
             all->count.commands++;
-            all->count.commands_local++;
             c->command = CMD_GET;
-            fetch(e.bytes);
-            client_put(c, e.bytes); /* straight from the shelf */
-            return n;
+            break;
+        }
+        if (at == n && hits == 0 && client_idle_output(c)) {
+            give_alone(c, &e);
+            break;
         }
         if (out == NULL)
             out = client_answer(c);
         buffer_add(out, e.bytes.p, e.bytes.n);
-        at += length;
         hits++;
-        if (buffer_len(out) > LINK_OUT_BYTES)
-            break; /* does it read its replies? */
+        if (buffer_len(out) > most || buffer_len(out) > LINK_OUT_BYTES)
+            break;
     }
     if (hits == 0)
-        return 0;
+        return at;
     all->count.commands += hits;
     all->count.commands_local += hits - 1; /* client_answer() has counted one */
     c->command = CMD_GET;

@@ -7,17 +7,6 @@
  * Redis tells its id, in a reply or a push, that becomes larder's again. */
 #include "client/client.h"
 
-static struct client *client_by_id(struct clients *all, uint64_t id)
-{
-    for (list_each (node, &all->open)) {
-        struct client *c = CONTAINER_OF(node, struct client, node);
-
-        if (c->id == id)
-            return c;
-    }
-    return NULL;
-}
-
 /* A link of its own that lasts; NULL: it has none. */
 static struct link *lasting_link(const struct client *c)
 {

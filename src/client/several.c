@@ -15,11 +15,6 @@ bool several_asked(const struct command *cmd, uint32_t argc)
     return cmd->id == CMD_MGET || (cmd->id == CMD_EXISTS && argc > 2);
 }
 
-static struct slice null_of(const struct client *c)
-{
-    return c->proto == 3 ? SLICE("_\r\n") : SLICE("$-1\r\n");
-}
-
 /* What the shelf has of key i: a value or null for MGET. False: nothing fresh. */
 bool several_known(struct client *c, struct slice key, bool peek, struct near_question *nq,
                    struct entry *e)
@@ -30,7 +25,7 @@ bool several_known(struct client *c, struct slice key, bool peek, struct near_qu
         cache_look(near->cache, &nq->q, loop_now_ms(c->all->loop), peek, e) != LOOK_FRESH)
         return false;
     if (e->kind == ENTRY_ABSENT)
-        e->bytes = null_of(c);
+        e->bytes = near_null(c);
     return true;
 }
 
@@ -93,7 +88,7 @@ static uint32_t look_some(struct client *c, const struct slice *keys, uint32_t n
             cache_look_probed(near->cache, &nq.q, &probes[i], now_ms, &e) != LOOK_FRESH)
             return i;
         if (e.kind == ENTRY_ABSENT)
-            e.bytes = null_of(c);
+            e.bytes = near_null(c);
         several_count(near, &nq, &e);
         *sum += e.kind == ENTRY_VALUE;
         if (values != NULL)

@@ -1,8 +1,10 @@
 /* writes.c - what may change keys: holds them from hand-over to reply.
  *
- *     C1: SET k v  --handed over--> k held: off the shelf, its flights spoilt, nobody joins,
- * nothing kept; C1 itself reads upstream, behind its write
- *                  <--reply-------- released: cleared once more, then the reply leaves (P1)
+ *      C1: SET k v  --handed over--> k held: off the shelf, flights spoilt,
+ *                                    nobody joins, nothing is kept; C1 itself
+ *                                    reads upstream, behind its write
+ *                   <--reply-------- released: cleared once more, then the
+ *                                    reply leaves (P1)
  *
  * The reply that ends a hold is found by its number among the session's replies, so that nothing
  * need be known of which link carries it. What MULTI queues is remembered, and held from EXEC on. A

@@ -17,9 +17,11 @@
  *
  *      aim() --> coming --armed--+--no force--> force, armed()
  *        ^         |             |
- *        |      refused,         +--force: other prefixes. Its pushes of before the arming may be
- * on |       lost               their way yet: PING on it, and when that is answered the new one
- *      retry <-----+                is in force and the old one ends. Pushes of both are handed on.
+ *        |      refused,         +--force: other prefixes. Pushes of before
+ *        |       lost               the arming may be on their way yet: PING on
+ *        |         |                it, and when that is answered the new one is
+ *      retry <-----+                in force and the old one ends. Pushes of
+ *                                   both are handed on.
  *
  * Refused in RESP2 (no channel allowed, REDIRECT not known), RESP3 is tried; refused there as well,
  * `auto` goes without pushes and begins again each minute. After each loss it begins at the top. */

@@ -556,3 +556,32 @@ def test_hits_cut_at_every_byte(w):
             other.close()
         c.send(said[cut:])
         assert [c.reply() for _ in want] == want, cut
+
+
+def test_a_pipeline_of_hits_is_no_offence(w):
+    """client_buffer_max is for who does not read. A reader who asks for much that is kept, in one
+    segment, was closed: hits were put together past it before the first byte was sent."""
+    redis = w.redis()
+    larder = w.larder(ini=near_ini(redis, larder={"client_buffer_max": "64kb"}))
+    c = w.conn(larder, timeout=20)
+    c.ok("SET", "k", b"x" * 4000)
+    assert c.cmd("GET", "k") == b"x" * 4000
+    count = 4000
+    for batch in range(3):
+        c.send(encode("GET", "k") * count)
+        for i in range(count):
+            assert c.reply() == b"x" * 4000, (batch, i)
+    assert c.cmd("PING") == b"PONG"
+
+
+def test_hits_stand_behind_a_confirmation(w):
+    """SUBSCRIBE is answered by Redis, on another connection; what is kept must not come first."""
+    redis = w.redis()
+    larder = w.larder(ini=near_ini(redis))
+    c = w.conn(larder, proto=3)
+    c.ok("SET", "k", "v")
+    assert c.cmd("GET", "k") == b"v"
+    for word, left in (("SUBSCRIBE", 1), ("UNSUBSCRIBE", 0)):
+        c.send(encode(word, "ch") + encode("GET", "k"))
+        assert c.value() == [word.lower().encode(), b"ch", left]
+        assert c.value() == b"v"
