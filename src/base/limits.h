@@ -17,6 +17,9 @@
 /* A reply that larder must see whole (INFO, HELLO, EXEC's head) is collected up to this. */
 #define WHOLE_REPLY_BYTES (4u * 1024u * 1024u)
 
+/* A reply larger than this is not kept, unless the policy's max_value says otherwise. */
+#define KEPT_VALUE_BYTES (1024u * 1024u)
+
 /* Redis' PROTO_INLINE_MAX_SIZE: an inline request, or the line of a `*` or `$`. */
 #define LINE_BYTES (64u * 1024u)
 

@@ -56,7 +56,7 @@ struct fill_terms fill_terms_of(const struct near *near, const struct policy *po
     return (struct fill_terms){.asked_ms = loop_now_ms(near->all->loop),
                                .local_ttl = set->local_ttl,
                                .negative_ttl = set->negative_ttl,
-                               .max_value = set->max_value,
+                               .max_value = set->max_value > 0 ? set->max_value : KEPT_VALUE_BYTES,
                                .policy = policy->number,
                                .command = command,
                                .form = (uint8_t)form,

@@ -129,10 +129,30 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "a reply is kept no longer than this, and no longer than its key lives")                     \
     X(negative_ttl, DURATION, "5s 0..30d", RELOAD,                                                 \
       "how long it is kept that a key is absent; 0: not at all")                                   \
-    X(max_value, SIZE, "1mb 1..512mb", RELOAD, "larger replies are not kept")                      \
+    X(max_value, SIZE, "0 0..512mb", RELOAD,                                                       \
+      "the largest value: a write with a larger one is refused, and a larger reply is not kept. "  \
+      "0: no write is refused, replies of up to 1mb are kept")                                     \
     X(field_ttl, BOOL, "yes", RELOAD,                                                              \
       "fields of hashes may expire one by one, so where the upstream can do that (Redis 7.4), "    \
-      "reads of whole hashes are not kept")
+      "reads of whole hashes are not kept")                                                        \
+    X(ttl, DURATION, "0 0..3650d", RELOAD,                                                         \
+      "the expiry of keys whose write gives none; 0: sliding, absolute or max_ttl, the first of "  \
+      "them that is set, else none")                                                               \
+    X(ttl_jitter, DURATION, "0 0..3650d", RELOAD,                                                  \
+      "a key is given up to so much less than ttl, at random, lest many expire at once")           \
+    X(max_ttl, DURATION, "0 0..3650d", RELOAD,                                                     \
+      "a longer expiry that a client gives is cut down to this; 0: none is")                       \
+    X(sliding, DURATION, "0 0..3650d", RELOAD,                                                     \
+      "a read that finds the key, or a write, makes it live at least so long from then on; "       \
+      "the upstream hears of it at most once in a quarter of that time. 0: reads renew nothing")   \
+    X(absolute, DURATION, "0 0..3650d", RELOAD,                                                    \
+      "no key lives longer than this after the write that made it, whatever renews it; 0: no "     \
+      "limit")                                                                                     \
+    X(require_ttl, BOOL, "no", RELOAD, "refuse writes that give no expiry of their own")           \
+    X(immutable, BOOL, "no", RELOAD,                                                               \
+      "a value never changes while its key exists, so SET .. NX and SETNX of a key known to "      \
+      "exist are answered without the upstream; needs local = yes")                                \
+    X(deny, BOOL, "no", RELOAD, "refuse every command that names such a key")
 
 #define FIELD_TYPE_STRING                                 const char *
 #define FIELD_TYPE_SECRET                                 const char *

@@ -55,9 +55,11 @@ struct policies {
     uint32_t head_count;
     uint32_t bounds[257]; /* heads that begin with byte b: bounds[b] .. bounds[b + 1] - 1 */
     struct head_list all_heads, local_heads;
+    uint8_t all_rules;          /* of all policies together */
     const struct policy *every; /* the only rule there is, if it is for every key; else NULL */
 };
 
+static struct policy policy_of(const struct policy_settings *set);
 static void make_rules(struct policies *p, const struct settings *s);
 static void rank_rules(struct policies *p);
 static void make_heads(struct policies *p);
@@ -74,8 +76,10 @@ struct policies *policies_new(const struct settings *s, const struct policies *b
 
     p->count = s->policy_count;
     p->policies = must_calloc(p->count + 1, sizeof(*p->policies));
-    for (size_t i = 0; i < p->count; i++)
-        p->policies[i] = (struct policy){.set = &s->policies[i], .name = s->policies[i].name};
+    for (size_t i = 0; i < p->count; i++) {
+        p->policies[i] = policy_of(&s->policies[i]);
+        p->all_rules |= p->policies[i].rules;
+    }
     make_rules(p, s);
     rank_rules(p);
     if (p->rule_count == 1 && p->rules[0].pattern.n == 0)
@@ -100,6 +104,36 @@ void policies_free(struct policies *p)
     free(p->all_heads.v);
     free(p->local_heads.v);
     free(p);
+}
+
+uint8_t policies_rules(const struct policies *p)
+{
+    return p->all_rules;
+}
+
+static uint8_t rules_of(const struct policy_settings *set)
+{
+    bool expiry = set->ttl > 0 || set->max_ttl > 0 || set->sliding > 0 || set->absolute > 0;
+
+    return (uint8_t)((expiry ? RULE_EXPIRY : 0) | (set->require_ttl ? RULE_REQUIRE : 0) |
+                     (set->max_value > 0 ? RULE_SIZE : 0) | (set->sliding > 0 ? RULE_SLIDING : 0) |
+                     (set->absolute > 0 ? RULE_ABSOLUTE : 0) |
+                     (set->immutable ? RULE_IMMUTABLE : 0) | (set->deny ? RULE_DENY : 0));
+}
+
+static uint64_t given_ms(const struct policy_settings *set)
+{
+    if (set->ttl > 0 || set->require_ttl)
+        return set->ttl;
+    if (set->sliding > 0)
+        return set->sliding;
+    return set->absolute > 0 ? set->absolute : set->max_ttl;
+}
+
+static struct policy policy_of(const struct policy_settings *set)
+{
+    return (struct policy){
+        .set = set, .name = set->name, .given_ms = given_ms(set), .rules = rules_of(set)};
 }
 
 const struct policy *policies_match(const struct policies *p, struct slice key)

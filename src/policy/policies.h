@@ -18,10 +18,23 @@
 #include "base/slice.h"
 #include "config/settings.h"
 
+/* What a policy asks of the commands that name its keys. */
+enum policy_rule {
+    RULE_EXPIRY = 1u << 0,   /* writes: a TTL is given, cut or renewed; absolute */
+    RULE_REQUIRE = 1u << 1,  /* writes without one are refused */
+    RULE_SIZE = 1u << 2,     /* writes of large values are refused */
+    RULE_SLIDING = 1u << 3,  /* reads renew */
+    RULE_ABSOLUTE = 1u << 4, /* there is a cap upstream */
+    RULE_IMMUTABLE = 1u << 5,
+    RULE_DENY = 1u << 6,
+};
+
 struct policy {
     const struct policy_settings *set; /* borrowed */
     const char *name;                  /* set->name */
+    uint64_t given_ms;                 /* to writes that carry no expiry, before jitter; 0: none */
     uint16_t number;                   /* never 0, see policies_new() */
+    uint8_t rules;                     /* enum policy_rule */
 };
 
 /* Compiles the policies of s. The caller owns the result.
@@ -48,6 +61,10 @@ const struct policy *policies_by_number(const struct policies *p, uint16_t numbe
 /* All of them, in the order in which they were read. */
 MUST_USE
 const struct policy *policies_all(const struct policies *p, size_t *ret_count);
+
+/* The rules of all of them together (enum policy_rule). */
+MUST_USE
+uint8_t policies_rules(const struct policies *p);
 
 /* The fewest heads with which all keys begin that any policy is for (local_only: any with
  * local = yes); they are in bytewise order, and none begins with another, for Redis' CLIENT
