@@ -164,7 +164,7 @@ START_TEST(policies)
     ck_assert(!b->local && b->field_ttl);
     ck_assert_uint_eq(b->local_ttl, 600000);
     ck_assert_uint_eq(b->negative_ttl, 5000);
-    ck_assert_uint_eq(b->max_value, 1u << 20);
+    ck_assert_uint_eq(b->max_value, 0);
     ck_assert_str_eq(a->name, "a-1");
     ck_assert_uint_eq(a->prefix.n, 3);
     ck_assert_str_eq(a->prefix.v[0], "a:");
@@ -178,6 +178,37 @@ START_TEST(policies)
 }
 END_TEST
 
+START_TEST(policies_of_expiry)
+{
+    struct settings *s = loads(
+        "[policy none]\nprefix = n:\n"
+        "[policy all]\nprefix = a:\nlocal = yes\nttl = 10m\nttl_jitter = 599s\nmax_ttl = 1h\n"
+        "sliding = 30m\nabsolute = 8h\nimmutable = yes\ndeny = yes\n"
+        "[policy own]\nprefix = o:\nrequire_ttl = yes\nmax_value = 512mb\n");
+    const struct policy_settings *none = &s->policies[0], *all = &s->policies[1];
+
+    ck_assert_uint_eq(none->ttl, 0);
+    ck_assert_uint_eq(none->ttl_jitter, 0);
+    ck_assert_uint_eq(none->max_ttl, 0);
+    ck_assert_uint_eq(none->sliding, 0);
+    ck_assert_uint_eq(none->absolute, 0);
+    ck_assert(!none->require_ttl && !none->immutable && !none->deny);
+    ck_assert_uint_eq(all->ttl, 600000);
+    ck_assert_uint_eq(all->ttl_jitter, 599000);
+    ck_assert_uint_eq(all->max_ttl, 3600000);
+    ck_assert_uint_eq(all->sliding, 1800000);
+    ck_assert_uint_eq(all->absolute, 28800000);
+    ck_assert(!all->require_ttl && all->immutable && all->deny);
+    ck_assert(s->policies[2].require_ttl);
+    ck_assert_uint_eq(s->policies[2].max_value, 512u << 20);
+    settings_free(s);
+    refuses("[policy a]\nprefix = a:\nttl = 3651d\nmax_value = 513mb\ndeny = true\n",
+            "t.ini:3: ttl: \"3651d\" is not within 0..3650d\n"
+            "t.ini:4: max_value: \"513mb\" is not within 0..512mb\n"
+            "t.ini:5: deny: \"true\" is neither yes nor no\n");
+}
+END_TEST
+
 START_TEST(policy_names)
 {
     refuses("[policy]\nprefix = x\n", "t.ini:1: a policy needs a name: [policy sessions]\n");
@@ -186,7 +217,7 @@ START_TEST(policy_names)
     refuses("[policy n123456789n123456789n123456789n12]\n",
             "t.ini:1: the name of a policy is one word of at most 32 characters\n");
     refuses("[policy a]\nprefix = a:\n[policy  a]\n", "t.ini:3: [policy a] repeats line 1\n");
-    refuses("[policy a]\nprefix = a:\nttl = 5s\n", "t.ini:3: [policy] has no setting ttl\n");
+    refuses("[policy a]\nprefix = a:\nlease = 5s\n", "t.ini:3: [policy] has no setting lease\n");
     refuses("[policy a]\nprefix = a:\nprefix = b:\n",
             "t.ini:3: prefix repeats prefix in t.ini:2\n");
     /* A listener and a policy may share a name. */
@@ -438,6 +469,7 @@ Suite *draft_suite(void)
     tcase_add_test(tcase, listener_names);
     tcase_add_test(tcase, many_listeners);
     tcase_add_test(tcase, policies);
+    tcase_add_test(tcase, policies_of_expiry);
     tcase_add_test(tcase, policy_names);
     tcase_add_test(tcase, many_policies);
     tcase_add_test(tcase, prefixes);

@@ -7,6 +7,12 @@
 
 #include "config/load.h"
 
+/* Of a policy that sets none of these. */
+#define OTHER_DEFAULTS                                                                             \
+    "local_ttl = 10m\nnegative_ttl = 5s\nmax_value = 0\nfield_ttl = yes\nttl = 0\nttl_jitter = "   \
+    "0\n"                                                                                          \
+    "max_ttl = 0\nsliding = 0\nabsolute = 0\nrequire_ttl = no\nimmutable = no\ndeny = no\n"
+
 static void dump_of(const struct settings *s, struct buffer *out)
 {
     settings_dump(s, out);
@@ -55,8 +61,7 @@ START_TEST(dump)
     ck_assert_ptr_nonnull(strstr(text_of(&out),
                                  "\n\n[cache]\nmax_memory = 64mb\ncoherence = auto\n"
                                  "coherence_timeout = 3s\nself_check = 0/s\n\n[policy p]\n"
-                                 "prefix = a:, b:*:\nlocal = yes\nlocal_ttl = 10m\n"
-                                 "negative_ttl = 5s\nmax_value = 1mb\nfield_ttl = yes\n"));
+                                 "prefix = a:, b:*:\nlocal = yes\n" OTHER_DEFAULTS));
     ck_assert_ptr_null(strstr(text_of(&out), "geheim"));
     settings_free(s);
     buffer_done(&out);
@@ -75,7 +80,10 @@ START_TEST(dump_loads_to_the_same)
         "admin_commands = allow\nclient_buffer_max = 2000mb\nshutdown_timeout = 0\n");
     round_trip(
         "[policy b]\nprefix = $${x}, a b:*\nlocal = yes\n[cache]\nself_check = 7/s\n"
-        "coherence = broadcast\nmax_memory = 1mb\n[policy a]\nprefix = *\nmax_value = 1\n");
+        "coherence = broadcast\nmax_memory = 1mb\n[policy a]\nprefix = *\nmax_value = 1\n"
+        "[policy c]\nprefix = c:\nmax_value = 512mb\nttl = 3650d\nttl_jitter = 315359999999ms\n"
+        "max_ttl = 3650d\nsliding = 1ms\nabsolute = 3650d\nlocal = yes\nimmutable = yes\n"
+        "[policy d]\nprefix = d:\nrequire_ttl = yes\ndeny = yes\n");
 }
 END_TEST
 
@@ -122,9 +130,9 @@ START_TEST(reference_uncommented_loads_to_the_defaults)
     dump_of(s, &made);
     /* But for the one section that must be wanted. */
     ck_assert_uint_eq(s->policy_count, 1);
-    buffer_printf(&defaults,
-                  "\n[policy sessions]\nprefix = session:, user:*:cart:\nlocal = no\n"
-                  "local_ttl = 10m\nnegative_ttl = 5s\nmax_value = 1mb\nfield_ttl = yes\n");
+    buffer_printf(
+        &defaults,
+        "\n[policy sessions]\nprefix = session:, user:*:cart:\nlocal = no\n" OTHER_DEFAULTS);
     settings_free(s);
     ck_assert_str_eq(text_of(&defaults), text_of(&made));
     buffer_done(&reference);
