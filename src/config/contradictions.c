@@ -1,6 +1,7 @@
-/* contradictions.c - see contradictions.h. A mistake is told at the line that comes last of the
- * two, and by default values, which have none, at the other. A value that was refused is at its
- * default here: it has been complained about, so pairs with it are left alone. */
+/* contradictions.c - see contradictions.h. A mistake is told at the line of the setting that its
+ * sentence begins with, or, where that one is at its default, at the line of the other. A value
+ * that was refused is at its default here: it has been complained about, so pairs with it are left
+ * alone. */
 #include "config/contradictions.h"
 
 #include <stdlib.h>
@@ -39,20 +40,34 @@ static uint64_t number_of(struct side side)
     return v;
 }
 
-static void at_most(struct draft *d, struct side less, struct side more)
+/* "a = 2s is more than b = 1s (its default)": how the one stands to the other. */
+static void tell(struct draft *d, struct side one, const char *how, struct side other)
 {
-    struct origin at = slot_of(less)->at, other = slot_of(more)->at;
+    struct origin at = slot_of(one)->at, otherwise = slot_of(other)->at;
     struct buffer a = {0}, b = {0};
 
-    if (number_of(less) <= number_of(more) || slot_of(less)->refused || slot_of(more)->refused)
+    if (slot_of(one)->refused || slot_of(other)->refused)
         return;
-    value_show(row_of(less), less.section->values, &a);
-    value_show(row_of(more), more.section->values, &b);
-    mistake(&d->mistakes, at.file ? at : other, "%s = %.*s%s is more than %s = %.*s%s", less.name,
-            (int)buffer_len(&a), buffer_head(&a), at.file ? "" : " (its default)", more.name,
-            (int)buffer_len(&b), buffer_head(&b), other.file ? "" : " (its default)");
+    value_show(row_of(one), one.section->values, &a);
+    value_show(row_of(other), other.section->values, &b);
+    mistake(&d->mistakes, at.file ? at : otherwise, "%s = %.*s%s %s %s = %.*s%s", one.name,
+            (int)buffer_len(&a), buffer_head(&a), at.file ? "" : " (its default)", how, other.name,
+            (int)buffer_len(&b), buffer_head(&b), otherwise.file ? "" : " (its default)");
     buffer_done(&a);
     buffer_done(&b);
+}
+
+static void at_most(struct draft *d, struct side less, struct side more)
+{
+    if (number_of(less) > number_of(more))
+        tell(d, less, "is more than", more);
+}
+
+/* .. where 0 is: no bound. */
+static void at_most_if_set(struct draft *d, struct side less, struct side more)
+{
+    if (number_of(more) > 0)
+        at_most(d, less, more);
 }
 
 /* Port 0 is a different one each time. */
@@ -164,6 +179,30 @@ static void find_same_prefixes(struct draft *d)
     free(claims);
 }
 
+/* `deny` goes with anything: nothing else of the policy matters then, and a policy may be shut for
+ * an hour without taking its settings apart. */
+static void find_wrong_expiries(struct draft *d)
+{
+    for (size_t i = 0; i < d->settings->policy_count; i++) {
+        const struct policy_settings *set = &d->settings->policies[i];
+        const struct section *s = &d->policies.v[i];
+        struct side ttl = {s, "ttl"}, max_ttl = {s, "max_ttl"}, sliding = {s, "sliding"};
+        struct side absolute = {s, "absolute"};
+
+        at_most_if_set(d, ttl, max_ttl);
+        at_most_if_set(d, sliding, max_ttl);
+        at_most_if_set(d, ttl, absolute);
+        at_most_if_set(d, sliding, absolute);
+        if (set->ttl_jitter > 0 && set->ttl_jitter >= set->ttl)
+            tell(d, (struct side){s, "ttl_jitter"}, "is not less than", ttl);
+        if (set->require_ttl && set->ttl > 0)
+            tell(d, (struct side){s, "require_ttl"}, "excludes", ttl);
+        if (set->immutable && !set->local)
+            tell(d, (struct side){s, "immutable"}, "is not possible with",
+                 (struct side){s, "local"});
+    }
+}
+
 void contradictions_find(struct draft *d)
 {
     at_most(d, (struct side){&d->larder, "max_bulk"}, (struct side){&d->larder, "max_request"});
@@ -174,4 +213,5 @@ void contradictions_find(struct draft *d)
     find_wrong_modes(d);
     find_wrong_prefixes(d);
     find_same_prefixes(d);
+    find_wrong_expiries(d);
 }

@@ -1,5 +1,5 @@
-/* check_draft.c - what sections and settings mean together: repetitions, contradictions, and that
- * every mistake is told, at its line, once. */
+/* check_draft.c - sections and settings: what they are set to, repetitions, and that every mistake
+ * is told, at its line, once. */
 #include "suites.h"
 
 #include <stdlib.h>
@@ -243,109 +243,6 @@ START_TEST(many_policies)
 }
 END_TEST
 
-START_TEST(prefixes)
-{
-    static const char *const wrong[] = {"a*b",  "a*:",   "*a",     "**",
-                                        "a:**", "a:*b:", "a:b*:c", "*:*:*x"};
-    static const char *const right[] = {
-        "*", "a*", "a:*", "a:*:", "*:", "*:*:*", "a:*:b*", ":*:", "::*"};
-
-    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-        struct buffer text = {0}, error = {0};
-
-        buffer_printf(&text, "[policy p]\nprefix = ok:, %s\n", wrong[i]);
-        buffer_printf(&error,
-                      "t.ini:2: prefix: \"%s\" has a * that is neither all there is between two "
-                      "colons nor the last character\n",
-                      wrong[i]);
-        refuses(text_of(&text), text_of(&error));
-        buffer_done(&text);
-        buffer_done(&error);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(right); i++) {
-        struct buffer text = {0};
-
-        buffer_printf(&text, "[policy p]\nprefix = %s\n", right[i]);
-        settings_free(loads(text_of(&text)));
-        buffer_done(&text);
-    }
-}
-END_TEST
-
-START_TEST(prefix_must_be_set)
-{
-    refuses("[larder]\n[policy a]\nlocal = yes\n", "t.ini:2: [policy a] must set prefix\n");
-    refuses("[policy a]\nprefix =\n", "t.ini:2: prefix: \"\" is empty\n");
-    refuses("[policy a]\nprefix = ${NO}\n",
-            "t.ini:2: prefix: \"NO\": no such variable in the environment, and no default\n");
-    refuses("[policy a]\nprefix = a:,,b:\n", "t.ini:2: prefix: \"a:,,b:\" holds an empty word\n");
-    ck_assert_int_eq(setenv("TAB", "a\tb", 1), 0);
-    refuses("[policy a]\nprefix = ${TAB}\n",
-            "t.ini:2: prefix: \"a?b\" holds a control character\n");
-}
-END_TEST
-
-START_TEST(same_prefixes)
-{
-    refuses("[policy a]\nprefix = x:, y:\n[policy b]\nprefix = z:, y:\n",
-            "t.ini:4: prefix: [policy a] has \"y:\" already\n");
-    refuses("[policy a]\nprefix = x:, y:, x:\n",
-            "t.ini:2: prefix: [policy a] has \"x:\" already\n");
-    /* A star at the end says nothing, so these are the same. */
-    refuses("[policy a]\nprefix = x:*\n[policy b]\nprefix = x:\n[policy c]\nprefix = x:*\n",
-            "t.ini:4: prefix: [policy a] has \"x:\" already\n"
-            "t.ini:6: prefix: [policy a] has \"x:*\" already\n");
-    settings_free(loads("[policy a]\nprefix = x:, x, x:*:, X:, *\n[policy b]\nprefix = x:*:*:\n"));
-}
-END_TEST
-
-START_TEST(same_addresses)
-{
-    refuses("[listener a]\naddress = h:1\n[listener b]\naddress = H:1\n",
-            "t.ini:4: [listener b] has the address of [listener a]\n");
-    refuses("[listener a]\n[listener b]\n",
-            "t.ini:2: [listener b] has the address of [listener a]\n");
-    refuses("[listener a]\naddress = unix:/a\n[listener b]\naddress = unix:/a\n",
-            "t.ini:4: [listener b] has the address of [listener a]\n");
-    settings_free(loads("[listener a]\naddress = h:0\n[listener b]\naddress = h:0\n"));
-    /* One that was refused stands at the default, like the other, and is no second mistake. */
-    refuses("[listener a]\n[listener b]\naddress = h\n",
-            "t.ini:3: address: \"h\" is no address: write host:port, [IPv6]:port or unix:/path\n");
-    refuses("[listener a]\naddress = h\n[listener b]\n",
-            "t.ini:2: address: \"h\" is no address: write host:port, [IPv6]:port or unix:/path\n");
-}
-END_TEST
-
-START_TEST(contradictions)
-{
-    refuses("[upstream]\nbackoff_min = 2s\nbackoff_max = 1s\n",
-            "t.ini:2: backoff_min = 2s is more than backoff_max = 1s\n");
-    refuses("[upstream]\nbackoff_min = 4s\n",
-            "t.ini:2: backoff_min = 4s is more than backoff_max = 3s (its default)\n");
-    refuses("[upstream]\nbackoff_max = 1ms\n",
-            "t.ini:2: backoff_min = 50ms (its default) is more than backoff_max = 1ms\n");
-    refuses("[upstream]\npool_size = 5\nmax_links = 4\n",
-            "t.ini:2: pool_size = 5 is more than max_links = 4\n");
-    refuses("[larder]\nmax_request = 1mb\n",
-            "t.ini:2: max_bulk = 512mb (its default) is more than max_request = 1mb\n");
-    settings_free(
-        loads("[larder]\nmax_request = 1mb\nmax_bulk = 1mb\n"
-              "[upstream]\nbackoff_min = 3s\nmax_links = 10\n"));
-    /* A refused value stands at its default, and contradicts nobody. */
-    refuses("[larder]\nmax_request = 1mb\nmax_bulk = 1\n",
-            "t.ini:3: max_bulk: \"1\" is not within 1kb..1024gb\n");
-    refuses("[upstream]\nbackoff_min = 4s\nbackoff_max = 2h\n",
-            "t.ini:3: backoff_max: \"2h\" is not within 1ms..1h\n");
-}
-END_TEST
-
-START_TEST(modes)
-{
-    refuses("[listener a]\nmode = rw\n", "t.ini:2: mode: \"rw\" is not within 0..0777, octal\n");
-    refuses("[listener a]\nmode =\n", "t.ini:2: mode: \"\" is not within 0..0777, octal\n");
-}
-END_TEST
-
 START_TEST(variables)
 {
     struct settings *s;
@@ -472,12 +369,6 @@ Suite *draft_suite(void)
     tcase_add_test(tcase, policies_of_expiry);
     tcase_add_test(tcase, policy_names);
     tcase_add_test(tcase, many_policies);
-    tcase_add_test(tcase, prefixes);
-    tcase_add_test(tcase, prefix_must_be_set);
-    tcase_add_test(tcase, same_prefixes);
-    tcase_add_test(tcase, same_addresses);
-    tcase_add_test(tcase, contradictions);
-    tcase_add_test(tcase, modes);
     tcase_add_test(tcase, variables);
     tcase_add_test(tcase, secrets_stay_out_of_messages);
     tcase_add_test(tcase, messages_are_clean);

@@ -100,6 +100,7 @@ int main(void)
     srunner_add_suite(runner, address_suite());
     srunner_add_suite(runner, value_suite());
     srunner_add_suite(runner, draft_suite());
+    srunner_add_suite(runner, contradictions_suite());
     srunner_add_suite(runner, files_suite());
     srunner_add_suite(runner, show_suite());
     srunner_run_all(runner, CK_ENV);

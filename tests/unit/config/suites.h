@@ -9,6 +9,7 @@
 #include "config/settings.h"
 
 Suite *address_suite(void);
+Suite *contradictions_suite(void);
 Suite *draft_suite(void);
 Suite *expand_suite(void);
 Suite *files_suite(void);
