@@ -6,31 +6,8 @@
 #include <stdlib.h>
 
 #include "base/buffer.h"
-#include "config/load.h"
 #include "config/prefix.h"
 #include "policy/policies.h"
-
-struct loaded {
-    struct settings *settings;
-    struct policies *policies;
-};
-
-static struct loaded load(const char *text, const struct policies *before)
-{
-    struct buffer errors = {0};
-    struct loaded l = {.settings = settings_load_text("t.ini", slice_str(text), &errors)};
-
-    ck_assert_msg(l.settings != NULL, "%.*s", (int)buffer_len(&errors), buffer_head(&errors));
-    l.policies = policies_new(l.settings, before);
-    buffer_done(&errors);
-    return l;
-}
-
-static void unload(struct loaded *l)
-{
-    policies_free(l->policies);
-    settings_free(l->settings);
-}
 
 static const char *name_for(const struct loaded *l, struct slice key)
 {
