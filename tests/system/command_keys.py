@@ -9,6 +9,8 @@
    names. Where they differ the reason is one of those in judge(), or the test fails.
 4. touched: for the same requests, command_touched() names those of the keys that are not read-only
    in COMMAND GETKEYSANDFLAGS; or see judge_touched().
+5. creates: for every row that may write, a request leaves a key where there was none, which is one
+   of those that command_touched() names, if and only if the row says so.
 
 Prints a line for each failure, and last `N passed, N failed`."""
 
@@ -26,6 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 COMMAND = os.path.join(ROOT, "src", "command")
 PRINT_KEYS = os.environ.get("PRINT_KEYS") or os.path.join(ROOT, "build", "print_keys")
 FACTS = os.path.join(COMMAND, "redis-7.0.15.tsv")
+ADDED = os.path.join(COMMAND, "larder.tsv")
 SECONDS = 10
 
 
@@ -333,6 +336,78 @@ def check_touched(redis):
     return failures
 
 
+# ------------------------------------------------------------------------------------- creates
+
+# A request a row: `new` and `new2` do not exist, the others do. Where a command can make a key, its
+# request does.
+SOURCES = ("SET string v", "RPUSH list v", "SADD set m", "ZADD zset 1 m", "XADD stream 1-1 f v",
+           "GEOADD geo 1 1 m", "PFADD hll v", "FUNCTION LOAD LIBRARY")
+LIBRARY = "#!lua name=t\nredis.register_function('f', function(k) redis.call('SET', k[1], 1) end)"
+SCRIPT = "return redis.call('SET', KEYS[1], 1)"
+REQUESTS = """
+APPEND new v|BITFIELD new SET u8 0 1|BITOP NOT new string|BLMOVE list new LEFT LEFT 1
+BLMPOP 0.01 1 new LEFT|BLPOP new 0.01|BRPOP new 0.01|BRPOPLPUSH list new 1|BZMPOP 0.01 1 new MIN
+BZPOPMAX new 0.01|BZPOPMIN new 0.01|COPY string new|DECR new|DECRBY new 1|DEL new|EVAL SCRIPT 1 new
+EVALSHA SHA 1 new|EXPIRE new 9|EXPIREAT new 9999999999|FCALL f 1 new|GEOADD new 1 1 m
+GEORADIUS geo 1 1 9 m STORE new|GEORADIUSBYMEMBER geo m 9 m STOREDIST new
+GEOSEARCHSTORE new geo FROMMEMBER m BYRADIUS 9 m|GETDEL new|GETEX new EX 9|GETSET new v|HDEL new f
+HINCRBY new f 1|HINCRBYFLOAT new f 1|HMSET new f v|HSET new f v|HSETNX new f v|INCR new|INCRBY new 1
+INCRBYFLOAT new 1|LINSERT new BEFORE a b|LMOVE list new LEFT LEFT|LMPOP 1 new LEFT|LPOP new
+LPUSH new v|LPUSHX new v|LREM new 0 v|LSET new 0 v|LTRIM new 0 1|MOVE new 1|MSET new v new2 v
+MSETNX new v new2 v|PERSIST new|PEXPIRE new 9999|PEXPIREAT new 9999999999999|PFADD new v
+PFDEBUG GETREG new|PFMERGE new hll|PSETEX new 9999 v|RENAME string new|RENAMENX string new
+RESTORE new 0 DUMP|RESTORE-ASKING new 0 DUMP|RPOP new|RPOPLPUSH list new|RPUSH new v|RPUSHX new v
+SADD new m|SDIFFSTORE new set|SET new v|SETBIT new 0 1|SETEX new 9 v|SETNX new v|SETRANGE new 0 v
+SINTERSTORE new set|SMOVE set new m|SORT list ALPHA STORE new|SPOP new|SREM new m
+SUNIONSTORE new set|UNLINK new|XACK new g 1-1|XADD new * f v|XAUTOCLAIM new g c 0 0|XCLAIM new g c 0 1-1|XDEL new 1-1
+XGROUP CREATE new g $ MKSTREAM|XGROUP CREATECONSUMER new g c|XGROUP DELCONSUMER new g c
+XGROUP DESTROY new g|XGROUP SETID new g $|XREADGROUP GROUP g c STREAMS new >|XSETID new 1-1
+XTRIM new MAXLEN 1|ZADD new 1 m|ZDIFFSTORE new 1 zset|ZINCRBY new 1 m|ZINTERSTORE new 1 zset
+ZMPOP 1 new MIN|ZPOPMAX new|ZPOPMIN new|ZRANGESTORE new zset 0 -1|ZREM new m
+ZREMRANGEBYLEX new - +|ZREMRANGEBYRANK new 0 1|ZREMRANGEBYSCORE new 0 1|ZUNIONSTORE new 1 zset
+"""
+
+
+def creating():
+    """The rows that say so, and those that change any key there is."""
+    with open(ADDED, encoding="ascii") as f:
+        rows = [line.split("\t") for line in f if not line.startswith("#")]
+    return [{row[0] for row in rows if flag in row[2].split(",")}
+            for flag in ("creates", "any_key")]
+
+
+def created(redis, request):
+    """Which keys there are now and were not before, and what was said."""
+    redis.ask([[b"FLUSHALL"], [b"FUNCTION", b"FLUSH"]])
+    words = {b"LIBRARY": LIBRARY.encode(), b"SCRIPT": SCRIPT.encode()}
+    redis.ask([[words.get(w, w) for w in line.encode().split()] for line in SOURCES])
+    words[b"SHA"], words[b"DUMP"] = redis.ask([[b"SCRIPT", b"LOAD", SCRIPT.encode()],
+                                               [b"DUMP", b"string"]])
+    before, said, after = redis.ask([[b"KEYS", b"*"], [words.get(w, w) for w in request],
+                                     [b"KEYS", b"*"]])
+    return set(after) - set(before), said
+
+
+def check_creates(redis):
+    flagged, any_key = creating()
+    requests = [line.encode().split() for line in REQUESTS.strip().replace("\n", "|").split("|")]
+    failures = []
+    tried = set()
+    for request, (name, _, touched) in zip(requests, ours(requests)):
+        tried.add(name)
+        made, said = created(redis, request)
+        if bool(made) != (name in flagged):
+            failures.append("%r made %r, and said %r" % (request, made, said))
+        if not made <= {request[i] for i in touched}:
+            failures.append("%r made %r, and touches %r" % (request, made, touched))
+    for words, row in table():
+        name = row["name"]
+        writes = "write" in row["flags"].split(",") or name in flagged
+        if writes and name not in tried | any_key | {"migrate"} and words[0] != b"FUNCTION":
+            failures.append("%s was not tried" % name)
+    return failures
+
+
 def check_facts(redis):
     version = [line for line in redis.ask([[b"INFO", b"server"]])[0].decode().splitlines()
                if line.startswith("redis_version:")]
@@ -359,7 +434,7 @@ def main():
     try:
         redis = Redis(directory)
         checks = ((check_generate, directory), (check_facts, redis), (check_keys, redis),
-                  (check_touched, redis))
+                  (check_touched, redis), (check_creates, redis))
         for check, argument in checks:
             failures = check(argument)
             print(("FAIL " if failures else "ok ") + check.__name__)
@@ -369,7 +444,7 @@ def main():
         if redis:
             redis.close()
         shutil.rmtree(directory)
-    print("%d passed, %d failed" % (4 - failed, failed))
+    print("%d passed, %d failed" % (len(checks) - failed, failed))
     return 1 if failed else 0
 
 

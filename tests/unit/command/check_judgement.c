@@ -201,6 +201,83 @@ START_TEST(what_a_near_cache_may_keep)
 }
 END_TEST
 
+/* Those that may leave a key where there was none. */
+static const char *const creating[] = {
+    "append",
+    "bitfield",
+    "bitop",
+    "blmove",
+    "brpoplpush",
+    "copy",
+    "decr",
+    "decrby",
+    "eval",
+    "evalsha",
+    "fcall",
+    "geoadd",
+    "georadius",
+    "georadiusbymember",
+    "geosearchstore",
+    "getset",
+    "hincrby",
+    "hincrbyfloat",
+    "hmset",
+    "hset",
+    "hsetex",
+    "hsetnx",
+    "incr",
+    "incrby",
+    "incrbyfloat",
+    "lmove",
+    "lpush",
+    "mset",
+    "msetex",
+    "msetnx",
+    "pfadd",
+    "pfmerge",
+    "psetex",
+    "rename",
+    "renamenx",
+    "restore",
+    "restore-asking",
+    "rpoplpush",
+    "rpush",
+    "sadd",
+    "sdiffstore",
+    "set",
+    "setbit",
+    "setex",
+    "setnx",
+    "setrange",
+    "sinterstore",
+    "smove",
+    "sort",
+    "sunionstore",
+    "xadd",
+    "xgroup|create",
+    "zadd",
+    "zdiffstore",
+    "zincrby",
+    "zinterstore",
+    "zrangestore",
+    "zunionstore",
+    NULL,
+};
+
+START_TEST(what_makes_a_key)
+{
+    check_flag(CF_CREATES, creating);
+    for (uint32_t id = 1; id < COMMAND_ROWS; id++) {
+        const struct command *c = command_row((enum command_id)id);
+
+        if (c->flags & CF_CREATES) {
+            ck_assert_msg((c->flags & (CF_READ | CF_ADMIN | CF_NO_DB)) == 0, "%s", c->name);
+            ck_assert_msg(c->touched != TOUCH_NONE && c->touched != TOUCH_ANY, "%s", c->name);
+        }
+    }
+}
+END_TEST
+
 /* Of all rows these have the route, and no others. */
 static void check_route(enum route route, const char *const *names)
 {
@@ -303,6 +380,7 @@ Suite *judgement_suite(void)
     tcase_add_test(tc, what_a_busy_server_hears);
     tcase_add_test(tc, what_is_a_container);
     tcase_add_test(tc, what_a_near_cache_may_keep);
+    tcase_add_test(tc, what_makes_a_key);
     tcase_add_test(tc, the_ways_commands_go);
     tcase_add_test(tc, what_larder_answers);
     tcase_add_test(tc, what_no_db_is_not);
