@@ -10,6 +10,7 @@ int main(void)
     int failed;
 
     srunner_add_suite(runner, judgement_suite());
+    srunner_add_suite(runner, expiry_suite());
     srunner_add_suite(runner, keys_suite());
     srunner_add_suite(runner, touched_suite());
     srunner_run_all(runner, CK_ENV);
