@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+Suite *cutter_suite(void);
 Suite *inline_suite(void);
 Suite *reply_suite(void);
 Suite *reply_read_suite(void);
