@@ -11,6 +11,9 @@
 /* A request larger than this is not collected but streamed upstream on a lent link. */
 #define LARGE_REQUEST_BYTES (1024u * 1024u)
 
+/* .. unless policies must see all of it: which keys it names, how large a value is. Up to this. */
+#define LARGE_COLLECT_BYTES (64u * 1024u * 1024u)
+
 /* A reply larger than this is not collected but passed on as it comes. */
 #define LARGE_REPLY_BYTES (64u * 1024u)
 
@@ -60,6 +63,10 @@
  * second for its push. A reply of more than half of the bytes is never compared. */
 #define SELF_CHECK_SAMPLES 1024u
 #define SELF_CHECK_BYTES   (8u * 1024u * 1024u)
+
+/* Renewals that the upstream has not heard of yet take so much per key that may be remembered, on
+ * average: who reads very long keys makes larder tell more often, not grow. */
+#define TOUCH_KEY_BYTES 256u
 
 /* Lines of one report in the log (the state on SIGUSR2): the loop serves nobody while it writes
  * them, a microsecond or two each, and journald takes 10,000 of a service in 30 s

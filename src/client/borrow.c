@@ -11,6 +11,7 @@
  * A client that leaves in between takes the link down with it: else an element popped for it would
  * be lost, or its reply be somebody else's. */
 #include "client/client.h"
+#include "client/rules.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -263,7 +264,10 @@ enum next borrow_serve(struct client *c, const struct request *q)
      * nothing. PING brings it up to date; the session's own writes are all answered by now. */
     if (cmd != NULL && cmd->route == ROUTE_WAIT)
         exchange_ask(c, m->loan.link, SLICE("*1\r\n$4\r\nPING\r\n"), EX_DROP, 0);
-    exchange_ask(c, m->loan.link, q->bytes, EX_LENT, 0);
+    if (q->shape != NULL)
+        shape_ask_lent(c, q, true);
+    else
+        exchange_ask(c, m->loan.link, q->bytes, EX_LENT, 0);
     m->loan.patient = patient;
     (void)client_wait(c, patient ? WAIT_BLOCKED : WAIT_REPLY);
     return NEXT;
@@ -290,7 +294,10 @@ static enum next own_block(struct client *c, const struct request *q)
     if (!client_drained(c))
         return client_wait(c, WAIT_DRAIN);
     c->more->loan.patient = true;
-    exchange_ask(c, client_lent(c), q->bytes, EX_LENT, 0);
+    if (q->shape != NULL)
+        shape_ask_lent(c, q, true);
+    else
+        exchange_ask(c, client_lent(c), q->bytes, EX_LENT, 0);
     (void)client_wait(c, WAIT_BLOCKED);
     return NEXT;
 }
@@ -327,6 +334,7 @@ static enum next unclear_own(struct client *c, const struct request *q)
     } else {
         next = own_block(c, q);
         m->queued += next == NEXT && m->in_multi;
+        m->tx_sent += next == NEXT && m->in_multi && q->shape == NULL;
     }
     m->unclear = next == NEXT;
     return next;

@@ -89,6 +89,10 @@ static void session_free(struct session *m)
     writes_forget(m->client);
     subscriptions_done(&m->subs);
     buffer_done(&m->loan_error);
+    buffer_done(&m->shape_answer);
+    buffer_done(&m->shape_error);
+    free(m->cuts.v);
+    shape_free(m->large_shape);
     free(m->name);
     free(m->next_name);
     free(m->lib_name);

@@ -13,6 +13,7 @@
 #include "client/subscriptions.h"
 #include "command/table.h"
 #include "net/stream.h"
+#include "resp/cutter.h"
 #include "resp/request.h"
 #include "upstream/pool.h"
 
@@ -43,6 +44,8 @@ enum work { WORK_SERVE = 1, WORK_FLUSH = 2 };
 struct block;
 struct near;
 struct out_ref;
+struct rules;
+struct shape;
 struct session;
 
 struct client {
@@ -109,6 +112,12 @@ struct out_refs {
     size_t buffered; /* of `out`, in front of the last of them */
 };
 
+/* Elements of EXEC's reply, from 0, that are none of the client's: to be cut out, see shape.c. */
+struct cuts {
+    uint32_t *v;
+    uint32_t n, cap;
+};
+
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP };
 
 /* What CLIENT PAUSE and UNPAUSE, unanswered or queued in MULTI, will do if Redis agrees. */
@@ -146,6 +155,12 @@ struct session {
     bool monitor;
     bool in_multi, watching; /* as far as the replies seen so far tell */
     uint32_t queued;         /* commands queued since MULTI */
+    uint32_t tx_sent;        /* .. with larder's own */
+    struct cuts cuts;        /* .. which these are; while a write is unwrapped, all but it */
+    struct cutter cutter;
+    struct buffer shape_answer; /* what a write was answered that could not be queued */
+    struct buffer shape_error;  /* what larder's words about it were */
+    struct shape *large_shape;  /* what is to be said behind the large request under way */
     struct pause_wish wish;
     bool unclear;             /* CLIENT PAUSE: its command is, or will be, Redis' to judge */
     bool name_upstream;       /* CLIENT SETNAME was queued: only the link knows the name */
@@ -184,7 +199,8 @@ struct clients {
     struct buffer spare_out; /* memory for the answers to whoever is being served */
     struct list spare_exchanges;
     struct unknowns *unknowns;
-    struct near *near; /* NULL: no policy keeps anything */
+    struct near *near;   /* NULL: no policy keeps anything */
+    struct rules *rules; /* NULL: no policy asks anything of commands */
     struct timer *pause_timer, *sweep;
     struct pause pause;
     struct client_counters count;
@@ -202,8 +218,9 @@ struct request {
     const struct command *command; /* NULL: unknown */
     struct slice *argv;
     uint32_t argc;
-    struct slice bytes; /* RESP multibulk */
-    bool more;          /* further bytes of the client stand behind it */
+    struct slice bytes;        /* RESP multibulk */
+    const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
+    bool more;                 /* further bytes of the client stand behind it */
 };
 
 /* What became of it. */
@@ -266,6 +283,8 @@ void client_drop_refs(struct session *m);
 void client_serve_input(struct client *c);
 size_t client_serve(struct client *c, const char *p, size_t n);
 enum next client_ask(struct client *c, const struct request *q);
+/* Asks q as it is on that link, whatever its shape. */
+void client_ask_on(struct client *c, struct link *l, const struct request *q);
 MUST_USE
 struct link *client_link(struct client *c, enum next *ret_next);
 enum next client_no_link(struct client *c, struct lane *lane);
@@ -293,12 +312,23 @@ enum exchange_kind {
     EX_EXEC_DB, /* CLIENT INFO after an EXEC with SELECT */
     EX_REDIR,   /* CLIENT GETREDIR, TRACKINGINFO: a number to be translated */
     EX_OWN_HELLO,
-    EX_PAUSE,  /* CLIENT PAUSE or UNPAUSE */
-    EX_PASS,   /* passes as it is; counted by itself */
-    EX_EXISTS, /* a count, to which those known already are added */
+    EX_PAUSE,       /* CLIENT PAUSE or UNPAUSE */
+    EX_PASS,        /* passes as it is; counted by itself */
+    EX_EXISTS,      /* a count, to which those known already are added */
+    EX_QUEUED,      /* a write within a MULTI of larder's: `+QUEUED`, or why not */
+    EX_UNWRAP,      /* .. its EXEC: what it says of the write is the client's */
+    EX_FOLLOW,      /* larder's words about a write: dropped, but an error is remembered */
+    EX_FOLLOW_LAST, /* .. with which the loan ends */
+    EX_TTL,         /* TTL and its like: what was promised, if that is more */
 };
 void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
                   int32_t detail);
+/* n requests of larder's; EX_FOLLOW or EX_FOLLOW_LAST. */
+void exchange_follow(struct client *c, struct link *l, struct slice bytes, uint32_t n,
+                     enum exchange_kind kind);
+/* detail: see slide.c. promised_ms: the deadline, by the loop's clock. */
+void exchange_ask_ttl(struct client *c, struct link *l, struct slice bytes, int32_t detail,
+                      uint64_t promised_ms);
 void exchanges_done(struct clients *all);
 
 /* writes.c: what may change keys, and the near cache therefore */
@@ -310,6 +340,9 @@ void writes_forget(struct client *c);
 enum next local_serve(struct client *c, const struct request *q);
 enum next client_command_serve(struct client *c, const struct request *q);
 enum next near_console(struct client *c, const struct request *q, enum console_word word);
+
+/* shape.c */
+void shape_free(struct shape *s);
 
 /* redirect.c: CLIENT TRACKING REDIRECT */
 /* Redis' id of a link on which client `id` can be told of invalidations. 0: *ret_next says how it

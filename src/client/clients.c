@@ -5,11 +5,14 @@
 
 #include "client/client.h"
 #include "client/near.h"
+#include "client/renewals.h"
+#include "client/rules.h"
 #include "client/unknown.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
 #define SERVES_A_TURN 512u  /* clients the beat serves before the sockets are looked at again */
+#define RENEWALS_MS   5u    /* between looks whether all are told, at the end */
 #define SWEEP_MS      1000u /* at most; see sweep_ms() */
 
 static void on_sweep(void *context);
@@ -97,6 +100,8 @@ void clients_close(struct clients *all)
         client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
     if (all->near != NULL)
         again_close(all->near);
+    if (all->rules != NULL && all->rules->renewals != NULL)
+        renewals_close(all->rules->renewals);
 }
 
 void clients_free(struct clients *all)
@@ -109,6 +114,7 @@ void clients_free(struct clients *all)
     free_buried(all);
     exchanges_done(all);
     near_free(all->near);
+    rules_free(all->rules);
     unknowns_free(all->unknowns);
     args_done(&all->args);
     buffer_done(&all->words);
@@ -165,7 +171,11 @@ static void on_sweep(void *context)
                  (c->more->stall_ms > 0 || !subscriptions_quiet(&c->more->subs));
     }
     if (all->draining && all->count.clients == 0) {
-        all->drained(all->drained_context);
+        if (all->rules == NULL || all->rules->renewals == NULL ||
+            renewals_finish(all->rules->renewals))
+            all->drained(all->drained_context);
+        else
+            timer_start(all->sweep, RENEWALS_MS);
         return;
     }
     if (again)

@@ -79,6 +79,9 @@ void clients_close(struct clients *all);
 void clients_free(struct clients *all);
 void clients_resettle(struct clients *all, const struct larder_settings *settings);
 
+/* The policies now in force; borrowed. Those of before must live until then. */
+void clients_use_policies(struct clients *all, const struct policies *policies);
+
 /* The near cache, from now on; again after a reload, with the policies now in force. Both are
  * borrowed; those of before must live until then. */
 void clients_use_cache(struct clients *all, struct cache *cache, const struct policies *policies,

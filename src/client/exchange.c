@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "client/client.h"
+#include "client/unwrap.h"
+#include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
 
@@ -20,6 +22,8 @@ struct exchange {
     bool muted;
     char type; /* first byte of the reply, while it comes in pieces */
     int32_t detail;
+    uint32_t due;    /* replies still to come */
+    uint64_t number; /* EX_TTL: the deadline promised */
 };
 
 static const struct asker_ops piece_ops, whole_ops;
@@ -28,11 +32,11 @@ static const struct asker_ops piece_ops, whole_ops;
 static bool needs_whole(enum exchange_kind kind)
 {
     return kind == EX_INFO || kind == EX_HELLO || kind == EX_OWN_HELLO || kind == EX_EXEC_DB ||
-           kind == EX_REDIR || kind == EX_AUTH || kind == EX_EXISTS;
+           kind == EX_REDIR || kind == EX_AUTH || kind == EX_EXISTS || kind == EX_QUEUED ||
+           kind == EX_FOLLOW || kind == EX_FOLLOW_LAST || kind == EX_TTL;
 }
 
-void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
-                  int32_t detail)
+static struct exchange *exchange_new(struct client *c, enum exchange_kind kind, int32_t detail)
 {
     struct clients *all = c->all;
     struct exchange *x;
@@ -47,13 +51,46 @@ void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exc
                            .client = c,
                            .kind = (uint8_t)kind,
                            .muted = client_is_muted(c),
+                           .due = 1,
                            .detail = detail};
     list_init(&x->node);
-    link_ask(l, &x->asker, bytes, 1, true);
+    return x;
+}
+
+static void ask(struct exchange *x, struct link *l, struct slice bytes)
+{
+    struct client *c = x->client;
+
+    link_ask(l, &x->asker, bytes, x->due, true);
     c->owed++;
     c->asked++;
     if (c->more != NULL)
         c->more->wait_ms = 0;
+}
+
+void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
+                  int32_t detail)
+{
+    ask(exchange_new(c, kind, detail), l, bytes);
+}
+
+void exchange_follow(struct client *c, struct link *l, struct slice bytes, uint32_t n,
+                     enum exchange_kind kind)
+{
+    struct exchange *x = exchange_new(c, kind, 0);
+
+    (void)client_session(c);
+    x->due = n;
+    ask(x, l, bytes);
+}
+
+void exchange_ask_ttl(struct client *c, struct link *l, struct slice bytes, int32_t detail,
+                      uint64_t promised_ms)
+{
+    struct exchange *x = exchange_new(c, EX_TTL, detail);
+
+    x->number = promised_ms;
+    ask(x, l, bytes);
 }
 
 void exchanges_done(struct clients *all)
@@ -190,6 +227,24 @@ static void put_sum(struct client *c, struct slice bytes, int32_t known)
     client_put(c, buffer_slice(&c->all->scratch));
 }
 
+/* TTL, PTTL, EXPIRETIME, PEXPIRETIME: a deadline that was promised to readers counts. */
+static void put_ttl(struct client *c, struct slice bytes, const struct exchange *x)
+{
+    uint64_t now_ms = loop_now_ms(c->all->loop);
+    struct slice rest = bytes;
+    struct reply r;
+    int64_t promised;
+
+    promised = unwrap_ttl(x->detail, x->number > now_ms ? x->number - now_ms : 0);
+    if (!reply_read(&rest, &r) || r.type != ':' || r.number < 0 || r.number >= promised) {
+        client_put(c, bytes);
+        return;
+    }
+    buffer_done(&c->all->scratch);
+    write_int(&c->all->scratch, promised);
+    client_put(c, buffer_slice(&c->all->scratch));
+}
+
 static void pass(struct client *c, struct exchange *x, struct slice bytes)
 {
     if (!c->open || x->muted)
@@ -197,6 +252,12 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
     switch ((enum exchange_kind)x->kind) {
     case EX_DROP:
     case EX_EXEC_DB:
+    case EX_QUEUED:
+    case EX_FOLLOW:
+    case EX_FOLLOW_LAST:
+        return;
+    case EX_EXEC:
+        client_put(c, exec_cut(c, bytes, true));
         return;
     case EX_INFO:
         put_info(c, bytes, x->detail != 0);
@@ -211,12 +272,17 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
     case EX_EXISTS:
         put_sum(c, bytes, x->detail);
         return;
+    case EX_TTL:
+        put_ttl(c, bytes, x);
+        return;
+    case EX_UNWRAP:
+        client_put(c, unwrap(c, bytes, true, x->detail));
+        return;
     case EX_ABORT:
         client_put(c, SLICE("-EXECABORT Transaction discarded because of previous errors.\r\n"));
         return;
     case EX_SELECT:
     case EX_MULTI:
-    case EX_EXEC:
     case EX_DISCARD:
     case EX_WATCH:
     case EX_UNWATCH:
@@ -248,7 +314,13 @@ static void act(struct client *c, struct exchange *x, char type, struct slice by
         tx_replied(c, (enum exchange_kind)x->kind, type, bytes);
         return;
     case EX_LENT:
+    case EX_FOLLOW_LAST:
         borrow_return(c, LOAN_CLEAN);
+        return;
+    case EX_UNWRAP:
+        unwrap_done(c);
+        if (c->mode == MODE_PLAIN && client_lent(c) != NULL)
+            borrow_return(c, LOAN_CLEAN);
         return;
     case EX_OWN_TRY:
         borrow_tried(c, ok && x->detail != 0);
@@ -268,6 +340,9 @@ static void act(struct client *c, struct exchange *x, char type, struct slice by
     case EX_PAUSE:
     case EX_PASS:
     case EX_EXISTS:
+    case EX_QUEUED:
+    case EX_FOLLOW:
+    case EX_TTL:
         return;
     }
 }
@@ -280,9 +355,12 @@ static void finish(struct exchange *x, char type, struct slice bytes)
     if (x->kind == EX_PAUSE || x->kind == EX_EXEC)
         pause_answered(c, type == (x->kind == EX_PAUSE ? '+' : '*'));
     /* The answer to a large request that is still being sent: an error, and the link is useless. */
-    if (c->open && c->more != NULL && c->more->streaming && x->kind != EX_DROP)
+    if (c->open && c->more != NULL && c->more->streaming && x->kind != EX_DROP &&
+        x->kind != EX_FOLLOW) {
+        if (x->kind == EX_QUEUED)
+            client_put(c, buffer_slice(&c->more->shape_answer));
         client_end(c, CLOSE_UPSTREAM);
-    else if (c->open)
+    } else if (c->open)
         act(c, x, type, bytes);
     spare(x);
     if (c->open && (c->waits == WAIT_REPLY || c->waits == WAIT_BLOCKED) && c->owed == 1)
@@ -297,11 +375,24 @@ static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
     /* The null array that EXEC answers under WATCH is `_` of RESP3 in other letters. */
     char type = slice_starts(bytes, SLICE("*-")) ? '_' : bytes.p[0];
 
-    CHECK(n == 1);
+    CHECK(n <= x->due);
+    if (x->kind == EX_QUEUED || x->kind == EX_FOLLOW || x->kind == EX_FOLLOW_LAST)
+        unwrap_note(x->client, bytes, x->kind == EX_QUEUED);
+    x->due -= n;
+    if (x->due > 0)
+        return;
     writes_answered(x->client, 1);
     pass(x->client, x, bytes);
     /* If the client went just now, its link may have gone too, and with it the bytes. */
     finish(x, type, x->client->open ? bytes : slice_of("", 0));
+}
+
+/* What of a piece is the client's. */
+static struct slice rework(const struct exchange *x, struct slice bytes, bool first)
+{
+    if (x->kind == EX_UNWRAP)
+        return unwrap(x->client, bytes, first, x->detail);
+    return x->kind == EX_EXEC ? exec_cut(x->client, bytes, first) : bytes;
 }
 
 static bool on_piece(struct asker *a, struct slice bytes, bool last)
@@ -309,13 +400,14 @@ static bool on_piece(struct asker *a, struct slice bytes, bool last)
     struct exchange *x = CONTAINER_OF(a, struct exchange, asker);
     struct client *c = x->client;
     struct link *l = client_lent(c) != NULL ? client_lent(c) : c->link;
-    bool full = false;
+    bool full = false, first;
 
-    if (x->type == 0)
+    first = x->type == 0;
+    if (first)
         x->type = bytes.p[0];
     writes_answered(c, 1);
     if (c->open && !x->muted)
-        full = client_put_piece(c, bytes, l);
+        full = client_put_piece(c, rework(x, bytes, first), l);
     c->half_out = !last && !x->muted;
     if (last)
         finish(x, x->type, slice_of("", 0));
@@ -326,11 +418,17 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
 {
     struct exchange *x = CONTAINER_OF(a, struct exchange, asker);
     struct client *c = x->client;
-    bool silent = x->muted || x->kind == EX_DROP || x->kind == EX_EXEC_DB;
+    bool silent = x->muted || x->kind == EX_DROP || x->kind == EX_EXEC_DB || x->kind == EX_QUEUED ||
+                  x->kind == EX_FOLLOW || x->kind == EX_FOLLOW_LAST;
 
     enum exchange_kind kind = (enum exchange_kind)x->kind;
 
-    (void)n;
+    CHECK(n <= x->due);
+    x->due -= n;
+    if (x->due > 0)
+        return;
+    if (kind == EX_UNWRAP && c->open)
+        unwrap_done(c);
     spare(x);
     if (kind == EX_PAUSE || kind == EX_EXEC)
         pause_answered(c, false);

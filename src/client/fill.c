@@ -19,6 +19,7 @@
 #include <stdlib.h>
 
 #include "client/near.h"
+#include "client/slide.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
@@ -141,6 +142,28 @@ enum next fill_ask(struct client *c, const struct request *q, const struct near_
     ask(f, l, q);
     fill_lead(c);
     return NEXT;
+}
+
+void fill_for_nobody(struct near *near, struct link *l, const struct near_question *nq)
+{
+    static const struct request none = {0};
+    struct slice get[2] = {SLICE("GET"), nq->q.key};
+    struct buffer words = {0};
+    struct fill *f;
+
+    write_request(&words, get, 2);
+    f = fill_new(near, buffer_slice(&words), &nq->q);
+    buffer_done(&words);
+    f->terms = fill_terms_of(near, nq->policy, nq->form, CMD_GET);
+    f->due = 2;
+    f->link = l;
+    flight_begin(cache_keyring(near->cache), &f->flight, &f->q);
+    ask(f, l, &none);
+}
+
+bool fill_under_way(struct near *near, const struct question *q)
+{
+    return keyring_flight(cache_keyring(near->cache), q) != NULL;
 }
 
 /* Nobody joins what stands behind a large reply to others: it would be kept waiting for them, or
@@ -350,6 +373,14 @@ static void give(struct fill *f, struct slice value)
         give_waiter(f, first_waiting(&f->flight.waiters), value);
 }
 
+/* One of those who asked; NULL: all have left. */
+static struct client *asked_by(const struct fill *f)
+{
+    if (f->leader != NULL && f->leader->open)
+        return f->leader;
+    return list_empty(&f->flight.waiters) ? NULL : first_waiting(&f->flight.waiters)->client;
+}
+
 static void land(struct fill *f, struct slice all)
 {
     struct slice rest = all, value;
@@ -358,6 +389,7 @@ static void land(struct fill *f, struct slice all)
     value = slice_of(all.p, all.n - rest.n);
     histogram_add(&f->near->stats[f->terms.policy]->load_us, near_clock_us() - f->asked_us);
     fill_keep(f->near, &f->flight, &f->q, &f->terms, (struct fill_reply){value, rest});
+    slide_filled(asked_by(f), &f->q, &f->terms, rest);
     give(f, value);
     fill_free(f);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "client/near.h"
+#include "client/slide.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
@@ -64,6 +65,8 @@ static void fill_parts(struct client *c, struct gather *g, const struct request 
         nq.policy = NULL;
         if (buffer_len(pieces) <= most && several_known(c, q->argv[i + 1], false, &nq, &e)) {
             several_count(near, &nq, &e);
+            if (UNLIKELY((nq.policy->rules & RULE_SLIDING) != 0))
+                slide_found(c, &nq, &e);
             p->known = slice_of(NULL, e.bytes.n);
             if (UNLIKELY(*near->check_due > 0))
                 near_check_key(c, &nq, &e);
@@ -323,8 +326,10 @@ static void land(struct gather *g, struct slice all)
             continue;
         r = (struct fill_reply){one, ttls};
         histogram_add(&g->near->stats[p->terms.policy]->load_us, took_us);
-        if (reply_skip(&ttls))
+        if (reply_skip(&ttls)) {
             fill_keep(g->near, &p->flight, &p->q, &p->terms, r);
+            slide_filled(g->leader, &p->q, &p->terms, r.ttl);
+        }
     }
     give(g, buffer_slice(out));
     gather_free(g);

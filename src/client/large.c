@@ -6,6 +6,7 @@
  * change is not streamed: it is swallowed, and refused. */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/rules.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -55,6 +56,32 @@ static struct link *link_for(struct client *c, enum next *ret_next)
     return m->loan.link;
 }
 
+/* The head of the request, with what is said in front of it. */
+static void ask_head(struct client *c, struct link *l, struct slice head)
+{
+    struct session *m = c->more;
+    bool plain = c->mode == MODE_PLAIN;
+
+    m->tx_sent += m->in_multi && m->large_shape == NULL;
+    if (m->large_shape == NULL) {
+        exchange_ask(c, l, head, plain ? EX_LENT : EX_PASS, 0);
+    } else if (plain) {
+        shape_open(c, l, m->large_shape);
+        exchange_ask(c, l, head, EX_QUEUED, 0);
+    } else {
+        shape_before(c, l, m->large_shape);
+        exchange_ask(c, l, head, EX_PASS, 0);
+    }
+}
+
+/* The number of the reply with which all that is said is done. */
+static uint32_t last_reply(const struct client *c)
+{
+    const struct shape *s = c->more->large_shape;
+
+    return s == NULL ? c->asked : c->asked + (s->behind_n > 0) + (c->mode == MODE_PLAIN);
+}
+
 /* The first piece: p[0..n) begins a request of which scan->pos bytes are understood. */
 static size_t begin_pass(struct client *c, const char *p, const struct request_scan *scan,
                          const struct command *cmd)
@@ -73,9 +100,9 @@ static size_t begin_pass(struct client *c, const char *p, const struct request_s
     m->was_patient = m->loan.patient || (plain && cmd != NULL && cmd->route == ROUTE_BLOCK);
     m->loan.patient = true;
     c->all->count.commands_large++;
-    exchange_ask(c, l, slice_of(p, (size_t)scan->pos), plain ? EX_LENT : EX_PASS, 0);
+    ask_head(c, l, slice_of(p, (size_t)scan->pos));
     if (c->all->near != NULL)
-        writes_note_large(c, cmd, &c->all->args);
+        writes_note_large(c, cmd, &c->all->args, last_reply(c));
     return (size_t)scan->pos;
 }
 
@@ -85,6 +112,26 @@ static bool multi_unanswered(const struct client *c)
 {
     return (c->mode == MODE_TX && !c->more->in_multi && c->owed > 0) ||
            (c->mode == MODE_OWN && c->more->multi_asked);
+}
+
+/* Policies have a say in what only the whole request tells. */
+static bool must_collect(struct client *c, const struct command *cmd, uint64_t need)
+{
+    struct clients *all = c->all;
+    struct session *m = c->more;
+    struct request known = {.command = cmd, .argv = all->args.v, .argc = all->args.n};
+    enum large_rules rules = LARGE_PASSES;
+
+    shape_free(m->large_shape);
+    m->large_shape = NULL;
+    if (all->rules == NULL || all->args.n == 0 || c->mode == MODE_LISTEN)
+        return false;
+    rules = rules_large(c, &known);
+    if (rules == LARGE_SHAPED)
+        m->large_shape = shape_take(&all->rules->shape);
+    if (rules == LARGE_COLLECT && need > LARGE_COLLECT_BYTES)
+        swallow(c, "ERR request too large for larder to see what its policies say of it");
+    return rules == LARGE_COLLECT && need <= LARGE_COLLECT_BYTES;
 }
 
 /* A request that needs more than LARGE_REQUEST_BYTES begins at p. Returns how much is dealt with.
@@ -116,9 +163,15 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         (void)client_wait(c, WAIT_DRAIN);
         return 0;
     }
+    if (must_collect(c, cmd, need)) {
+        m->scan = scan;
+        return 0;
+    }
     if (c->mode == MODE_TX && m->in_multi)
         m->queued++;
-    if (all->args.n == 0)
+    if (m->streaming != STREAM_NONE)
+        ; /* refused above */
+    else if (all->args.n == 0)
         swallow(c, "ERR unknown command: its name is longer than larder collects");
     else if (cmd == NULL && memchr(all->args.v[0].p, 0, all->args.v[0].n) != NULL)
         swallow(c, "ERR unknown command");
@@ -138,6 +191,21 @@ size_t large_begin(struct client *c, const char *p, size_t n)
     return m->streaming ? used + large_serve(c, p + used, n - used) : used;
 }
 
+/* What is said behind the request. */
+static void end_shape(struct client *c)
+{
+    struct session *m = c->more;
+
+    if (m->large_shape == NULL)
+        return;
+    if (c->mode == MODE_PLAIN)
+        shape_close(c, m->loan.link, m->large_shape);
+    else
+        shape_behind(c, m->loan.link, m->large_shape, EX_FOLLOW);
+    shape_free(m->large_shape);
+    m->large_shape = NULL;
+}
+
 static void end_of_request(struct client *c)
 {
     struct session *m = c->more;
@@ -150,6 +218,7 @@ static void end_of_request(struct client *c)
         return;
     m->loan.patient = m->was_patient;
     link_ask_done(m->loan.link);
+    end_shape(c);
     /* The reply to a request may come before its end (an error): then there is nothing to wait for.
      */
     if (c->mode == MODE_PLAIN && c->owed > 0)

@@ -16,6 +16,8 @@
  *
  * A hit allocates nothing: the question is built on the stack, the answer copied to the output. */
 #include "client/near.h"
+#include "client/rules.h"
+#include "client/slide.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -336,10 +338,20 @@ static void found_for(struct client *c, const struct near_question *nq, const st
     struct near *near = c->all->near;
 
     found(c, nq, e);
+    if (UNLIKELY((nq->policy->rules & RULE_SLIDING) != 0))
+        slide_found(c, nq, e);
     if (LIKELY(*near->check_due == 0))
         return;
     e->bytes = near->answer;
     near_check(c, nq, args, e);
+}
+
+/* What is left of the key's time, in ms, when what was promised to its readers counts. */
+static int64_t promised(struct client *c, struct slice key, uint64_t now_ms, int64_t left)
+{
+    uint64_t until = slide_promised(c, key);
+
+    return until > now_ms + (uint64_t)left ? (int64_t)(until - now_ms) : left;
 }
 
 /* TTL, PTTL of a key whose value is kept: from its known expiry. */
@@ -360,6 +372,8 @@ static enum concern look_ttl(struct client *c, bool seconds, const struct args *
         left = -1;
     else if (e.expiry_ms > now_ms)
         left = (int64_t)(e.expiry_ms - now_ms);
+    if (left > 0 && (nq.policy->rules & RULE_SLIDING) != 0)
+        left = promised(c, args->v[1], now_ms, left);
     buffer_take_keep(&near->pieces, buffer_len(&near->pieces), ASK_KEEP_BYTES);
     write_int(&near->pieces, seconds && left > 0 ? (left + 500) / 1000 : left);
     e.bytes = buffer_slice(&near->pieces);
@@ -439,7 +453,7 @@ void near_bypassed(struct near *near, const struct command *cmd, const struct ar
 enum next near_pass_by(struct client *c, const struct request *q)
 {
     struct args args = {.v = q->argv, .n = q->argc};
-    enum next next = client_ask(c, q);
+    enum next next = slide_ask(c, q);
 
     if (next == NEXT)
         near_bypassed(c->all->near, q->command, &args);
@@ -463,7 +477,7 @@ enum next near_ask(struct client *c, const struct request *q)
     if (several_asked(q->command, q->argc))
         return several_ask(c, q);
     if (!near_judge(c, q, &nq))
-        return client_ask(c, q);
+        return slide_ask(c, q);
     looked = near->missed == q->argv[1].p;
     near->missed = NULL;
     if (!looked && near_look(c, &nq, q, false, &e) == LOOK_FRESH) {

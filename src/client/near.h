@@ -234,6 +234,10 @@ void fill_keep(struct near *near, const struct flight *flight, const struct ques
                const struct fill_terms *t, struct fill_reply reply);
 void fill_lead(struct client *c);
 enum next fill_ask(struct client *c, const struct request *q, const struct near_question *nq);
+/* GET of the key, only that it be kept; whether it is being asked already. */
+void fill_for_nobody(struct near *near, struct link *l, const struct near_question *nq);
+MUST_USE
+bool fill_under_way(struct near *near, const struct question *q);
 /* Joins the question in the air, if there is one to be joined: the answer comes in its turn. */
 MUST_USE
 bool fill_join(struct client *c, const struct question *q);
@@ -269,7 +273,8 @@ bool mget_joins(struct client *c, const struct request *q);
 /* q has been asked: of its replies the last is number `at` (of the muted ones, if muted). */
 void writes_note(struct client *c, const struct request *q, uint32_t at, bool muted);
 /* A request too large to collect: of its arguments only the first are known. */
-void writes_note_large(struct client *c, const struct command *cmd, const struct args *args);
+void writes_note_large(struct client *c, const struct command *cmd, const struct args *args,
+                       uint32_t at);
 /* More keys are kept from now on: what was handed over or queued before may change any. */
 void writes_under_way(struct clients *all);
 MUST_USE

@@ -133,6 +133,7 @@ void near_cache_settle(struct near_cache *n, const struct settings *settings)
 
     n->policies = policies_new(settings, before);
     heads = policies_heads(n->policies, true, &count);
+    clients_use_policies(n->clients, n->policies);
     if (n->cache != NULL)
         resettle(n, &settings->cache);
     else if (count > 0)

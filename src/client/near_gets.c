@@ -15,7 +15,7 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
     struct question q = {.key = key, .ask = {"", 0}, .scope = c->scope};
     struct near_counters *count;
 
-    if (policy == NULL || !policy->set->local || near->sample == 0)
+    if (policy == NULL || !policy->plain || near->sample == 0)
         return false;
     if (cache_look(near->cache, &q, now_ms, false, ret) != LOOK_FRESH) {
         near->missed = key.p;

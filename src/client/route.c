@@ -2,6 +2,7 @@
  * whom, and which file has the rest of its way, by the state of the session and the command. */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/rules.h"
 #include "client/unknown.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -79,7 +80,7 @@ static enum next route_plain(struct client *c, const struct request *q)
         return route_unknown(c, q);
     switch ((enum route)cmd->route) {
     case ROUTE_SHARED:
-        return c->all->near != NULL ? near_ask(c, q) : client_ask(c, q);
+        return c->all->near != NULL ? near_ask(c, q) : slide_ask(c, q);
     case ROUTE_LOCAL:
         return local_serve(c, q);
     case ROUTE_TX:
@@ -97,7 +98,7 @@ static enum next route_plain(struct client *c, const struct request *q)
     return NEXT;
 }
 
-static enum next route_by_mode(struct client *c, const struct request *q)
+enum next client_route_on(struct client *c, const struct request *q)
 {
     switch ((enum mode)c->mode) {
     case MODE_PLAIN:
@@ -162,5 +163,5 @@ enum next client_route(struct client *c, const struct request *q)
     }
     if (c->more != NULL && c->more->multi_refused)
         return tx_refused_serve(c, q);
-    return route_by_mode(c, q);
+    return UNLIKELY(c->all->rules != NULL) ? rules_serve(c, q) : client_route_on(c, q);
 }

@@ -18,6 +18,7 @@
  * nothing of its own is unanswered (WAIT_DRAIN). */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/rules.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -115,8 +116,22 @@ enum next client_ask(struct client *c, const struct request *q)
 
     if (l == NULL)
         return next;
-    ask(c, l, q->bytes, 1);
+    if (UNLIKELY(q->shape != NULL))
+        shape_ask(c, l, q);
+    else
+        ask(c, l, q->bytes, 1);
     return NEXT;
+}
+
+void client_ask_on(struct client *c, struct link *l, const struct request *q)
+{
+    ask(c, l, q->bytes, 1);
+}
+
+/* These are not queued in a MULTI: Redis answers them at once. */
+static bool is_queued(const struct command *cmd)
+{
+    return cmd == NULL || (cmd->id != CMD_MULTI && cmd->id != CMD_WATCH);
 }
 
 /* Asks q on the lent link. */
@@ -126,7 +141,12 @@ enum next client_ask_lent(struct client *c, const struct request *q)
 
     if (link_full(l))
         return client_wait(c, WAIT_ROOM);
+    if (UNLIKELY(q->shape != NULL)) {
+        shape_ask_lent(c, q, false);
+        return NEXT;
+    }
     ask(c, l, q->bytes, 1);
+    c->more->tx_sent += c->more->in_multi && is_queued(q->command);
     return NEXT;
 }
 
@@ -273,7 +293,8 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
         concern = near_step(c, cmd, run, more);
     if (concern == CONCERN_HIT)
         return NEXT;
-    if (LIKELY(concern != CONCERN_ASK && joins_run(c, run, cmd, bytes.p[0]))) {
+    if (LIKELY(concern != CONCERN_ASK && joins_run(c, run, cmd, bytes.p[0])) &&
+        !(UNLIKELY(all->rules != NULL) && rules_concern(all->rules, cmd, &all->args))) {
         join_run(c, run, cmd, bytes, concern);
         return NEXT;
     }

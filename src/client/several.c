@@ -1,6 +1,8 @@
 /* several.c - reads of several keys, MGET and EXISTS, answered per key: from the shelf what is
  * there, the rest in one question (MGET's: gather.c). */
 #include "client/near.h"
+#include "client/rules.h"
+#include "client/slide.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -90,6 +92,8 @@ static uint32_t look_some(struct client *c, const struct slice *keys, uint32_t n
         if (e.kind == ENTRY_ABSENT)
             e.bytes = near_null(c);
         several_count(near, &nq, &e);
+        if (UNLIKELY((nq.policy->rules & RULE_SLIDING) != 0) && values != NULL)
+            slide_found(c, &nq, &e);
         *sum += e.kind == ENTRY_VALUE;
         if (values != NULL)
             buffer_add(values, e.bytes.p, e.bytes.n);
@@ -172,7 +176,7 @@ enum next several_ask(struct client *c, const struct request *q)
     struct args args = {.v = q->argv, .n = q->argc};
 
     if (!command_arity_ok(q->command, q->argc))
-        return client_ask(c, q);
+        return slide_ask(c, q);
     if (trust == TRUST_CLOSED || trust == TRUST_SILENT)
         return near_pass_by(c, q);
     switch (several_look(c, &args)) {
@@ -182,7 +186,7 @@ enum next several_ask(struct client *c, const struct request *q)
     case CONCERN_NONE:
     case CONCERN_BYPASS:
     case CONCERN_WRITES:
-        return client_ask(c, q);
+        return slide_ask(c, q);
     case CONCERN_ASK:
         break;
     }

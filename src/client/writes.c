@@ -203,7 +203,8 @@ void writes_note(struct client *c, const struct request *q, uint32_t at, bool mu
 }
 
 /* Most large requests are SETs: the key is there. Of the rest it is not known what they touch. */
-void writes_note_large(struct client *c, const struct command *cmd, const struct args *args)
+void writes_note_large(struct client *c, const struct command *cmd, const struct args *args,
+                       uint32_t at)
 {
     struct near *near = c->all->near;
     struct hold *h = NULL;
@@ -211,7 +212,7 @@ void writes_note_large(struct client *c, const struct command *cmd, const struct
 
     if (!may_write(cmd))
         return;
-    c->wrote_at = c->asked;
+    c->wrote_at = at;
     if (cmd != NULL && cmd->keys == KEYS_FIXED && cmd->first == 1 && cmd->last == 1 &&
         args->n > 1) {
         near->keys.n = 0;
@@ -221,7 +222,7 @@ void writes_note_large(struct client *c, const struct command *cmd, const struct
     } else {
         h = hold_new(cache_keyring(near->cache), NULL, 0, true);
     }
-    note(c, cmd, h, c->asked, false);
+    note(c, cmd, h, at, false);
 }
 
 /* ---- reload ---- */

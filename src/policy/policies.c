@@ -132,8 +132,11 @@ static uint64_t given_ms(const struct policy_settings *set)
 
 static struct policy policy_of(const struct policy_settings *set)
 {
-    return (struct policy){
-        .set = set, .name = set->name, .given_ms = given_ms(set), .rules = rules_of(set)};
+    return (struct policy){.set = set,
+                           .name = set->name,
+                           .given_ms = given_ms(set),
+                           .rules = rules_of(set),
+                           .plain = set->local && set->sliding == 0};
 }
 
 const struct policy *policies_match(const struct policies *p, struct slice key)

@@ -1,0 +1,163 @@
+/* rules.h - what the policies ask of commands: the expiry of keys, and what is refused.
+ *
+ * rules.c      the way of a request: what is refused, what must be put otherwise
+ * shape.c      how a write is worded, and what is said about it, so that its keys get their expiry
+ * slide.c      reads that renew their key; renewals.c tells the upstream
+ * immutable.c  SET .. NX of what exists
+ * hide.c       larder's own keys, which no client sees */
+#ifndef LARDER_CLIENT_RULES_H
+#define LARDER_CLIENT_RULES_H
+
+#include "base/counters.h"
+#include "base/hash.h"
+#include "client/client.h"
+#include "command/expiry.h"
+#include "policy/policies.h"
+
+/* Of the scratch in which requests are worded anew, kept. */
+#define SHAPE_KEEP_BYTES (64u * 1024u)
+
+#define RULE_COUNTERS(X)                                                                           \
+    X(expiries_given, TOTAL, "writes that carried no expiry and were given that of their policy")  \
+    X(expiries_cut, TOTAL, "writes whose expiry was cut down to max_ttl")                          \
+    X(expiries_failed, TOTAL,                                                                      \
+      "writes that failed because the upstream refused to give the key its expiry")                \
+    X(refused_deny, TOTAL, "commands refused: deny")                                               \
+    X(refused_require_ttl, TOTAL, "writes refused: require_ttl")                                   \
+    X(refused_max_value, TOTAL, "writes refused: max_value")                                       \
+    X(refused_reserved, TOTAL, "commands refused: they named a key of larder's own")               \
+    X(renewals, TOTAL, "times the upstream was told that reads had renewed a sliding key")         \
+    X(renewals_swallowed, TOTAL, "reads of sliding keys that it need not be told of")              \
+    X(expires_answered, TOTAL, "EXPIRE of sliding keys answered here, and told later if at all")   \
+    X(immutable_answered, TOTAL, "SET .. NX of immutable keys known to exist, answered here")      \
+    X(sliding_keys, LEVEL, "keys with a renewal that the upstream has not heard of, or just has")
+
+struct rule_counters {
+    RULE_COUNTERS(COUNTER_FIELD)
+};
+
+/* How a write is put, so that its keys get their expiry. */
+struct shape {
+    struct buffer words;          /* the request, worded anew; empty: as it is */
+    struct buffer before, behind; /* commands of larder's about it */
+    uint32_t before_n, behind_n;  /* so many */
+};
+
+struct renewals;
+struct seen;
+
+struct rules {
+    struct clients *all;
+    const struct policies *policies;
+    uint8_t in_force; /* enum policy_rule, of all policies */
+    struct shape shape;
+    struct renewals *renewals; /* NULL before a policy slides */
+    struct seen *seen;         /* likewise */
+    struct list *attempts;     /* SET .. NX under way, by key; NULL before a policy is immutable */
+    struct hash_seed seed;     /* for jitter: the hash of how often it was drawn */
+    uint64_t drawn;
+    struct rule_counters count;
+};
+
+/* The indexes of keys of a request; on the stack while they are few. */
+struct key_list {
+    uint32_t few[64];
+    uint32_t *v;
+    uint32_t n;
+    bool any; /* any key there is may be meant */
+};
+
+/* Those it may change; those it names. */
+void keys_touched(const struct request *q, struct key_list *ret);
+void keys_named(const struct request *q, struct key_list *ret);
+void keys_done(struct key_list *k);
+
+/* rules.c */
+/* Must the request go by rules_serve()? Asked of each that would go straight to the shared link. */
+MUST_USE
+bool rules_concern(const struct rules *r, const struct command *cmd, const struct args *args);
+enum next rules_serve(struct client *c, const struct request *q);
+/* A request too large to collect, of which only the first arguments are known. */
+enum large_rules {
+    LARGE_PASSES,  /* no policy has a say */
+    LARGE_SHAPED,  /* r->shape says what is to be said about it */
+    LARGE_COLLECT, /* all of it must be known */
+};
+MUST_USE
+enum large_rules rules_large(struct client *c, const struct request *q);
+/* Goes on as if there were no policies: route.c. */
+enum next client_route_on(struct client *c, const struct request *q);
+void rules_free(struct rules *r);
+
+/* shape.c */
+void shape_begin(struct shape *s); /* empties it */
+/* Adds to r->shape what policy p asks of q, a write of the key; x is what q says itself. */
+void shape_key(struct rules *r, const struct request *q, struct slice key, const struct policy *p,
+               const struct expiry *x);
+/* What s holds becomes the caller's: shape_free(). */
+MUST_USE
+struct shape *shape_take(struct shape *s);
+/* Begins and ends a MULTI of larder's, with what is said before the write and behind it. */
+void shape_open(struct client *c, struct link *l, const struct shape *s);
+void shape_close(struct client *c, struct link *l, const struct shape *s);
+/* The same without one, within a client's MULTI or not. The write is asked in between. */
+void shape_before(struct client *c, struct link *l, const struct shape *s);
+void shape_behind(struct client *c, struct link *l, const struct shape *s, enum exchange_kind kind);
+/* Asks q, put as q->shape says, on the shared link l; on the lent link, within a MULTI of the
+ * client's or not; the last of what is asked ends the loan if `lent`. */
+void shape_ask(struct client *c, struct link *l, const struct request *q);
+void shape_ask_lent(struct client *c, const struct request *q, bool lent);
+/* The words that renew a sliding key for `left_ms`, and tell its deadline: so many replies, of
+ * which the last is as PTTL's. */
+MUST_USE
+uint32_t shape_renewal(const struct clients *all, const struct policy *p, struct slice key,
+                       uint64_t left_ms, struct buffer *out);
+
+/* slide.c */
+void sliding_use(struct rules *r);
+/* Reads were put to the upstream: asks it when the sliding keys they name will expire. */
+void slide_look(struct client *c, const struct request *q);
+/* Asks a read on the shared link, and looks. */
+enum next slide_ask(struct client *c, const struct request *q);
+/* TTL and its like: answered with what was promised. */
+enum next slide_ttl(struct client *c, const struct request *q);
+/* A plain EXPIRE or PEXPIRE of a sliding key: true: it is answered. */
+MUST_USE
+bool slide_expire(struct client *c, struct slice key, uint64_t ttl_ms);
+/* The deadline promised to who reads the key as c would, 0: none. */
+MUST_USE
+uint64_t slide_promised(struct client *c, struct slice key);
+void slide_forget(struct client *c, struct slice key);
+
+/* immutable.c */
+#define ATTEMPT_BUCKETS 256u
+/* SET .. NX, SETNX: true: it is answered, or will be, for the key is known to exist. */
+MUST_USE
+bool immutable_serve(struct client *c, const struct request *q);
+/* Asks it; others may wait for what it is answered. */
+enum next immutable_ask(struct client *c, const struct request *q);
+
+/* hide.c */
+enum next hide_serve(struct client *c, const struct request *q);
+
+/* Are there keys of larder's own? Only where a policy needs them. */
+static inline bool hide_on(const struct rules *r)
+{
+    return (r->in_force & RULE_ABSOLUTE) != 0;
+}
+
+static inline bool hide_is_internal(const struct rules *r, struct slice key)
+{
+    return hide_on(r) && slice_starts(key, SLICE("larder:")) &&
+           (slice_starts(key, SLICE("larder:deadline:")) ||
+            slice_starts(key, SLICE("larder:lease:")) || slice_starts(key, SLICE("larder:fence:")));
+}
+
+/* Commands that would show them. */
+static inline bool hide_concerns(const struct rules *r, const struct command *cmd)
+{
+    return hide_on(r) && (cmd->id == CMD_KEYS || cmd->id == CMD_SCAN || cmd->id == CMD_RANDOMKEY ||
+                          cmd->id == CMD_DBSIZE);
+}
+
+#endif

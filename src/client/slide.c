@@ -1,0 +1,234 @@
+/* slide.c - reads that renew their key, and how the upstream hears of it.
+ *
+ *     GET k   from the shelf, or GET k + PTTL k upstream: found, and when it will expire
+ *             touches.h decides: that is told now, or when a quarter of the window is used up
+ *     tell    PEXPIRE k window GT + PTTL k       (or the script of shape.c)
+ *
+ * Reads that pass larder by (no near cache, a transaction) are followed by PTTL, to know the same.
+ * Telling changes the key for every near cache, this one included: so it costs one refill, and is
+ * done once in a quarter of the window at most. GT lets a renewal come late without harm: it never
+ * shortens what a write has given meanwhile. */
+#include "client/slide.h"
+
+#include <stdlib.h>
+
+#include "client/renewals.h"
+#include "client/rules.h"
+#include "client/unwrap.h"
+#include "net/loop.h"
+#include "resp/reply.h"
+#include "resp/write.h"
+
+#define SEEN_SLOTS    1024u
+#define SEEN_ASK      128u
+#define SEEN_KEY      256u
+#define LOOK_GRACE_MS 1000u /* by then the push of what was told has come */
+
+/* The question by which a key was found lately: by it EXPIRE finds whether it still is known. */
+struct seen {
+    uint16_t key_n, ask_n, scope;
+    uint8_t form;
+    char key[SEEN_KEY];
+    char ask[SEEN_ASK];
+};
+
+/* ---- hits ---- */
+
+static struct renewals *renewals_of(const struct client *c)
+{
+    return c->all->rules != NULL ? c->all->rules->renewals : NULL;
+}
+
+static const struct policy *policy_of(const struct client *c, struct slice key)
+{
+    const struct policy *p = policies_match(c->all->rules->policies, key);
+
+    return p != NULL && (p->rules & RULE_SLIDING) != 0 ? p : NULL;
+}
+
+static uint64_t now_of(const struct client *c)
+{
+    return loop_now_ms(c->all->loop);
+}
+
+/* What the shelf says, taken for older than what was told lately. */
+static uint64_t look_ms(const struct client *c)
+{
+    return now_of(c) - LOOK_GRACE_MS;
+}
+
+static struct seen *seen_slot(const struct rules *r, struct slice key)
+{
+    return &r->seen[hash_bytes(&r->seed, key.p, key.n) % SEEN_SLOTS];
+}
+
+static void note_seen(const struct rules *r, const struct near_question *nq)
+{
+    struct seen *seen = seen_slot(r, nq->q.key);
+
+    if (nq->q.key.n > SEEN_KEY || nq->q.ask.n > SEEN_ASK)
+        return;
+    seen->key_n = (uint16_t)nq->q.key.n;
+    seen->ask_n = (uint16_t)nq->q.ask.n;
+    seen->scope = nq->q.scope;
+    seen->form = (uint8_t)nq->form;
+    memcpy(seen->key, nq->q.key.p, nq->q.key.n);
+    if (nq->q.ask.n > 0)
+        memcpy(seen->ask, nq->q.ask.p, nq->q.ask.n);
+}
+
+/* A look at whether it is there, or what it is, is no use of it. */
+static bool is_use(const struct near_question *nq)
+{
+    uint16_t id;
+
+    if (nq->form != FORM_EXACT || nq->q.ask.n < sizeof id)
+        return nq->form != FORM_EXISTS;
+    memcpy(&id, nq->q.ask.p, sizeof id);
+    return id != CMD_TYPE;
+}
+
+void slide_found(struct client *c, const struct near_question *nq, const struct entry *e)
+{
+    struct renewals *s = renewals_of(c);
+    struct known_deadline known = {e->expiry_ms == EXPIRY_NEVER ? UINT64_MAX : e->expiry_ms,
+                                   look_ms(c)};
+
+    if (s == NULL || e->kind != ENTRY_VALUE || !is_use(nq))
+        return;
+    note_seen(c->all->rules, nq);
+    renewals_hit(s, c, nq->policy, nq->q.key, known);
+}
+
+void slide_filled(struct client *c, const struct question *q, const struct fill_terms *t,
+                  struct slice ttl_reply)
+{
+    struct renewals *s = c != NULL && c->open ? renewals_of(c) : NULL;
+    struct known_deadline known = {UINT64_MAX, t->asked_ms};
+    const struct policy *p;
+    struct reply r;
+
+    if (s == NULL || t->form == FORM_EXISTS || t->command == CMD_TYPE)
+        return;
+    p = policy_of(c, q->key);
+    if (p == NULL || !reply_read(&ttl_reply, &r) || r.type != ':' || r.number == -2)
+        return;
+    if (r.number >= 0)
+        known.deadline_ms = t->asked_ms + (uint64_t)r.number;
+    renewals_hit(s, c, p, q->key, known);
+}
+
+void slide_look(struct client *c, const struct request *q)
+{
+    struct renewals *s = renewals_of(c);
+    struct key_list named;
+
+    if (s == NULL || q->command->id == CMD_EXISTS || q->command->id == CMD_TYPE)
+        return;
+    keys_named(q, &named);
+    for (uint32_t i = 0; i < named.n; i++) {
+        if (policy_of(c, q->argv[named.v[i]]) != NULL)
+            renewals_look(s, c, q->argv[named.v[i]]);
+    }
+    keys_done(&named);
+}
+
+enum next slide_ask(struct client *c, const struct request *q)
+{
+    enum next next = client_ask(c, q);
+
+    if (UNLIKELY(renewals_of(c) != NULL) && next == NEXT && (q->command->flags & CF_CACHEABLE) != 0)
+        slide_look(c, q);
+    return next;
+}
+
+/* ---- what was promised ---- */
+
+uint64_t slide_promised(struct client *c, struct slice key)
+{
+    struct renewals *s = renewals_of(c);
+
+    return s != NULL && policy_of(c, key) != NULL ? renewals_promised(s, c, key) : 0;
+}
+
+void slide_forget(struct client *c, struct slice key)
+{
+    if (renewals_of(c) != NULL && policy_of(c, key) != NULL)
+        renewals_forget(renewals_of(c), c, key);
+}
+
+/* Within a transaction the upstream is told first, so that it gives the answer itself. */
+static enum next ttl_lent(struct client *c, const struct request *q, uint64_t left_ms)
+{
+    struct rules *r = c->all->rules;
+    struct request put = *q;
+
+    shape_begin(&r->shape);
+    r->shape.before_n =
+        shape_renewal(r->all, policy_of(c, q->argv[1]), q->argv[1], left_ms, &r->shape.before);
+    put.shape = &r->shape;
+    return client_route_on(c, &put);
+}
+
+enum next slide_ttl(struct client *c, const struct request *q)
+{
+    static const uint16_t words[] = {[TTL_SECONDS] = CMD_TTL,
+                                     [TTL_MS] = CMD_PTTL,
+                                     [TTL_AT_SECONDS] = CMD_EXPIRETIME,
+                                     [TTL_AT_MS] = CMD_PEXPIRETIME};
+    uint64_t promised_ms = q->argc == 2 ? slide_promised(c, q->argv[1]) : 0;
+    enum next next = NEXT;
+    int32_t word = 0;
+    struct link *l;
+
+    if (promised_ms <= now_of(c))
+        return client_route_on(c, q);
+    if (c->mode != MODE_PLAIN)
+        return ttl_lent(c, q, promised_ms - now_of(c));
+    l = client_link(c, &next);
+    if (l == NULL)
+        return next;
+    while (words[word] != q->command->id)
+        word++;
+    exchange_ask_ttl(c, l, q->bytes, word, promised_ms);
+    return NEXT;
+}
+
+/* ---- EXPIRE ---- */
+
+/* Is the key known to be there? By the question by which it was found lately. */
+static bool is_known(const struct client *c, struct slice key, struct entry *ret)
+{
+    const struct near *near = c->all->near;
+    const struct seen *seen = seen_slot(c->all->rules, key);
+    struct question q = {key, slice_of(seen->ask, seen->ask_n), seen->scope};
+
+    return near != NULL && slice_eq(slice_of(seen->key, seen->key_n), key) &&
+           seen->scope == c->scope &&
+           cache_look(near->cache, &q, now_of(c), true, ret) == LOOK_FRESH &&
+           ret->kind == ENTRY_VALUE && ret->expiry_ms != EXPIRY_NEVER;
+}
+
+bool slide_expire(struct client *c, struct slice key, uint64_t ttl_ms)
+{
+    struct renewals *s = renewals_of(c);
+    struct entry e;
+
+    /* One that shortens the key's life the upstream must know of. */
+    if (s == NULL || !is_known(c, key, &e) || now_of(c) + ttl_ms < e.expiry_ms ||
+        renewals_weigh(s, c, key, ttl_ms, e.expiry_ms, look_ms(c)) == TOUCH_TELL)
+        return false;
+    c->all->rules->count.expires_answered++;
+    write_int(client_answer(c), 1);
+    return true;
+}
+
+/* ---- life ---- */
+
+void sliding_use(struct rules *r)
+{
+    if (r->renewals != NULL || (r->in_force & RULE_SLIDING) == 0)
+        return;
+    r->renewals = renewals_new(r);
+    r->seen = must_calloc(SEEN_SLOTS, sizeof *r->seen);
+}

@@ -1,0 +1,22 @@
+/* unwrap.h - replies to writes that larder has put into a MULTI, or spoken about within one. */
+#ifndef LARDER_CLIENT_UNWRAP_H
+#define LARDER_CLIENT_UNWRAP_H
+
+#include "client/client.h"
+
+/* The replies of a write within larder's own MULTI (`answers`), or of the words about it: what is
+ * no success is remembered until its EXEC is answered. */
+void unwrap_note(struct client *c, struct slice replies, bool answers);
+/* (A piece of) the reply to that EXEC, in which the write is element `at`: what the client is
+ * given. It lives until the next call. */
+struct slice unwrap(struct client *c, struct slice bytes, bool first, int32_t at);
+void unwrap_done(struct client *c);
+/* (A piece of) the reply to a client's own EXEC, without what larder had queued. */
+struct slice exec_cut(struct client *c, struct slice bytes, bool first);
+
+/* What a promise of left_ms is, in the words of a command. */
+enum ttl_word { TTL_SECONDS, TTL_MS, TTL_AT_SECONDS, TTL_AT_MS };
+MUST_USE
+int64_t unwrap_ttl(int32_t ttl_word, uint64_t left_ms);
+
+#endif
