@@ -21,6 +21,7 @@ import subprocess
 import tempfile
 import time
 
+from clock import Clock
 from resp import SLOW, TIMEOUT, Conn, Error, connect, encode, eventually
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -176,9 +177,10 @@ class Server:
 class Redis(Server):
     """A private redis-server without persistence, or what program names instead."""
 
-    def __init__(self, options=(), unix=False, acl=None, program="redis-server"):
+    def __init__(self, options=(), unix=False, acl=None, program="redis-server", env=None):
         super().__init__("redis")
         self.program = program
+        self.env = env
         self.options = list(options)
         if not is_old(program):
             self.options += ["--enable-debug-command", "yes"]
@@ -199,7 +201,7 @@ class Redis(Server):
             extra = ["--unixsocket", self.unix] if self.unix else []
             self.spawn([self.program, "--bind", "127.0.0.1", "--port", str(port), "--save", "",
                         "--appendonly", "no", "--daemonize", "no", "--dir", self.dir,
-                        *extra, *self.options])
+                        *extra, *self.options], env=self.env)
             self.address = ("127.0.0.1", port)
             if self.serves():
                 self.port = port
@@ -466,6 +468,10 @@ class World:
         if "LARDER_AT" in os.environ:
             raise Skip("needs a larder of its own, and LARDER_AT is set")
         return self.add(Larder(upstream, **more))
+
+    def clock(self):
+        """A clock to move, and under it what clock.redis() and clock.larder() start."""
+        return self.add(Clock(self, LARDER))
 
     def pair(self, admin=False):
         """A pair shared with other tests, wiped. Leave its settings as they are."""
