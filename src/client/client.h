@@ -400,6 +400,9 @@ enum next own_serve(struct client *c, const struct request *q);
 
 /* transaction.c */
 enum next tx_serve(struct client *c, const struct request *q);
+/* It cannot be told yet whether a MULTI is in force. */
+MUST_USE
+bool tx_unclear(const struct client *c);
 enum next tx_refused_serve(struct client *c, const struct request *q);
 enum next tx_exec(struct client *c, const struct request *q);
 enum next tx_refuse(struct client *c, const char *what);

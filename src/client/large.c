@@ -106,14 +106,6 @@ static size_t begin_pass(struct client *c, const char *p, const struct request_s
     return (size_t)scan->pos;
 }
 
-/* Whether a MULTI is in force is not known before it is answered: until then nothing can be told of
- * what stands behind it, as in tx_serve() and own_serve(). */
-static bool multi_unanswered(const struct client *c)
-{
-    return (c->mode == MODE_TX && !c->more->in_multi && c->owed > 0) ||
-           (c->mode == MODE_OWN && c->more->multi_asked);
-}
-
 /* Policies have a say in what only the whole request tells. */
 static bool must_collect(struct client *c, const struct command *cmd, uint64_t need)
 {
@@ -159,7 +151,7 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         (void)client_wait(c, WAIT_PAUSE);
         return 0;
     }
-    if (multi_unanswered(c)) {
+    if (tx_unclear(c)) {
         (void)client_wait(c, WAIT_DRAIN);
         return 0;
     }

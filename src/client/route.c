@@ -13,6 +13,8 @@
 /* Within MULTI a refusal spoils the transaction, as Redis' own would. */
 enum next client_refuse(struct client *c, const struct request *q)
 {
+    if (tx_unclear(c))
+        return client_wait(c, WAIT_DRAIN);
     if (c->more != NULL && c->more->in_multi)
         c->more->spoilt = true;
     c->all->count.commands_refused++;

@@ -252,8 +252,7 @@ static bool refuse_write(struct client *c, const struct request *q, const struct
         r->count.refused_require_ttl++;
         spoil(c);
         write_error(client_answer(c),
-                    "ERR policy '%s' of larder requires an expiry: SET with EX or PX, SETEX ..; or "
-                    "give the policy a ttl",
+                    "ERR policy '%s' of larder requires an expiry: give SET EX or PX, or use SETEX",
                     p->name);
         return true;
     }
@@ -279,8 +278,8 @@ static bool shape_write(struct client *c, const struct request *q, const struct 
         if (refuse_write(c, q, x, touched->v[i]))
             return true;
     }
-    if (!is_shaped(q->command))
-        return false;
+    if (!is_shaped(q->command) || !command_arity_ok(q->command, q->argc))
+        return false; /* Redis refuses it */
     for (uint32_t i = 0; i < touched->n; i++) {
         struct slice key = q->argv[touched->v[i]];
         const struct policy *p = policies_match(r->policies, key);
@@ -366,6 +365,8 @@ enum next rules_serve(struct client *c, const struct request *q)
 
     if (r->in_force == 0 || c->mode == MODE_LISTEN)
         return client_route_on(c, q);
+    if (tx_unclear(c))
+        return client_wait(c, WAIT_DRAIN);
     if (((r->in_force & RULE_DENY) != 0 || hide_on(r)) && refuse_named(c, q))
         return NEXT;
     if (q->command == NULL)

@@ -41,6 +41,7 @@ struct shape {
     struct buffer words;          /* the request, worded anew; empty: as it is */
     struct buffer before, behind; /* commands of larder's about it */
     uint32_t before_n, behind_n;  /* so many */
+    bool loose;                   /* not in a MULTI */
 };
 
 struct renewals;

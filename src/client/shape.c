@@ -8,6 +8,9 @@
  *                             EXEC                        -> the reply to HSET is what EXEC says of
  * it
  *
+ * Redis takes nothing into a MULTI while it is out of memory. So what makes no key, and would be
+ * executed even then (EXPIRE, RENAME), goes without one, the words about it right behind.
+ *
  * Within a MULTI of the client's the words about it are queued with it, and cut out of EXEC's reply
  * again. Where there can be no MULTI (under WATCH, which EXEC would end; a command that blocks)
  * they follow right behind it.
@@ -175,7 +178,6 @@ static bool brings_expiry(const struct request *q, const struct expiry *x)
     case CMD_COPY:
     case CMD_RENAME:
     case CMD_RENAMENX:
-    case CMD_RESTORE:
     case CMD_EVAL:
     case CMD_EVALSHA:
     case CMD_FCALL:
@@ -242,6 +244,7 @@ void shape_begin(struct shape *s)
     buffer_take_keep(&s->before, buffer_len(&s->before), SHAPE_KEEP_BYTES);
     buffer_take_keep(&s->behind, buffer_len(&s->behind), SHAPE_KEEP_BYTES);
     s->before_n = s->behind_n = 0;
+    s->loose = false;
 }
 
 void shape_free(struct shape *s)
@@ -263,6 +266,15 @@ struct shape *shape_take(struct shape *s)
     return taken;
 }
 
+/* Leaves no key without an expiry that had one, whatever happens behind it. */
+static bool is_loose(const struct request *q, const struct expiry *x)
+{
+    bool creates = (q->command->flags & CF_CREATES) != 0;
+
+    return creates ? q->command->id == CMD_RENAME || q->command->id == CMD_RENAMENX
+                   : x->kind != EXPIRY_PERSIST;
+}
+
 void shape_key(struct rules *r, const struct request *q, struct slice key, const struct policy *p,
                const struct expiry *x)
 {
@@ -274,16 +286,17 @@ void shape_key(struct rules *r, const struct request *q, struct slice key, const
         r->count.expiries_cut++;
     }
     r->count.expiries_given += t.given > 0;
-    if (t.cap == 0 && x->kind == EXPIRY_NONE && q->command->id == CMD_SET) {
+    if (x->kind == EXPIRY_NONE && q->command->id == CMD_SET) {
         if (t.given > 0)
             append_px(s, q, t.given);
-        return;
+        t = (struct terms){.cap = t.cap};
     }
     if (t.cap > 0 && (q->command->flags & CF_CREATES) != 0) {
         say_begin(&s->before, key);
         s->before_n++;
     }
     say_behind(r, key, p, &t);
+    s->loose = is_loose(q, x);
 }
 
 /* ---- asking ---- */
@@ -309,6 +322,12 @@ void shape_close(struct client *c, struct link *l, const struct shape *s)
 
 void shape_ask(struct client *c, struct link *l, const struct request *q)
 {
+    if (q->shape->loose) {
+        follow(c, l, &q->shape->before, q->shape->before_n, EX_FOLLOW);
+        exchange_ask(c, l, q->bytes, EX_PASS, 0);
+        follow(c, l, &q->shape->behind, q->shape->behind_n, EX_FOLLOW);
+        return;
+    }
     shape_open(c, l, q->shape);
     exchange_ask(c, l, q->bytes, EX_QUEUED, 0);
     shape_close(c, l, q->shape);

@@ -170,6 +170,14 @@ enum next tx_refuse(struct client *c, const char *what)
     return NEXT;
 }
 
+/* Whether a MULTI is in force is not known before it is answered: until then nothing can be told of
+ * what stands behind it, as in tx_serve() and own_serve(). */
+bool tx_unclear(const struct client *c)
+{
+    return (c->mode == MODE_TX && !c->more->in_multi && c->owed > 0) ||
+           (c->mode == MODE_OWN && c->more->multi_asked);
+}
+
 enum next tx_serve(struct client *c, const struct request *q)
 {
     uint16_t id = q->command != NULL ? q->command->id : CMD_UNKNOWN;
