@@ -195,7 +195,7 @@ $(BENCH_PROGRAMS): $(BIN)/%: $O/tests/bench/%.o $(ROOM_SOURCES:%.c=$O/%.o) $O/.s
 $(PRELOADS): $O/%.so: tests/support/%.c $O/.flags
 	@mkdir -p $(@D)
 	$(say) CC $@
-	$Q$(CC) -D_GNU_SOURCE -std=c11 -g -O2 -fPIC $(WARNINGS) -shared -o $@ $< -ldl
+	$Q$(CC) -D_GNU_SOURCE -std=c11 -g -O2 -fPIC $(WARNINGS) $(if $(filter 1,$(WERROR)),-Werror) -shared -o $@ $< -ldl
 
 -include $(wildcard $(OBJECTS:.o=.d) $(TEST_SOURCES:%.c=$O/%.d))
 

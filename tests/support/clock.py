@@ -5,11 +5,11 @@
     larder = clock.larder(redis, ini=..)
     clock.move(3600)                # an hour later for both, at once
 
-Both are started with tests/support/preload_clock.c, which `make system` builds: it adds the number in
-a shared file to every clock that they read. Their timers see a move within 10 ms of real time, so
-what hangs on a timer is to be waited for with eventually(); what is looked up when a command comes,
-as an expiry is in Redis, has moved when move() returns. The time of the test itself, and so the
-timeouts of its connections, is not moved.
+Both are started with tests/support/preload_clock.c, which `make system` builds: it adds the number
+in a shared file to every clock that they read. Their timers see a move within 10 ms of real time,
+so what hangs on a timer is to be waited for with eventually(); what is looked up when a command
+comes, as an expiry is in Redis, has moved when move() returns. The time of the test itself, and so
+the timeouts of its connections, is not moved.
 
 A move is as if everything had stood still for so long: what is under way at that moment runs into
 its timeouts.

@@ -1,5 +1,5 @@
-"""Time: what is to happen hours from now happens in a moment, when a test moves the clock of Redis and
-of larder (tests/support/clock.py). Expiry in Redis, larder's own timers, and the links between them."""
+"""Time: what is to happen hours from now happens in a moment, when a test moves the clock of Redis
+and of larder (tests/support/clock.py). Expiry in Redis, larder's own timers, and its links."""
 import re
 import signal
 
@@ -110,8 +110,8 @@ def test_what_is_kept_goes_with_its_key(w):
 
 
 def test_trust_comes_back_after_hours(w):
-    """With coherence_timeout at its default: nothing is served until the link has answered anew, and
-    what was changed meanwhile is known."""
+    """With coherence_timeout at its default: what was kept is not served until the link has
+    answered anew, and from then on changes are heard of."""
     clock = w.clock()
     redis = clock.redis()
     larder = near(clock, redis, cache={}, policy={"local_ttl": "30d"})
