@@ -19,6 +19,7 @@ BRIEF, LONG = 20 * MINUTE, 90 * MINUTE  # what is there before
 CAP = 10 * MINUTE  # what is left of a life under `absolute`
 SIZE = 150  # bytes: max_value, larger than any key or script here
 SLACK = 4 * MINUTE  # a table takes so long at most, preparation included
+HUGE = 2 << 20  # bytes: too much for larder to look at it before it sends it on
 
 ABSENT, FOREVER = -2, -1
 PLAIN, UNDER = 0, 1  # databases
@@ -162,7 +163,7 @@ class Row:
 
     def large(self):
         """Has it an argument behind its keys that is larger than SIZE?"""
-        return bool({b"@big", b"@bigdump"} & set(self.words))
+        return bool({b"@big", b"@bigdump", b"@huge"} & set(self.words))
 
 
 def rows_of(text):
@@ -256,8 +257,8 @@ class Redis:
         return found
 
 
-def converse(conn, cases, prefix, values, piece=100):
-    """Says all of them, a piece of the table in one go; the frames of each."""
+def converse(conn, cases, prefix, values, piece):
+    """Says all of them, so many in one go; the frames of each."""
     said = []
     for at in range(0, len(cases), piece):
         part = [(case, case.commands(prefix, values)) for case in cases[at:at + piece]]
@@ -282,10 +283,12 @@ IDS = (re.compile(rb"\d{13}-\d+"), b"<id>")
 class Table:
     """The rows at all states, in all modes, before one pair of servers."""
 
-    def __init__(self, redis, larder, rows=ROWS, old=False, full=False):
+    def __init__(self, redis, larder, rows=ROWS, old=False, full=False, states=None,
+                 piece=100):
         """old: the server does not know all the commands; full: it shall have no memory left, and
-        where it says so either is right: that a TTL was given, and that none was."""
-        self.redis, self.larder = redis, larder
+        where it says so either is right: that a TTL was given, and that none was; piece: so many
+        commands are said in one go."""
+        self.redis, self.larder, self.states, self.piece = redis, larder, states, piece
         self.rows, self.old, self.full = rows_of(rows), old, full
         self.plain = Redis(redis, PLAIN)
         self.under = Redis(redis, UNDER)
@@ -298,7 +301,7 @@ class Table:
             conn.ok("FUNCTION", "LOAD", "REPLACE", LIBRARY)
         conn.ok("SET", "large", bytes(i * 7 % 251 for i in range(SIZE)))  # LZF leaves it as it is
         values = {"@dump": conn.ok("DUMP", "dumped"), "@bigdump": conn.ok("DUMP", "large"),
-                  "@most": b"x" * SIZE, "@big": b"y" * (SIZE + 1),
+                  "@huge": b"h" * HUGE, "@most": b"x" * SIZE, "@big": b"y" * (SIZE + 1),
                   "@bigscript": SCRIPT.encode() + b" " * SIZE,
                   "@sha": conn.ok("SCRIPT", "LOAD", SCRIPT), "@soon": SOON, "@far": FAR, "@atsoon": now + SOON, "@atfar": now + FAR}
         for name in ("@soon", "@far", "@atsoon", "@atfar"):
@@ -318,7 +321,7 @@ class Table:
         assert not found, f"{len(found)} of {count} cases, RESP{proto}:\n{policy.section()}\n{text}"
 
     def cases(self, policy, mode):
-        states = STATES + (CAPPED if policy.absolute else [])
+        states = self.states or STATES + (CAPPED if policy.absolute else [])
         return [Case(i * len(states) + j, row, state, mode)
                 for i, row in enumerate(self.rows) for j, state in enumerate(states)]
 
@@ -333,8 +336,8 @@ class Table:
         through.ok("SELECT", UNDER)
         self.plain.conn.ok("CONFIG", "SET", "maxmemory", 1 if self.full else 0)
         try:
-            expected = converse(direct, cases, prefix, self.values)
-            got = converse(through, cases, prefix, self.values)
+            expected = converse(direct, cases, prefix, self.values, self.piece)
+            got = converse(through, cases, prefix, self.values, self.piece)
         finally:
             self.plain.conn.ok("CONFIG", "SET", "maxmemory", 0)
             direct.close()

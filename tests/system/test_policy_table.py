@@ -49,8 +49,12 @@ def table_for(w, *policies, **more):
 
 def check(w, policy, few):
     table = table_for(w, policy, rows=ROWS + SIZES if policy.max_value else ROWS)
-    table.check(policy, 2, FEW if few or sanitized() else (*FEW, LONE_MULTI, WATCH_MULTI))
-    table.check(policy, 3, (ALONE, MULTI))
+    if few or sanitized():
+        table.check(policy, 2, (ALONE, MULTI))
+        table.check(policy, 3, (WATCH,))
+    else:
+        table.check(policy, 2, (*FEW, LONE_MULTI, WATCH_MULTI))
+        table.check(policy, 3, (ALONE, MULTI))
 
 
 def of(policy, few):
