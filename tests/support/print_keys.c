@@ -1,13 +1,16 @@
-/* print_keys.c - command_find(), command_sub(), command_keys() and command_touched() for a script.
+/* print_keys.c - command_find(), command_sub(), command_keys(), command_touched() and
+ * command_expiry() for a script.
  *
  * Reads a request a line, its arguments in hexadecimal with a `-` before each: "-474554 -6b" is GET
  * k, a lone `-` an empty argument. Prints a line for each: the row's name, or ? when the command is
- * unknown, the indexes of its keys, a `/`, and those of the keys it may change; where a function
- * returned what is negative, that. */
+ * unknown, the indexes of its keys, a `/`, and those of the keys it may change (where a function
+ * returned what is negative, that), a `/`, and of struct expiry kind, seconds, conditional, nx,
+ * get, word, number and value. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "command/expiry.h"
 #include "command/table.h"
 
 #define ARGS 512u
@@ -46,6 +49,12 @@ static void print_indexes(int n, const uint32_t *index)
         printf(" %u", index[i]);
 }
 
+static void print_expiry(struct expiry e)
+{
+    printf(" %u %d %d %d %d %u %u %lld", e.kind, e.seconds, e.conditional, e.nx, e.get, e.word,
+           e.number, (long long)e.value);
+}
+
 static void print_keys(const struct slice *argv, uint32_t argc)
 {
     const struct command *c = command_find(argv[0]);
@@ -57,6 +66,8 @@ static void print_keys(const struct slice *argv, uint32_t argc)
     print_indexes(command_keys(c, argv, argc, index, ARGS), index);
     fputs(" /", stdout);
     print_indexes(command_touched(c, argv, argc, index, ARGS), index);
+    fputs(" /", stdout);
+    print_expiry(command_expiry(c, argv, argc));
     putchar('\n');
 }
 

@@ -216,17 +216,20 @@ def shapes(words, row):
 
 # ------------------------------------------------------------------------------------- judging
 
-def ours(requests):
-    """The row's name, and what command_keys() and command_touched() say: each a list of indexes, or
-    None for -1."""
+def answers(requests):
+    """What print_keys says of each: the words of its three parts."""
     text = "\n".join(" ".join("-" + a.hex() for a in r) for r in requests) + "\n"
     done = subprocess.run([PRINT_KEYS], input=text, stdout=subprocess.PIPE, text=True,
                           timeout=60, check=True)
-    for line in done.stdout.splitlines():
-        words, _, touched = line.partition(" /")
-        name, *keys = words.split()
+    return [[part.split() for part in line.split(" /")] for line in done.stdout.splitlines()]
+
+
+def ours(requests):
+    """The row's name, and what command_keys() and command_touched() say: each a list of indexes, or
+    None for -1."""
+    for (name, *keys), touched, _ in answers(requests):
         yield name, *(None if some == ["-1"] else [int(i) for i in some]
-                      for some in (keys, touched.split()))
+                      for some in (keys, touched))
 
 
 def refuses(redis, request):
