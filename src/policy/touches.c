@@ -38,9 +38,10 @@ struct touch {
     struct touch *next; /* in its bucket */
     uint64_t hash;
     uint64_t at_ms;      /* as in the heap */
-    uint64_t window_ms;  /* of the last hit or telling */
+    uint64_t window_ms;  /* of the last hit */
     uint64_t promise_ms; /* while pending */
     uint64_t told_ms;    /* the last telling: when its answer came */
+    uint64_t quarter_ms; /* .. and for how long it counts */
     uint32_t scope;
     uint32_t n;
     enum telling telling;
@@ -268,15 +269,18 @@ void touches_forget_all(struct touches *t)
 
 /* ---- hits ---- */
 
-/* The upstream is told, or about to be, that the key is to live until wanted_ms. */
+/* The upstream is told, or about to be, that the key is to live until wanted_ms. Pending stays only
+ * what a longer window has promised beyond that. */
 static void note_telling(struct touches *t, struct touch *touch, uint64_t wanted_ms,
                          uint64_t now_ms)
 {
-    set_pending(t, touch, false);
+    set_pending(t, touch, touch->pending && touch->promise_ms > wanted_ms);
     touch->telling = TELLING_AWAITED;
     touch->told_ms = now_ms;
+    touch->quarter_ms = quarter(touch->window_ms);
     touch->wanted_ms = wanted_ms;
-    move_to(t, touch, now_ms + quarter(touch->window_ms));
+    if (!touch->pending)
+        move_to(t, touch, now_ms + touch->quarter_ms);
 }
 
 /* What the look says was not yet so when the upstream was told: somebody else has changed the key
@@ -298,10 +302,19 @@ static bool is_outdated(const struct touch *touch, uint64_t window_ms, struct lo
     return touch->telling == TELLING_CAPPED && look.deadline_ms - told > same;
 }
 
+/* Until when the last telling counts. A longer window than it was made for must not stretch that:
+ * the upstream's deadline may be over by then. */
+static uint64_t told_until(const struct touch *touch, uint64_t window_ms)
+{
+    uint64_t q = quarter(window_ms);
+
+    return touch->told_ms + (q < touch->quarter_ms ? q : touch->quarter_ms);
+}
+
 /* The last telling counts still. */
 static bool is_told(struct touch *touch, uint64_t window_ms, struct look look, uint64_t now_ms)
 {
-    if (touch->telling == TELLING_NONE || now_ms >= touch->told_ms + quarter(window_ms))
+    if (touch->telling == TELLING_NONE || now_ms >= told_until(touch, window_ms))
         return false;
     if (is_outdated(touch, window_ms, look, now_ms))
         touch->telling = TELLING_NONE;
@@ -347,8 +360,8 @@ enum touch_verdict touches_hit(struct touches *t, struct touch_key k, uint64_t w
             note_telling(t, touch, promise_ms, now_ms);
         return TOUCH_TELL;
     }
-    if (told && due_ms < touch->told_ms + quarter(window_ms))
-        due_ms = touch->told_ms + quarter(window_ms);
+    if (told && due_ms < told_until(touch, window_ms))
+        due_ms = told_until(touch, window_ms);
     remember(t, touch, due_ms, promise_ms);
     return TOUCH_REMEMBERED;
 }
@@ -375,7 +388,7 @@ void touches_told(struct touches *t, struct touch_key k, uint64_t window_ms, uin
         set_pending(t, touch, false);
     }
     if (!touch->pending)
-        move_to(t, touch, now_ms + quarter(window_ms));
+        move_to(t, touch, now_ms + touch->quarter_ms);
 }
 
 uint64_t touches_promised(const struct touches *t, struct touch_key k)

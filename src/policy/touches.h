@@ -69,8 +69,8 @@ enum touch_verdict touches_hit(struct touches *t, struct touch_key k, uint64_t w
  * the deadline is deadline_ms now (0: the key is not there: forgotten). Within the quarter of the
  * window that follows it is not told again, unless a look that was asked for at now_ms or later
  * finds an earlier deadline (or, where the answer showed a cap, another one). deadline_ms earlier
- * than was wanted, by more than 1 s or 1/16 window: a cap. window_ms: the policy's, also for what
- * touches_due() gave. Without effect when the key was forgotten since it was told. */
+ * than was wanted, by more than 1 s or 1/16 window_ms: a cap. Without effect when the key was
+ * forgotten since it was told. */
 void touches_told(struct touches *t, struct touch_key k, uint64_t window_ms, uint64_t deadline_ms,
                   uint64_t now_ms);
 

@@ -29,6 +29,9 @@ int main(void)
     int failed;
 
     srunner_add_suite(runner, rules_suite());
+    srunner_add_suite(runner, touches_suite());
+    srunner_add_suite(runner, touches_keys_suite());
+    srunner_add_suite(runner, touches_model_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -8,6 +8,9 @@
 #include "policy/policies.h"
 
 Suite *policies_suite(void);
+Suite *touches_keys_suite(void);
+Suite *touches_model_suite(void);
+Suite *touches_suite(void);
 Suite *rules_suite(void);
 
 struct loaded {
