@@ -319,16 +319,12 @@ enum exchange_kind {
     EX_UNWRAP,      /* .. its EXEC: what it says of the write is the client's */
     EX_FOLLOW,      /* larder's words about a write: dropped, but an error is remembered */
     EX_FOLLOW_LAST, /* .. with which the loan ends */
-    EX_TTL,         /* TTL and its like: what was promised, if that is more */
 };
 void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
                   int32_t detail);
 /* n requests of larder's; EX_FOLLOW or EX_FOLLOW_LAST. */
 void exchange_follow(struct client *c, struct link *l, struct slice bytes, uint32_t n,
                      enum exchange_kind kind);
-/* detail: see slide.c. promised_ms: the deadline, by the loop's clock. */
-void exchange_ask_ttl(struct client *c, struct link *l, struct slice bytes, int32_t detail,
-                      uint64_t promised_ms);
 void exchanges_done(struct clients *all);
 
 /* writes.c: what may change keys, and the near cache therefore */

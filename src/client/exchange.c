@@ -10,7 +10,6 @@
 
 #include "client/client.h"
 #include "client/unwrap.h"
-#include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
 
@@ -22,8 +21,7 @@ struct exchange {
     bool muted;
     char type; /* first byte of the reply, while it comes in pieces */
     int32_t detail;
-    uint32_t due;    /* replies still to come */
-    uint64_t number; /* EX_TTL: the deadline promised */
+    uint32_t due; /* replies still to come */
 };
 
 static const struct asker_ops piece_ops, whole_ops;
@@ -33,7 +31,7 @@ static bool needs_whole(enum exchange_kind kind)
 {
     return kind == EX_INFO || kind == EX_HELLO || kind == EX_OWN_HELLO || kind == EX_EXEC_DB ||
            kind == EX_REDIR || kind == EX_AUTH || kind == EX_EXISTS || kind == EX_QUEUED ||
-           kind == EX_FOLLOW || kind == EX_FOLLOW_LAST || kind == EX_TTL;
+           kind == EX_FOLLOW || kind == EX_FOLLOW_LAST;
 }
 
 static struct exchange *exchange_new(struct client *c, enum exchange_kind kind, int32_t detail)
@@ -81,15 +79,6 @@ void exchange_follow(struct client *c, struct link *l, struct slice bytes, uint3
 
     (void)client_session(c);
     x->due = n;
-    ask(x, l, bytes);
-}
-
-void exchange_ask_ttl(struct client *c, struct link *l, struct slice bytes, int32_t detail,
-                      uint64_t promised_ms)
-{
-    struct exchange *x = exchange_new(c, EX_TTL, detail);
-
-    x->number = promised_ms;
     ask(x, l, bytes);
 }
 
@@ -227,24 +216,6 @@ static void put_sum(struct client *c, struct slice bytes, int32_t known)
     client_put(c, buffer_slice(&c->all->scratch));
 }
 
-/* TTL, PTTL, EXPIRETIME, PEXPIRETIME: a deadline that was promised to readers counts. */
-static void put_ttl(struct client *c, struct slice bytes, const struct exchange *x)
-{
-    uint64_t now_ms = loop_now_ms(c->all->loop);
-    struct slice rest = bytes;
-    struct reply r;
-    int64_t promised;
-
-    promised = unwrap_ttl(x->detail, x->number > now_ms ? x->number - now_ms : 0);
-    if (!reply_read(&rest, &r) || r.type != ':' || r.number < 0 || r.number >= promised) {
-        client_put(c, bytes);
-        return;
-    }
-    buffer_done(&c->all->scratch);
-    write_int(&c->all->scratch, promised);
-    client_put(c, buffer_slice(&c->all->scratch));
-}
-
 static void pass(struct client *c, struct exchange *x, struct slice bytes)
 {
     if (!c->open || x->muted)
@@ -271,9 +242,6 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
         return;
     case EX_EXISTS:
         put_sum(c, bytes, x->detail);
-        return;
-    case EX_TTL:
-        put_ttl(c, bytes, x);
         return;
     case EX_UNWRAP:
         client_put(c, unwrap(c, bytes, true, x->detail));
@@ -342,7 +310,6 @@ static void act(struct client *c, struct exchange *x, char type, struct slice by
     case EX_EXISTS:
     case EX_QUEUED:
     case EX_FOLLOW:
-    case EX_TTL:
         return;
     }
 }

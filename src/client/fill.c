@@ -141,6 +141,7 @@ enum next fill_ask(struct client *c, const struct request *q, const struct near_
     flight_begin(cache_keyring(near->cache), &f->flight, &f->q);
     ask(f, l, q);
     fill_lead(c);
+    slide_asked(c, nq);
     return NEXT;
 }
 

@@ -346,14 +346,6 @@ static void found_for(struct client *c, const struct near_question *nq, const st
     near_check(c, nq, args, e);
 }
 
-/* What is left of the key's time, in ms, when what was promised to its readers counts. */
-static int64_t promised(struct client *c, struct slice key, uint64_t now_ms, int64_t left)
-{
-    uint64_t until = slide_promised(c, key);
-
-    return until > now_ms + (uint64_t)left ? (int64_t)(until - now_ms) : left;
-}
-
 /* TTL, PTTL of a key whose value is kept: from its known expiry. */
 static enum concern look_ttl(struct client *c, bool seconds, const struct args *args)
 {
@@ -372,8 +364,8 @@ static enum concern look_ttl(struct client *c, bool seconds, const struct args *
         left = -1;
     else if (e.expiry_ms > now_ms)
         left = (int64_t)(e.expiry_ms - now_ms);
-    if (left > 0 && (nq.policy->rules & RULE_SLIDING) != 0)
-        left = promised(c, args->v[1], now_ms, left);
+    if ((nq.policy->rules & RULE_SLIDING) != 0 && slide_promised(c, args->v[1]) > now_ms)
+        return CONCERN_NONE; /* more may have been promised: slide_ttl() */
     buffer_take_keep(&near->pieces, buffer_len(&near->pieces), ASK_KEEP_BYTES);
     write_int(&near->pieces, seconds && left > 0 ? (left + 500) / 1000 : left);
     e.bytes = buffer_slice(&near->pieces);

@@ -139,6 +139,7 @@ static void ask_on(struct inquiry *look, struct link *l)
 
     look->asked_ms = now_of(s);
     if (p == NULL || (look->promised_ms > 0 && look->promised_ms <= look->asked_ms)) {
+        touches_forget(s->touches, key_of(look));
         look_free(look);
         return;
     }
@@ -150,7 +151,6 @@ static void ask_on(struct inquiry *look, struct link *l)
         look->due =
             shape_renewal(s->rules->all, p, key, look->promised_ms - look->asked_ms, &s->words);
         s->rules->count.renewals++;
-        touches_told(s->touches, key_of(look), p->set->sliding, look->promised_ms, look->asked_ms);
     }
     s->unanswered++;
     link_ask(l, &look->asker, buffer_slice(&s->words), look->due, true);

@@ -113,7 +113,7 @@ bool rules_concern(const struct rules *r, const struct command *cmd, const struc
 
     if (hide_concerns(r, cmd))
         return true;
-    if (matter == 0)
+    if (matter == 0 && (!hide_on(r) || (cmd->keys == KEYS_FIXED && cmd->first == 0)))
         return false;
     /* Most requests name one key, at the front. */
     if (cmd->keys == KEYS_FIXED && cmd->first == 1 && cmd->last == 1 && args->n > 1)
@@ -300,18 +300,21 @@ static void forget_renewals(struct client *c, const struct request *q,
         slide_forget(c, q->argv[touched->v[i]]);
 }
 
+enum put { PUT_ANSWERED, PUT_ASK, PUT_LEAD, PUT_LATER };
+
 /* EXPIRE of a sliding key that moves its deadline on by little. */
-static bool expire_here(struct client *c, const struct request *q, const struct expiry *x)
+static enum put put_expire(struct client *c, const struct request *q, const struct expiry *x)
 {
     uint16_t id = q->command->id;
-    const struct policy *p;
 
     if (q->argc != 3 || (id != CMD_EXPIRE && id != CMD_PEXPIRE) || x->kind != EXPIRY_RELATIVE ||
-        x->value <= 0 || x->value > INT32_MAX || !near_allowed(c, 0))
-        return false;
-    p = policies_match(c->all->rules->policies, q->argv[1]);
-    return p != NULL && (p->rules & RULE_SLIDING) != 0 &&
-           slide_expire(c, q->argv[1], (uint64_t)x->value * (x->seconds ? 1000 : 1));
+        x->value <= 0 || x->value > INT32_MAX || !near_allowed(c, 0) ||
+        (rules_of(c->all->rules, q->argv[1]) & RULE_SLIDING) == 0)
+        return PUT_ASK;
+    if (slide_will_know(c, q->argv[1]))
+        return PUT_LATER;
+    return slide_expire(c, q->argv[1], (uint64_t)x->value * (x->seconds ? 1000 : 1)) ? PUT_ANSWERED
+                                                                                     : PUT_ASK;
 }
 
 static bool is_immutable(struct client *c, const struct request *q, const struct expiry *x)
@@ -320,17 +323,16 @@ static bool is_immutable(struct client *c, const struct request *q, const struct
            (rules_of(c->all->rules, q->argv[1]) & RULE_IMMUTABLE) != 0;
 }
 
-enum put { PUT_ANSWERED, PUT_ASK, PUT_LEAD };
-
 static enum put serve_write(struct client *c, const struct request *q)
 {
     struct expiry x = command_expiry(q->command, q->argv, q->argc);
     bool immutable = is_immutable(c, q, &x), answered;
     const struct shape *s = &c->all->rules->shape;
+    enum put put = put_expire(c, q, &x);
     struct key_list touched;
 
-    if (expire_here(c, q, &x))
-        return PUT_ANSWERED;
+    if (put != PUT_ASK)
+        return put;
     keys_touched(q, &touched);
     answered = shape_write(c, q, &touched, &x);
     if (!answered && c->all->rules->renewals != NULL)
@@ -382,6 +384,8 @@ enum next rules_serve(struct client *c, const struct request *q)
     how = serve_write(c, q);
     if (how == PUT_ANSWERED)
         return NEXT;
+    if (how == PUT_LATER)
+        return client_wait(c, WAIT_DRAIN);
     if (buffer_len(&r->shape.words) > 0)
         put.bytes = buffer_slice(&r->shape.words);
     if (r->shape.before_n + r->shape.behind_n > 0)

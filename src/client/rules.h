@@ -114,6 +114,11 @@ MUST_USE
 uint32_t shape_renewal(const struct clients *all, const struct policy *p, struct slice key,
                        uint64_t left_ms, struct buffer *out);
 
+/* What is left of a key's time, in the words of a command; .. if left_ms is promised. */
+enum ttl_word { TTL_SECONDS, TTL_MS, TTL_AT_SECONDS, TTL_AT_MS };
+void shape_ttl(const struct policy *p, struct slice key, uint64_t left_ms, enum ttl_word word,
+               struct buffer *out);
+
 /* slide.c */
 void sliding_use(struct rules *r);
 /* Reads were put to the upstream: asks it when the sliding keys they name will expire. */
@@ -122,7 +127,10 @@ void slide_look(struct client *c, const struct request *q);
 enum next slide_ask(struct client *c, const struct request *q);
 /* TTL and its like: answered with what was promised. */
 enum next slide_ttl(struct client *c, const struct request *q);
-/* A plain EXPIRE or PEXPIRE of a sliding key: true: it is answered. */
+/* A plain EXPIRE or PEXPIRE of a sliding key: true: it is answered. It cannot be told before the
+ * answer to a read in front of it has come: slide_will_know(). */
+MUST_USE
+bool slide_will_know(const struct client *c, struct slice key);
 MUST_USE
 bool slide_expire(struct client *c, struct slice key, uint64_t ttl_ms);
 /* The deadline promised to who reads the key as c would, 0: none. */

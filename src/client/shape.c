@@ -45,6 +45,16 @@
     "if d then redis.call('SET',KEYS[2],string.format('%.0f',d),'PX',string.format('%.0f',w)) "    \
     "end return w"
 
+/* KEYS: the key, [its cap]; ARGV: what is promised, enum ttl_word. */
+#define SCRIPT_TTL                                                                                 \
+    "local p=redis.call('PTTL',KEYS[1]) if p<0 then return p end "                                 \
+    "local t=redis.call('TIME') t=t[1]*1000+math.floor(t[2]/1000) "                                \
+    "local w,d=tonumber(ARGV[1]),KEYS[2] and redis.call('GET',KEYS[2]) "                           \
+    "if d and w>d-t then w=d-t end if w>p then p=w end "                                           \
+    "local word=tonumber(ARGV[2]) if word>=2 then p=p+t end "                                      \
+    "if word==0 then p=math.floor((p+500)/1000) elseif word==2 then p=math.floor(p/1000) end "     \
+    "return p"
+
 /* KEYS: the key, its cap. */
 #define SCRIPT_BEGIN "if redis.call('EXISTS',KEYS[1])==0 then redis.call('DEL',KEYS[2]) end"
 
@@ -128,6 +138,23 @@ uint32_t shape_renewal(const struct clients *all, const struct policy *p, struct
     write_pexpire(out, key, left_ms, SLICE("GT"));
     write_request(out, pttl, 2);
     return 2;
+}
+
+void shape_ttl(const struct policy *p, struct slice key, uint64_t left_ms, enum ttl_word word,
+               struct buffer *out)
+{
+    bool capped = (p->rules & RULE_ABSOLUTE) != 0;
+    char text[24];
+
+    write_array(out, capped ? 7 : 6);
+    write_bulk(out, SLICE("EVAL"));
+    write_bulk(out, SLICE(SCRIPT_TTL));
+    write_bulk(out, capped ? SLICE("2") : SLICE("1"));
+    write_bulk(out, key);
+    if (capped)
+        write_deadline_key(out, key);
+    write_bulk(out, number(left_ms, text, sizeof text));
+    write_bulk(out, number(word, text, sizeof text));
 }
 
 /* ---- one write ---- */

@@ -14,7 +14,6 @@
 
 #include "client/renewals.h"
 #include "client/rules.h"
-#include "client/unwrap.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
@@ -88,6 +87,12 @@ static bool is_use(const struct near_question *nq)
     return id != CMD_TYPE;
 }
 
+void slide_asked(const struct client *c, const struct near_question *nq)
+{
+    if (renewals_of(c) != NULL && (nq->policy->rules & RULE_SLIDING) != 0 && is_use(nq))
+        note_seen(c->all->rules, nq);
+}
+
 void slide_found(struct client *c, const struct near_question *nq, const struct entry *e)
 {
     struct renewals *s = renewals_of(c);
@@ -157,56 +162,56 @@ void slide_forget(struct client *c, struct slice key)
         renewals_forget(renewals_of(c), c, key);
 }
 
-/* Within a transaction the upstream is told first, so that it gives the answer itself. */
-static enum next ttl_lent(struct client *c, const struct request *q, uint64_t left_ms)
-{
-    struct rules *r = c->all->rules;
-    struct request put = *q;
-
-    shape_begin(&r->shape);
-    r->shape.before_n =
-        shape_renewal(r->all, policy_of(c, q->argv[1]), q->argv[1], left_ms, &r->shape.before);
-    put.shape = &r->shape;
-    return client_route_on(c, &put);
-}
-
+/* What TTL and its like answer when larder has promised more than the upstream knows of. */
 enum next slide_ttl(struct client *c, const struct request *q)
 {
     static const uint16_t words[] = {[TTL_SECONDS] = CMD_TTL,
                                      [TTL_MS] = CMD_PTTL,
                                      [TTL_AT_SECONDS] = CMD_EXPIRETIME,
                                      [TTL_AT_MS] = CMD_PEXPIRETIME};
-    uint64_t promised_ms = q->argc == 2 ? slide_promised(c, q->argv[1]) : 0;
-    enum next next = NEXT;
-    int32_t word = 0;
-    struct link *l;
+    uint64_t promised_ms = q->argc == 2 ? slide_promised(c, q->argv[1]) : 0, now_ms = now_of(c);
+    struct rules *r = c->all->rules;
+    struct request put = *q;
+    unsigned word = 0;
 
-    if (promised_ms <= now_of(c))
+    if (promised_ms <= now_ms)
         return client_route_on(c, q);
-    if (c->mode != MODE_PLAIN)
-        return ttl_lent(c, q, promised_ms - now_of(c));
-    l = client_link(c, &next);
-    if (l == NULL)
-        return next;
     while (words[word] != q->command->id)
         word++;
-    exchange_ask_ttl(c, l, q->bytes, word, promised_ms);
-    return NEXT;
+    shape_begin(&r->shape);
+    shape_ttl(policy_of(c, q->argv[1]), q->argv[1], promised_ms - now_ms, (enum ttl_word)word,
+              &r->shape.words);
+    put.bytes = buffer_slice(&r->shape.words);
+    return client_route_on(c, &put);
 }
 
 /* ---- EXPIRE ---- */
 
-/* Is the key known to be there? By the question by which it was found lately. */
+/* The question by which the key was asked for lately; false: none is known. */
+static bool last_question(const struct client *c, struct slice key, struct question *ret)
+{
+    const struct seen *seen = seen_slot(c->all->rules, key);
+
+    *ret = (struct question){key, slice_of(seen->ask, seen->ask_n), seen->scope};
+    return c->all->near != NULL && slice_eq(slice_of(seen->key, seen->key_n), key) &&
+           seen->scope == c->scope;
+}
+
 static bool is_known(const struct client *c, struct slice key, struct entry *ret)
 {
-    const struct near *near = c->all->near;
-    const struct seen *seen = seen_slot(c->all->rules, key);
-    struct question q = {key, slice_of(seen->ask, seen->ask_n), seen->scope};
+    struct question q;
 
-    return near != NULL && slice_eq(slice_of(seen->key, seen->key_n), key) &&
-           seen->scope == c->scope &&
-           cache_look(near->cache, &q, now_of(c), true, ret) == LOOK_FRESH &&
+    return last_question(c, key, &q) &&
+           cache_look(c->all->near->cache, &q, now_of(c), true, ret) == LOOK_FRESH &&
            ret->kind == ENTRY_VALUE && ret->expiry_ms != EXPIRY_NEVER;
+}
+
+bool slide_will_know(const struct client *c, struct slice key)
+{
+    struct question q;
+
+    return renewals_of(c) != NULL && c->owed + c->promised > 0 && last_question(c, key, &q) &&
+           fill_under_way(c->all->near, &q);
 }
 
 bool slide_expire(struct client *c, struct slice key, uint64_t ttl_ms)

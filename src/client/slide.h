@@ -4,6 +4,8 @@
 
 #include "client/near.h"
 
+/* A question that is put upstream. */
+void slide_asked(const struct client *c, const struct near_question *nq);
 /* A hit, of a policy with `sliding`. */
 void slide_found(struct client *c, const struct near_question *nq, const struct entry *e);
 /* The answer of a question that was put upstream, with PTTL's. c: one of those who asked; NULL:

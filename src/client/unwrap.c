@@ -6,8 +6,6 @@
  *     EXEC           *2 :1 :1           the first element is the answer
  *
  * Replies come in order, and a session's writes one behind the other, so one memory is enough. */
-#include <time.h>
-
 #include "client/rules.h"
 #include "client/unwrap.h"
 #include "resp/reply.h"
@@ -115,29 +113,4 @@ struct slice exec_cut(struct client *c, struct slice bytes, bool first)
     if (first)
         m->cutter = (struct cutter){.cut = m->cuts.v, .cut_n = m->cuts.n};
     return feed(c, bytes);
-}
-
-/* The clock that the upstream tells deadlines by; if it is another's, to within their difference.
- */
-static uint64_t wall_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-int64_t unwrap_ttl(int32_t ttl_word, uint64_t left_ms)
-{
-    switch ((enum ttl_word)ttl_word) {
-    case TTL_SECONDS:
-        return (int64_t)((left_ms + 500) / 1000);
-    case TTL_MS:
-        return (int64_t)left_ms;
-    case TTL_AT_SECONDS:
-        return left_ms == 0 ? 0 : (int64_t)((wall_ms() + left_ms) / 1000);
-    case TTL_AT_MS:
-        return left_ms == 0 ? 0 : (int64_t)(wall_ms() + left_ms);
-    }
-    return 0;
 }

@@ -14,9 +14,4 @@ void unwrap_done(struct client *c);
 /* (A piece of) the reply to a client's own EXEC, without what larder had queued. */
 struct slice exec_cut(struct client *c, struct slice bytes, bool first);
 
-/* What a promise of left_ms is, in the words of a command. */
-enum ttl_word { TTL_SECONDS, TTL_MS, TTL_AT_SECONDS, TTL_AT_MS };
-MUST_USE
-int64_t unwrap_ttl(int32_t ttl_word, uint64_t left_ms);
-
 #endif

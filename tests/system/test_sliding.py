@@ -57,6 +57,7 @@ def dies_at_its_cap(sides, sessions, began, step=5 * MINUTE):
         idle(sides, step)
         sessions.hit(sides[turn % len(sides)])
         turn += 1
+    idle(sides, 0)
     clock.move(began[0] + CAP - 2 - clock.now())
     for side in sides:
         sessions.hit(side)
