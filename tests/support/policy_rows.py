@@ -1,5 +1,5 @@
-"""policy_rows.py - the commands of the table in test_policy_table.py: what is said, to keys of which
-type, and what kind of write that is to the policies of expiry.
+"""policy_rows.py - the commands of the table in test_policy_table.py: what is said, to keys of
+which type, and what kind of write that is to the policies of expiry.
 
 A line is `kind type command`. Kinds, `a|b` where a policy may take it for either:
 
@@ -17,8 +17,8 @@ that exist are sets. Keys: @a is in the state of the case (absent, without expir
 begin absent or without expiry:
 
     @a @i @y  in the state      @b @s @x  exists      @n @z  absent
-    of these @a @b @n may be changed by the command, @i @s @z are only read by it (or are not there),
-    and @x @y are what it takes things from, and may get an expiry or not.
+    of these @a @b @n may be changed by the command, @i @s @z are only read by it (or are not
+    there), and @x @y are what it takes things from, and may get an expiry or not.
 
 Times: @soon and @far in seconds, the latter beyond every max_ttl, @soonms, @farms; @atsoon .. the
 same as Unix times. @dump: what DUMP says of a string; @sha: of the script SCRIPT. For SIZES, @most

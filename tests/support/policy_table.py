@@ -303,7 +303,8 @@ class Table:
         values = {"@dump": conn.ok("DUMP", "dumped"), "@bigdump": conn.ok("DUMP", "large"),
                   "@huge": b"h" * HUGE, "@most": b"x" * SIZE, "@big": b"y" * (SIZE + 1),
                   "@bigscript": SCRIPT.encode() + b" " * SIZE,
-                  "@sha": conn.ok("SCRIPT", "LOAD", SCRIPT), "@soon": SOON, "@far": FAR, "@atsoon": now + SOON, "@atfar": now + FAR}
+                  "@sha": conn.ok("SCRIPT", "LOAD", SCRIPT),
+                  "@soon": SOON, "@far": FAR, "@atsoon": now + SOON, "@atfar": now + FAR}
         for name in ("@soon", "@far", "@atsoon", "@atfar"):
             values[name + "ms"] = values[name] * 1000
         return {k.encode(): v if isinstance(v, bytes) else b"%d" % v for k, v in values.items()}

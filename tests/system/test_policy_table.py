@@ -1,8 +1,8 @@
-"""Policies of expiry: every write, at every state of its key, alone and in transactions, in RESP2 and
-RESP3, leaves the TTL that the policy says, and is answered as if there was no larder.
+"""Policies of expiry: every write, at every state of its key, alone and in transactions, in RESP2
+and RESP3, leaves the TTL that the policy says, and is answered as if there was no larder.
 
-The commands are in tests/support/policy_rows.py, what a policy says in tests/support/policy_table.py
-(Policy.ttl_after, Policy.refusal). A test is for one policy."""
+The commands are in tests/support/policy_rows.py, what a policy says in Policy.ttl_after and
+Policy.refusal of tests/support/policy_table.py. A test is for one policy."""
 import re
 
 from policy_rows import ROWS, SIZES
