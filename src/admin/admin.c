@@ -60,7 +60,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 5u
+#define COUNTER_SETS 6u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -69,6 +69,7 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
     sets[n++] = clients_counters(a->clients);
     sets[n++] = pool_counters(a->pool);
     sets[n++] = clients_cache_counters(a->clients);
+    sets[n++] = clients_rule_counters(a->clients);
     sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);
@@ -225,6 +226,9 @@ static const struct subcommand subcommands[] = {
     {"LINKS", 0, 0, "LINKS",
      "The connections to the upstream, a line each; how larder learns what changes there.",
      links_table, CONSOLE_OTHER},
+    {"MSETEX", 3, UINT32_MAX, "MSETEX <ms> <key> <value> [<key> <value> ...]",
+     "Sets the keys, each under its policy; 0 ms: the expiry that it gives. A reply for each.",
+     NULL, CONSOLE_MSETEX},
     {"POLICIES", 0, 0, "POLICIES", "The policies and what each has done, a line each.",
      policies_table, CONSOLE_OTHER},
     {"SETTINGS", 0, 0, "SETTINGS", "The settings in force, secrets masked.", settings_table,

@@ -91,6 +91,7 @@ static void session_free(struct session *m)
     buffer_done(&m->loan_error);
     buffer_done(&m->shape_answer);
     buffer_done(&m->shape_error);
+    buffer_done(&m->tx_read);
     free(m->cuts.v);
     shape_free(m->large_shape);
     free(m->name);

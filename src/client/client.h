@@ -160,6 +160,7 @@ struct session {
     struct cutter cutter;
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
+    struct buffer tx_read;      /* sliding keys read in a transaction, each behind its length */
     struct shape *large_shape;  /* what is to be said behind the large request under way */
     struct pause_wish wish;
     bool unclear;             /* CLIENT PAUSE: its command is, or will be, Redis' to judge */
@@ -336,6 +337,9 @@ void writes_forget(struct client *c);
 enum next local_serve(struct client *c, const struct request *q);
 enum next client_command_serve(struct client *c, const struct request *q);
 enum next near_console(struct client *c, const struct request *q, enum console_word word);
+
+/* slide.c: the transaction is over */
+void slide_tx_over(struct client *c);
 
 /* shape.c */
 void shape_free(struct shape *s);

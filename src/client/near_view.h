@@ -15,6 +15,10 @@
 MUST_USE
 struct counter_set clients_cache_counters(const struct clients *all);
 
+/* What policies have done to commands; room "policy". */
+MUST_USE
+struct counter_set clients_rule_counters(const struct clients *all);
+
 /* What a policy has done under its name. */
 struct policy_view {
     struct counter_set counters;  /* without a room */

@@ -9,7 +9,7 @@
  * it
  *
  * Redis takes nothing into a MULTI while it is out of memory. So what makes no key, and would be
- * executed even then (EXPIRE, RENAME), goes without one, the words about it right behind.
+ * executed even then (EXPIRE, RENAME, a script), goes without one, the words about it right behind.
  *
  * Within a MULTI of the client's the words about it are queued with it, and cut out of EXEC's reply
  * again. Where there can be no MULTI (under WATCH, which EXEC would end; a command that blocks)
@@ -293,13 +293,21 @@ struct shape *shape_take(struct shape *s)
     return taken;
 }
 
-/* Leaves no key without an expiry that had one, whatever happens behind it. */
+/* Makes no key itself, or (a script) knows what expiry its keys need. */
 static bool is_loose(const struct request *q, const struct expiry *x)
 {
     bool creates = (q->command->flags & CF_CREATES) != 0;
 
-    return creates ? q->command->id == CMD_RENAME || q->command->id == CMD_RENAMENX
-                   : x->kind != EXPIRY_PERSIST;
+    switch (q->command->id) {
+    case CMD_EVAL:
+    case CMD_EVALSHA:
+    case CMD_FCALL:
+    case CMD_RENAME:
+    case CMD_RENAMENX:
+        return true;
+    default:
+        return !creates && x->kind != EXPIRY_PERSIST;
+    }
 }
 
 void shape_key(struct rules *r, const struct request *q, struct slice key, const struct policy *p,

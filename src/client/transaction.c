@@ -37,6 +37,7 @@ void tx_leave(struct client *c)
     c->mode = MODE_PLAIN;
     loan_end(&m->loan, LOAN_CLEAN);
     client_settle(c);
+    slide_tx_over(c);
     if (c->waits != WAIT_NOTHING)
         client_wake(c);
 }
