@@ -266,11 +266,11 @@ static void on_timer(void *context)
 /* ---- what slide.c asks for ---- */
 
 enum touch_verdict renewals_weigh(struct renewals *s, const struct client *c, struct slice key,
-                                  uint64_t window_ms, uint64_t deadline_ms, uint64_t asked_ms)
+                                  uint64_t window_ms, struct known_deadline known)
 {
     struct touch_key k = touch_key(key, scope_of(s, c));
     enum touch_verdict verdict =
-        touches_hit(s->touches, k, window_ms, deadline_ms, asked_ms, now_of(s));
+        touches_hit(s->touches, k, window_ms, known.deadline_ms, known.asked_ms, now_of(s));
 
     arm(s);
     return verdict;

@@ -287,7 +287,8 @@ bool slide_expire(struct client *c, struct slice key, uint64_t ttl_ms)
 
     /* One that shortens the key's life the upstream must know of. */
     if (s == NULL || !is_known(c, key, &e) || now_of(c) + ttl_ms < e.expiry_ms ||
-        renewals_weigh(s, c, key, ttl_ms, e.expiry_ms, look_ms(c)) == TOUCH_TELL)
+        renewals_weigh(s, c, key, ttl_ms, (struct known_deadline){e.expiry_ms, look_ms(c)}) ==
+            TOUCH_TELL)
         return false;
     c->all->rules->count.expires_answered++;
     write_int(client_answer(c), 1);
