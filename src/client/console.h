@@ -14,6 +14,7 @@ enum console_word {
     CONSOLE_OTHER,
     CONSOLE_FRESH,
     CONSOLE_KEY,
+    CONSOLE_MISS,
     CONSOLE_MSETEX,
     CONSOLE_WHY,
 };

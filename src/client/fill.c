@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/leases.h"
 #include "client/near.h"
 #include "client/slide.h"
 #include "net/loop.h"
@@ -41,6 +42,7 @@ struct fill {
     uint32_t due, have; /* replies */
     bool streaming;     /* the value passes in pieces */
     bool too_large;     /* .. and is no longer collected */
+    bool settles;       /* asked about a lease */
     size_t request_n;
     char text[]; /* the request, the key, the ask */
 };
@@ -53,10 +55,13 @@ struct fill_terms fill_terms_of(const struct near *near, const struct policy *po
                                 enum form form, uint16_t command)
 {
     const struct policy_settings *set = policy->set;
+    bool leased =
+        set->stampede == SET_STAMPEDE_WAIT && near->leases != NULL && park_waits(command, 2);
 
     return (struct fill_terms){.asked_ms = loop_now_ms(near->all->loop),
                                .local_ttl = set->local_ttl,
-                               .negative_ttl = set->negative_ttl,
+                               .negative_ttl = leased ? 0 : set->negative_ttl,
+                               .leased = leased,
                                .max_value = set->max_value > 0 ? set->max_value : KEPT_VALUE_BYTES,
                                .policy = policy->number,
                                .command = command,
@@ -145,21 +150,28 @@ enum next fill_ask(struct client *c, const struct request *q, const struct near_
     return NEXT;
 }
 
-void fill_for_nobody(struct near *near, struct link *l, const struct near_question *nq)
+void fill_for(struct near *near, const struct fill_order *o)
 {
     static const struct request none = {0};
-    struct slice get[2] = {SLICE("GET"), nq->q.key};
+    struct slice get[2] = {SLICE("GET"), o->q.key};
     struct buffer words = {0};
     struct fill *f;
 
-    write_request(&words, get, 2);
-    f = fill_new(near, buffer_slice(&words), &nq->q);
+    if (o->request.n == 0)
+        write_request(&words, get, 2);
+    f = fill_new(near, o->request.n > 0 ? o->request : buffer_slice(&words), &o->q);
     buffer_done(&words);
-    f->terms = fill_terms_of(near, nq->policy, nq->form, CMD_GET);
+    f->terms = fill_terms_of(near, o->policy, o->form, o->command);
+    f->terms.field_ttl = false; /* what is waited for is not kept for long if its fields expire */
+    if (o->lapsed)
+        f->terms.negative_ttl = o->policy->set->negative_ttl;
+    f->settles = o->settles;
     f->due = 2;
-    f->link = l;
+    f->link = o->link;
     flight_begin(cache_keyring(near->cache), &f->flight, &f->q);
-    ask(f, l, &none);
+    if (o->waiters != NULL)
+        list_move_all(o->waiters, &f->flight.waiters);
+    ask(f, o->link, &none);
 }
 
 bool fill_under_way(struct near *near, const struct question *q)
@@ -382,6 +394,27 @@ static struct client *asked_by(const struct fill *f)
     return list_empty(&f->flight.waiters) ? NULL : first_waiting(&f->flight.waiters)->client;
 }
 
+/* Somebody is to load what is absent, the others may wait for it. */
+static void land_leased(struct fill *f, struct slice value, struct slice rest)
+{
+    struct landing landing = {.q = &f->q,
+                              .terms = &f->terms,
+                              .request = slice_of(f->text, f->request_n),
+                              .leader = f->leader,
+                              .waiters = &f->flight.waiters,
+                              .settles = f->settles};
+    struct reply ttl;
+
+    if (f->near->leases == NULL)
+        return;
+    if (!reply_read(&rest, &ttl) || ttl.type != ':') {
+        leases_failed(f->near, &f->q, LINK_LOST);
+        return;
+    }
+    landing.absent = ttl.number == -2 && looks_absent(value);
+    leases_landed(f->near, &landing);
+}
+
 static void land(struct fill *f, struct slice all)
 {
     struct slice rest = all, value;
@@ -391,6 +424,8 @@ static void land(struct fill *f, struct slice all)
     histogram_add(&f->near->stats[f->terms.policy]->load_us, near_clock_us() - f->asked_us);
     fill_keep(f->near, &f->flight, &f->q, &f->terms, (struct fill_reply){value, rest});
     slide_filled(asked_by(f), &f->q, &f->terms, rest);
+    if (UNLIKELY(f->terms.leased || f->settles))
+        land_leased(f, value, rest);
     give(f, value);
     fill_free(f);
 }
@@ -473,6 +508,8 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     if (why != LINK_TIMEOUT)
         again_together(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
     again_tell(f->near, &f->flight.waiters, why);
+    if (f->settles && f->near->leases != NULL)
+        leases_failed(f->near, &f->q, why);
     fill_free(f);
 }
 

@@ -140,7 +140,11 @@ static void keep(struct attempt *a)
 
     if (nq.policy != NULL && nq.policy->set->local && a->link->number == a->link_number &&
         near_way(a->near, key) == WAY_ASK && !fill_under_way(a->near, &nq.q))
-        fill_for_nobody(a->near, a->link, &nq);
+        fill_for(a->near, &(struct fill_order){.link = a->link,
+                                               .policy = nq.policy,
+                                               .q = nq.q,
+                                               .form = FORM_GET,
+                                               .command = CMD_GET});
 }
 
 static void on_replies(struct asker *asker, struct slice bytes, uint32_t n)

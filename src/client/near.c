@@ -16,6 +16,7 @@
  *
  * A hit allocates nothing: the question is built on the stack, the answer copied to the output. */
 #include "client/near.h"
+#include "client/leases.h"
 #include "client/rules.h"
 #include "client/slide.h"
 
@@ -56,6 +57,8 @@ struct buffer *near_words(struct near *near)
 static void forget_scopes(struct near *near)
 {
     near->scope_count = 0;
+    if (near->leases != NULL)
+        leases_clear(near->leases);
     for (list_each (node, &near->all->open))
         CONTAINER_OF(node, struct client, node)->scope = 0;
     cache_flush(near->cache);
@@ -108,8 +111,8 @@ static size_t ask_head(char *ask, uint16_t id, uint8_t proto)
 }
 
 /* Command, protocol and the arguments behind the key, each with its length. */
-static bool name_ask(struct near_question *nq, uint16_t id, uint8_t proto, const struct slice *argv,
-                     uint32_t argc)
+bool near_name_ask(struct near_question *nq, uint16_t id, uint8_t proto, const struct slice *argv,
+                   uint32_t argc)
 {
     size_t n = ask_head(nq->ask, id, proto);
 
@@ -157,7 +160,7 @@ static bool judge(struct client *c, const struct request *q, struct near_questio
     ret->form = cmd->id == CMD_EXISTS                         ? FORM_EXISTS
                 : cmd->id == CMD_HGET || cmd->id == CMD_HMGET ? FORM_HASH
                                                               : FORM_EXACT;
-    return name_ask(ret, cmd->id, c->proto, q->argv, q->argc);
+    return near_name_ask(ret, cmd->id, c->proto, q->argv, q->argc);
 }
 
 bool near_judge(struct client *c, const struct request *q, struct near_question *ret)
@@ -457,9 +460,7 @@ enum next near_ask(struct client *c, const struct request *q)
 {
     struct near *near = c->all->near;
     struct near_question nq;
-    struct near_stats *stats;
     struct entry e;
-    enum next next;
     bool looked;
 
     if ((q->command->flags & CF_CACHEABLE) == 0)
@@ -477,14 +478,24 @@ enum next near_ask(struct client *c, const struct request *q)
         near_give(c, q->more);
         return NEXT;
     }
-    if (near_way(near, nq.q.key) != WAY_ASK)
+    return near_ask_one(c, q, &nq);
+}
+
+enum next near_ask_one(struct client *c, const struct request *q, const struct near_question *nq)
+{
+    struct near *near = c->all->near;
+    struct near_stats *stats = near_stats_of(near, nq->policy);
+    enum next next;
+
+    if (UNLIKELY(near->leases != NULL) && leases_park(c, q, nq))
+        return NEXT;
+    if (near_way(near, nq->q.key) != WAY_ASK)
         return near_pass_by(c, q);
-    stats = near_stats_of(near, nq.policy);
-    if (fill_join(c, &nq.q)) {
+    if (fill_join(c, &nq->q)) {
         stats->count.coalesced++;
         return NEXT;
     }
-    next = fill_ask(c, q, &nq);
+    next = fill_ask(c, q, nq);
     stats->count.misses += next == NEXT;
     return next;
 }

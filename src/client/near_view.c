@@ -1,6 +1,7 @@
 /* near_view.c - see near_view.h. Nothing here is on the way of a request. */
 #include "client/near_view.h"
 
+#include "client/leases.h"
 #include "client/near.h"
 #include "client/renewals.h"
 #include "net/loop.h"
@@ -47,6 +48,26 @@ struct counter_set clients_rule_counters(const struct clients *all)
     if (r != NULL)
         r->count.sliding_keys = r->renewals != NULL ? renewals_count(r->renewals) : 0;
     return (struct counter_set){"policy", rows, ARRAY_LEN(rows), r != NULL ? &r->count : &none};
+}
+
+struct counter_set clients_lease_counters(const struct clients *all)
+{
+    static const struct counter_row rows[] = {
+#define ROW(name, kind, help) COUNTER(lease_counters, name, kind, help)
+        LEASE_COUNTERS(ROW)
+#undef ROW
+    };
+    static const struct lease_counters none = {0};
+    struct leases *l = all->near != NULL ? all->near->leases : NULL;
+
+    if (l != NULL)
+        leases_count_no_park(l);
+    return (struct counter_set){"lease", rows, ARRAY_LEN(rows), l != NULL ? &l->count : &none};
+}
+
+void clients_describe_leases(const struct clients *all, struct buffer *out)
+{
+    leases_describe(all->near != NULL ? all->near->leases : NULL, out);
 }
 
 struct counter_set clients_cache_counters(const struct clients *all)
