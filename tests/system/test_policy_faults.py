@@ -1,0 +1,51 @@
+"""What has gone wrong with policies, a test each: the comment says how."""
+import signal
+import threading
+
+from fake_near import keep, scene
+from fake_server import FakeRedis, bulk
+from resp import SLOW, Closed, Error, encode, encode_all, eventually
+from servers import make_ini
+
+
+def larder_for(w, upstream, sections, larder=None, up=None, **more):
+    """sections: policies as {name: {setting: value}}; one is for the keys NAME:*, unless it says
+    otherwise."""
+    ini = make_ini(("127.0.0.1", 0), upstream, larder, {"address": "127.0.0.1:@PORT@"}, up)
+    for name, rows in sections.items():
+        rows = {"prefix": name + ":", **rows}
+        ini += f"[policy {name}]\n" + "".join(f"{k} = {v}\n" for k, v in rows.items())
+    return w.larder(upstream, ini=ini, **more)
+
+
+def armed(larder):
+    """Waits until what is read is kept."""
+    eventually(lambda: larder.stats()["cache_trust"] == 2)
+    return larder
+
+
+DENY, TTL = {"deny": "yes"}, {"ttl": "80m"}
+SLIDING = {"sliding": "60m"}
+ABSOLUTE = {"absolute": "8h"}
+LOCAL = {"local": "yes"}
+NOPERM = b"NOPERM policy 'deny' of larder denies access to this key"
+
+
+def test_a_pause_is_no_way_round(w):
+    """What only Redis can judge during CLIENT PAUSE went there past the policies."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"deny": DENY, "ttl": TTL})
+    judge, conn, multi = w.conn(larder), w.conn(larder), w.conn(larder)
+    redis.cmd("SET", "deny:k", "secret")
+    multi.ok("MULTI")
+    judge.ok("CLIENT", "PAUSE", 600000, "WRITE")
+    assert conn.cmd("EVAL_RO", "return redis.call('GET', KEYS[1])", 1, "deny:k") == NOPERM
+    conn.send_cmd("EVAL", "return redis.call('GET', KEYS[1])", 1, "deny:k")
+    conn.send_cmd("NOSUCH", "deny:k")
+    conn.send_cmd("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "ttl:k")
+    multi.send(encode_all([("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "ttl:m"), ("EXEC",)]))
+    judge.ok("CLIENT", "UNPAUSE")
+    assert conn.replies(3) == [NOPERM, NOPERM, b"OK"]
+    assert multi.replies(2) == [b"QUEUED", [b"OK"]]
+    for key in ("ttl:k", "ttl:m"):
+        assert 4700 < redis.cmd("TTL", key) <= 4800, key
