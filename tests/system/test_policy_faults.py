@@ -49,3 +49,21 @@ def test_a_pause_is_no_way_round(w):
     assert multi.replies(2) == [b"QUEUED", [b"OK"]]
     for key in ("ttl:k", "ttl:m"):
         assert 4700 < redis.cmd("TTL", key) <= 4800, key
+
+
+def test_the_second_writer_is_told_in_its_own_words(w):
+    """Who waited for another's SET .. NX was refused in the words of the last command that it had
+    sent meanwhile."""
+    for proto, null in ((2, b"$-1\r\n"), (3, b"_\r\n")):
+        fake, one, *_ = scene(w, policy={"immutable": "yes"})
+        two, three = (w.conn(one.sock.getpeername(), proto) for _ in range(2))
+        gate = fake.hold("SET", "once")
+        one.send_cmd("SET", "once", 1, "NX")
+        gate.wait()
+        two.send(encode_all([("SETNX", "once", 2), ("PING",)]))
+        three.send(encode_all([("SET", "once", 3, "NX"), ("SETNX", "other", 3)]))
+        w.conn(one.sock.getpeername()).ok("PING")
+        gate.release()
+        assert one.reply() == b"OK"
+        assert [two.raw_reply() for _ in range(2)] == [b":0\r\n", b"+PONG\r\n"]
+        assert three.raw_reply() == null
