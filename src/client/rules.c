@@ -315,6 +315,13 @@ static enum put put_expire(struct client *c, const struct request *q, const stru
                                                                                      : PUT_ASK;
 }
 
+/* Others may wait for what it is answered: it leaves the key there, or finds it. But not with a
+ * time that may be past. */
+static bool may_lead(const struct shape *s, const struct expiry *x)
+{
+    return x->kind != EXPIRY_AT && s->before_n + s->behind_n == 0;
+}
+
 static bool is_immutable(struct client *c, const struct request *q, const struct expiry *x)
 {
     return x->nx && !x->get && q->argc > 2 && near_allowed(c, 0) &&
@@ -325,7 +332,6 @@ static enum put serve_write(struct client *c, const struct request *q)
 {
     struct expiry x = command_expiry(q->command, q->argv, q->argc);
     bool immutable = is_immutable(c, q, &x), answered;
-    const struct shape *s = &c->all->rules->shape;
     enum put put = put_expire(c, q, &x);
     struct key_list touched;
 
@@ -338,7 +344,7 @@ static enum put serve_write(struct client *c, const struct request *q)
     keys_done(&touched);
     if (answered || (immutable && immutable_serve(c, q)))
         return PUT_ANSWERED;
-    return immutable && s->before_n + s->behind_n == 0 ? PUT_LEAD : PUT_ASK;
+    return immutable && may_lead(&c->all->rules->shape, &x) ? PUT_LEAD : PUT_ASK;
 }
 
 static bool is_empty(const struct shape *s)

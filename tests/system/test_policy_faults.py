@@ -67,3 +67,20 @@ def test_the_second_writer_is_told_in_its_own_words(w):
         assert one.reply() == b"OK"
         assert [two.raw_reply() for _ in range(2)] == [b":0\r\n", b"+PONG\r\n"]
         assert three.raw_reply() == null
+
+
+def test_an_attempt_that_leaves_nothing(w):
+    """SET .. NX with a time that is past sets nothing, though it is answered OK: who waited for it
+    was told that the key exists."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {"once": {**LOCAL, "immutable": "yes"}}))
+    one, two = w.conn(larder), w.conn(larder)
+    one.ok("PING")
+    redis.pause()
+    one.send_cmd("SET", "once:k", 1, "NX", "PXAT", 1)
+    two.send_cmd("SET", "once:k", 2, "NX")
+    w.conn(larder).ok("PING")
+    redis.resume()
+    assert one.reply() == b"OK"
+    assert two.reply() == b"OK"
+    assert redis.cmd("GET", "once:k") == b"2"
