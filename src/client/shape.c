@@ -316,7 +316,8 @@ void shape_key(struct rules *r, const struct request *q, struct slice key, const
     struct shape *s = &r->shape;
     struct terms t = terms_of(r, q, p, x);
 
-    if (is_too_long(x, p->set->max_ttl)) {
+    /* One of several keys' is cut behind it, each key's by its own policy. */
+    if (is_too_long(x, p->set->max_ttl) && q->command->id != CMD_MSETEX) {
         cut_down(s, q, x, p->set->max_ttl);
         r->count.expiries_cut++;
     }

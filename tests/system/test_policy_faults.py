@@ -84,3 +84,16 @@ def test_an_attempt_that_leaves_nothing(w):
     assert one.reply() == b"OK"
     assert two.reply() == b"OK"
     assert redis.cmd("GET", "once:k") == b"2"
+
+
+def test_msetex_cut_down(w):
+    """MSETEX of two keys whose TTL was to be cut down was sent twice, in one: from then on every
+    reply of that connection was another's."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"max": {"max_ttl": "60m"}})
+    conn, other, direct = w.conn(larder), w.conn(larder), w.conn(redis)
+    command = ("MSETEX", 2, "max:a", 1, "max:b", 2, "EX", 999999)
+    conn.send(encode_all([command, ("ECHO", "a"), ("INCR", "n")]))
+    assert conn.raw_reply() == direct.raw(*command)  # Redis 7 does not know it
+    assert conn.reply() == b"a" and conn.reply() == 1
+    assert other.ok("STRLEN", "n") == 1
