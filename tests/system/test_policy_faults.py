@@ -97,3 +97,14 @@ def test_msetex_cut_down(w):
     assert conn.raw_reply() == direct.raw(*command)  # Redis 7 does not know it
     assert conn.reply() == b"a" and conn.reply() == 1
     assert other.ok("STRLEN", "n") == 1
+
+
+def test_unwatch_within_multi(w):
+    """UNWATCH is queued, too: of EXEC's reply the wrong elements were cut out."""
+    redis = w.redis()
+    conn = w.conn(larder_for(w, redis, {"ttl": TTL}))
+    conn.ok("MULTI")
+    assert conn.ok("UNWATCH") == b"QUEUED"
+    assert conn.ok("HSET", "ttl:h", "f", 1, "g", 2, "h", 3) == b"QUEUED"
+    assert conn.ok("STRLEN", "nothing") == b"QUEUED"
+    assert conn.ok("EXEC") == [b"OK", 3, 0]
