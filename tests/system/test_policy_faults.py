@@ -108,3 +108,18 @@ def test_unwatch_within_multi(w):
     assert conn.ok("HSET", "ttl:h", "f", 1, "g", 2, "h", 3) == b"QUEUED"
     assert conn.ok("STRLEN", "nothing") == b"QUEUED"
     assert conn.ok("EXEC") == [b"OK", 3, 0]
+
+
+def test_a_large_request_behind_others(w):
+    """The reply to a write before it, within MULTI, was taken for an answer to the large request
+    that was still being sent, and the client was closed."""
+    redis = w.redis()
+    conn = w.conn(larder_for(w, redis, {"ttl": TTL}))
+    large = encode("SET", "ttl:large", b"x" * (3 << 20))
+    conn.ok("MULTI")
+    conn.send(encode("HSET", "ttl:h", "f", 1, "g", 2) + large[:2 << 20])
+    assert conn.reply() == b"QUEUED"
+    conn.send(large[2 << 20:])
+    assert conn.reply() == b"QUEUED"
+    assert conn.ok("EXEC") == [2, b"OK"]
+    assert 4700 < redis.cmd("TTL", "ttl:large") <= 4800
