@@ -19,7 +19,7 @@
 #define RETRY_MS     50u
 
 struct slide_scope {
-    struct lane *lane; /* held */
+    struct lane *lane; /* kept, but not held: a login that is gone needs no connection */
     int32_t db;
 };
 
@@ -65,19 +65,23 @@ static uint32_t scope_of(struct renewals *s, const struct client *c)
             return i;
     }
     s->scopes = must_realloc(s->scopes, (s->scope_count + 1) * sizeof *s->scopes);
-    s->scopes[s->scope_count] =
-        (struct slide_scope){lane_hold_sibling(c->lane, lane_proto(c->lane)), c->db};
+    lane_keep(c->lane);
+    s->scopes[s->scope_count] = (struct slide_scope){c->lane, c->db};
     return s->scope_count++;
 }
 
-/* Nobody remembers any: their lanes are let go. */
+static void let_scopes_go(struct renewals *s)
+{
+    for (uint32_t i = 0; i < s->scope_count; i++)
+        lane_let_go(s->scopes[i].lane);
+    s->scope_count = 0;
+}
+
+/* Of none of them anything is remembered: their numbers can be given anew. */
 static void forget_scopes(struct renewals *s)
 {
-    if (touches_count(s->touches) > 0 || s->unanswered > 0 || !list_empty(&s->again))
-        return;
-    for (uint32_t i = 0; i < s->scope_count; i++)
-        lane_release(s->scopes[i].lane);
-    s->scope_count = 0;
+    if (touches_next_ms(s->touches) == UINT64_MAX && s->unanswered == 0 && list_empty(&s->again))
+        let_scopes_go(s);
 }
 
 static struct touch_key touch_key(struct slice key, uint32_t scope)
@@ -328,9 +332,7 @@ void renewals_close(struct renewals *s)
     timer_stop(s->timer);
     while (!list_empty(&s->again))
         look_free(CONTAINER_OF(s->again.next, struct inquiry, node));
-    for (uint32_t i = 0; i < s->scope_count; i++)
-        lane_release(s->scopes[i].lane);
-    s->scope_count = 0;
+    let_scopes_go(s);
 }
 
 void renewals_free(struct renewals *s)

@@ -123,3 +123,20 @@ def test_a_large_request_behind_others(w):
     assert conn.reply() == b"QUEUED"
     assert conn.ok("EXEC") == [2, b"OK"]
     assert 4700 < redis.cmd("TTL", "ttl:large") <= 4800
+
+
+def test_logins_that_are_gone(w):
+    """Whoever had read a sliding key kept the connections of its login open for good, until there
+    were as many as pool_size and nobody else could log in."""
+    redis = w.redis(acl=["user default on nopass ~* &* +@all"] +
+                    [f"user u{i} on >p ~* &* +@all" for i in range(12)])
+    for local in ("yes", "no"):
+        larder = larder_for(w, redis, {"sliding": {**SLIDING, "local": local}},
+                            up={"pool_size": 4, "max_links": 8, "queue_timeout": "2s"})
+        for i in range(12):
+            conn = w.conn(larder)
+            conn.ok("AUTH", f"u{i}", "p")
+            redis.cmd("SET", "sliding:k", i, "EX", 100)
+            assert conn.ok("GET", "sliding:k") == b"%d" % i
+            assert conn.ok("EXISTS", "other") == 0
+            conn.close()
