@@ -1,8 +1,10 @@
 /* near.h - the near cache as this room sees it: which requests it concerns, and what then happens.
  *
  * near_gets.c  GETs that are hits, one behind the other: the shortest way
+ * near_look.c  looks on the shelf
  * near.c     is a request a question the cache may answer? answers it from the shelf
- * fill.c     asks upstream on a miss, once for all who ask meanwhile, and keeps the answer
+ * fill.c     asks upstream on a miss, once for all who ask meanwhile
+ * fill_keep.c  judges the answer, and keeps it
  * again.c    asks once more for those who had joined, when the question came to nothing
  * several.c  MGET, EXISTS: per key
  * gather.c   MGET: some keys from the shelf, the rest in one question
@@ -212,7 +214,9 @@ static inline struct held *first_waiting(const struct list *waiters)
 
 /* The rest of near_ask(), of a question that nothing fresh is kept for. */
 enum next near_ask_one(struct client *c, const struct request *q, const struct near_question *nq);
-/* Names the question after the whole request. */
+/* Names the question after the whole request; the head of such a name. */
+MUST_USE
+size_t near_ask_head(char *ask, uint16_t id, uint8_t proto);
 MUST_USE
 bool near_name_ask(struct near_question *nq, uint16_t id, uint8_t proto, const struct slice *argv,
                    uint32_t argc);
@@ -241,6 +245,9 @@ struct fill_reply {
 MUST_USE
 struct fill_terms fill_terms_of(const struct near *near, const struct policy *policy,
                                 enum form form, uint16_t command);
+/* Could an absent key have been answered so: nothing, zero, empty, or an array of such? */
+MUST_USE
+bool looks_absent(struct slice value);
 void fill_keep(struct near *near, const struct flight *flight, const struct question *question,
                const struct fill_terms *t, struct fill_reply reply);
 void fill_lead(struct client *c);
@@ -256,7 +263,7 @@ struct fill_order {
     struct list *waiters; /* who is to be given the answer: taken over; NULL: nobody, yet */
     bool settles, lapsed; /* asked about a lease; which has lapsed */
 };
-void fill_for(struct near *near, const struct fill_order *order);
+void fill_for(struct near *near, const struct fill_order *o);
 /* Is it being asked already? */
 MUST_USE
 bool fill_under_way(struct near *near, const struct question *q);
