@@ -32,6 +32,7 @@ static void grant(struct leases *l, struct lease *lease, struct client *c, const
 {
     bool promoted = lease->granted_ms != 0;
 
+    lease_leave_holder(lease); /* the one of before, asked for until now */
     lease->state = LEASE_HELD;
     lease->holder = c;
     lease->granted_ms = leases_now(l);
@@ -152,26 +153,41 @@ static void changed(struct leases *l, struct lease *lease, bool voided)
     lease_settle(l, lease);
 }
 
-void leases_changed(struct near *near, struct slice key, bool voided)
+/* One of the bucket that has not been seen to in this round; of the key, unless that is NULL. To
+ * answer those who wait may close clients, and so end other leases: nothing is held on to. */
+static struct lease *next_in(const struct leases *l, const struct list *bucket,
+                             const struct slice *key)
 {
-    struct leases *l = near->leases;
-
-    for (list_each_safe (node, next, lease_bucket(l, key))) {
+    for (list_each (node, bucket)) {
         struct lease *lease = CONTAINER_OF(node, struct lease, node);
 
-        if (slice_eq(lease_key(lease), key))
-            changed(l, lease, voided);
+        if (lease->round != l->round && (key == NULL || slice_eq(lease_key(lease), *key)))
+            return lease;
     }
+    return NULL;
+}
+
+static void change_in(struct leases *l, const struct list *bucket, const struct slice *key,
+                      bool voided)
+{
+    struct lease *lease;
+
+    l->round++;
+    while ((lease = next_in(l, bucket, key)) != NULL) {
+        lease->round = l->round;
+        changed(l, lease, voided);
+    }
+}
+
+void leases_changed(struct near *near, struct slice key, bool voided)
+{
+    change_in(near->leases, lease_bucket(near->leases, key), &key, voided);
 }
 
 void leases_all_changed(struct near *near)
 {
-    struct leases *l = near->leases;
-
-    for (uint32_t i = 0; i < LEASE_BUCKETS; i++) {
-        for (list_each_safe (node, next, &l->buckets[i]))
-            changed(l, CONTAINER_OF(node, struct lease, node), true);
-    }
+    for (uint32_t i = 0; i < LEASE_BUCKETS; i++)
+        change_in(near->leases, &near->leases->buckets[i], NULL, true);
 }
 
 void leases_left(struct client *c)

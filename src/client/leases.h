@@ -67,6 +67,7 @@ struct lease {
     struct list parks;
     struct client *holder;
     uint64_t granted_ms, expires_ms;
+    uint64_t round;  /* the last in which it was seen to */
     uint32_t parked; /* so many have waited for it */
     uint16_t scope;
     uint8_t state;
@@ -83,6 +84,7 @@ struct leases {
     struct list draining, by_expiry, by_wait;
     struct hash_seed seed;
     struct timer *timer;
+    uint64_t round;
     struct lease_counters count;
 };
 
