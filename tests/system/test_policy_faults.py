@@ -140,3 +140,36 @@ def test_logins_that_are_gone(w):
             assert conn.ok("GET", "sliding:k") == b"%d" % i
             assert conn.ok("EXISTS", "other") == 0
             conn.close()
+
+
+def test_renewals_of_a_login_that_is_gone(w):
+    """A renewal for which there will never be a link kept the timer of all others from running, as
+    long as there were hits."""
+    clock = w.clock()
+    redis = clock.redis(acl=["user default on nopass ~* &* +@all", "user u on >p ~* &* +@all"])
+    ini = make_ini(("127.0.0.1", 0), redis, None, {"address": "127.0.0.1:@PORT@"},
+                   {"command_timeout": "1d", "link_idle_timeout": "1d"})
+    ini += ("[cache]\ncoherence_timeout = 1h\n[policy s]\nprefix = s:\nlocal = yes\nlocal_ttl = 1d\n"
+            "sliding = 30m\n")
+    larder = armed(clock.larder(redis, ini=ini))
+    conn, user, direct = w.conn(larder), w.conn(larder), w.conn(redis)
+    user.ok("AUTH", "u", "p")
+    for key, ttl in (("s:user", 1500), ("s:due", 1800), ("s:hit", 1800)):
+        direct.ok("SET", key, 1, "EX", ttl)
+    conn.ok("GET", "s:hit")
+    for _ in range(2):  # from memory the second time
+        clock.move(30)
+        user.ok("GET", "s:user")
+        conn.ok("GET", "s:due")
+    assert larder.stats()["policy_sliding_keys"] >= 2
+    user.close()
+    direct.ok("ACL", "DELUSER", "u")
+    clock.move(100)
+    eventually(lambda: "WRONGPASS" in larder.log())  # that of s:user was due
+    clock.move(300)
+
+    def told():
+        for _ in range(5):
+            conn.ok("GET", "s:hit")
+        return direct.ok("TTL", "s:due") > 1380
+    eventually(told, every=0.001)
