@@ -170,6 +170,12 @@ static bool is_over(const struct inquiry *look)
            (s->finishing && lane_refusal(scope->lane, scope->db).n > 0);
 }
 
+/* Redis holds it up during CLIENT PAUSE, and with it whatever came behind it on the link. */
+static bool is_held_up(const struct inquiry *look)
+{
+    return look->promised_ms > 0 && look->renewals->rules->all->pause.on;
+}
+
 static void ask(struct inquiry *look)
 {
     const struct slide_scope *scope = &look->renewals->scopes[look->scope];
@@ -180,7 +186,7 @@ static void ask(struct inquiry *look)
         look_free(look);
         return;
     }
-    l = lane_link(scope->lane, scope->db);
+    l = is_held_up(look) ? NULL : lane_link(scope->lane, scope->db);
     list_leave(&look->node);
     if (l != NULL && !link_full(l))
         ask_on(look, l);

@@ -125,8 +125,12 @@ uint32_t shape_renewal(const struct clients *all, const struct policy *p, struct
 
 /* What is left of a key's time, in the words of a command; .. if left_ms is promised. */
 enum ttl_word { TTL_SECONDS, TTL_MS, TTL_AT_SECONDS, TTL_AT_MS };
-void shape_ttl(const struct policy *p, struct slice key, uint64_t left_ms, enum ttl_word word,
+void shape_ttl(const struct clients *all, struct slice key, uint64_t left_ms, enum ttl_word word,
                struct buffer *out);
+/* What a script that only reads is begun with: CLIENT PAUSE WRITE does not hold it up, where the
+ * upstream has a word for that. */
+MUST_USE
+struct slice shape_read_only(const struct clients *all);
 
 /* slide.c */
 void sliding_use(struct rules *r);

@@ -140,14 +140,20 @@ uint32_t shape_renewal(const struct clients *all, const struct policy *p, struct
     return 2;
 }
 
-void shape_ttl(const struct policy *p, struct slice key, uint64_t left_ms, enum ttl_word word,
+struct slice shape_read_only(const struct clients *all)
+{
+    return pool_server_version(all->pool) < VERSION_7 ? SLICE("EVAL") : SLICE("EVAL_RO");
+}
+
+void shape_ttl(const struct clients *all, struct slice key, uint64_t left_ms, enum ttl_word word,
                struct buffer *out)
 {
-    bool capped = (p->rules & RULE_ABSOLUTE) != 0;
+    const struct policy *p = policies_match(all->rules->policies, key);
+    bool capped = p != NULL && (p->rules & RULE_ABSOLUTE) != 0;
     char text[24];
 
     write_array(out, capped ? 7 : 6);
-    write_bulk(out, SLICE("EVAL"));
+    write_bulk(out, shape_read_only(all));
     write_bulk(out, SLICE(SCRIPT_TTL));
     write_bulk(out, capped ? SLICE("2") : SLICE("1"));
     write_bulk(out, key);

@@ -245,8 +245,7 @@ enum next slide_ttl(struct client *c, const struct request *q)
     while (words[word] != q->command->id)
         word++;
     shape_begin(&r->shape);
-    shape_ttl(policy_of(c, q->argv[1]), q->argv[1], promised_ms - now_ms, (enum ttl_word)word,
-              &r->shape.words);
+    shape_ttl(c->all, q->argv[1], promised_ms - now_ms, (enum ttl_word)word, &r->shape.words);
     put.bytes = buffer_slice(&r->shape.words);
     return client_route_on(c, &put);
 }

@@ -24,6 +24,10 @@ def armed(larder):
     return larder
 
 
+def renewed(redis, *keys):
+    return eventually(lambda: all(redis.cmd("TTL", key) > 3000 for key in keys))
+
+
 DENY, TTL = {"deny": "yes"}, {"ttl": "80m"}
 SLIDING = {"sliding": "60m"}
 ABSOLUTE = {"absolute": "8h"}
@@ -173,3 +177,27 @@ def test_renewals_of_a_login_that_is_gone(w):
             conn.ok("GET", "s:hit")
         return direct.ok("TTL", "s:due") > 1380
     eventually(told, every=0.001)
+
+
+def test_a_pause_of_writes_stops_no_reads(w):
+    """Redis holds up a renewal, as any write, and with it all that came behind on the connection;
+    the same of the scripts in the place of KEYS, SCAN, TTL .."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {"s": {**LOCAL, **SLIDING}, "cap": ABSOLUTE}))
+    judge, conn = w.conn(larder), w.conn(larder)
+    redis.cmd("SET", "cap:k", 1)
+    redis.cmd("SET", "s:k", 1, "EX", 3595)
+    redis.cmd("SET", "s:l", 1, "EX", 600)
+    conn.ok("GET", "s:k")
+    judge.ok("CLIENT", "PAUSE", 600000, "WRITE")
+    assert conn.ok("GET", "s:l") == b"1"  # is to be renewed
+    assert conn.ok("EXISTS", "a", "b") == 0
+    assert sorted(conn.ok("KEYS", "*")) == [b"cap:k", b"s:k", b"s:l"]
+    assert sorted(conn.ok("SCAN", 0)[1]) == [b"cap:k", b"s:k", b"s:l"]
+    assert conn.ok("RANDOMKEY") in (b"cap:k", b"s:k", b"s:l")
+    assert conn.ok("DBSIZE") == 3
+    assert conn.ok("TTL", "s:k") >= 3590
+    assert conn.ok("TTL", "s:l") >= 590
+    assert conn.ok("EXISTS", "a", "b") == 0
+    judge.ok("CLIENT", "UNPAUSE")
+    renewed(redis, "s:l")
