@@ -304,15 +304,20 @@ static void forget_renewals(struct client *c, const struct request *q,
 static enum put put_expire(struct client *c, const struct request *q, const struct expiry *x)
 {
     uint16_t id = q->command->id;
+    uint64_t ttl_ms;
+    const struct policy *p;
 
     if (q->argc != 3 || (id != CMD_EXPIRE && id != CMD_PEXPIRE) || x->kind != EXPIRY_RELATIVE ||
-        x->value <= 0 || x->value > INT32_MAX || !near_allowed(c, 0) ||
-        (rules_of(c->all->rules, q->argv[1]) & RULE_SLIDING) == 0)
+        x->value <= 0 || x->value > INT32_MAX || !near_allowed(c, 0))
+        return PUT_ASK;
+    ttl_ms = (uint64_t)x->value * (x->seconds ? 1000 : 1);
+    p = policies_match(c->all->rules->policies, q->argv[1]);
+    if (p == NULL || (p->rules & RULE_SLIDING) == 0 ||
+        (p->set->max_ttl > 0 && ttl_ms > p->set->max_ttl))
         return PUT_ASK;
     if (slide_will_know(c, q->argv[1]))
         return PUT_LATER;
-    return slide_expire(c, q->argv[1], (uint64_t)x->value * (x->seconds ? 1000 : 1)) ? PUT_ANSWERED
-                                                                                     : PUT_ASK;
+    return slide_expire(c, q->argv[1], ttl_ms) ? PUT_ANSWERED : PUT_ASK;
 }
 
 /* Others may wait for what it is answered: it leaves the key there, or finds it. But not with a

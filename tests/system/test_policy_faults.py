@@ -201,3 +201,16 @@ def test_a_pause_of_writes_stops_no_reads(w):
     assert conn.ok("EXISTS", "a", "b") == 0
     judge.ok("CLIENT", "UNPAUSE")
     renewed(redis, "s:l")
+
+
+def test_expire_beyond_max_ttl(w):
+    """EXPIRE of a sliding key was answered here for longer than max_ttl, and told so later."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {"s": {**LOCAL, "sliding": "60s", "max_ttl": "100s"}}))
+    conn = w.conn(larder)
+    redis.cmd("SET", "s:k", 1, "EX", 100)
+    for seconds in (105, 120, 130):
+        conn.ok("GET", "s:k")
+        assert conn.ok("EXPIRE", "s:k", seconds) == 1
+        assert 95 <= conn.ok("TTL", "s:k") <= 100
+        assert 95 <= redis.cmd("TTL", "s:k") <= 100
