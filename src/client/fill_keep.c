@@ -125,6 +125,8 @@ void fill_keep(struct near *near, const struct flight *flight, const struct ques
     struct question q = *question;
     struct entry e;
 
+    if (t->command == CMD_GETEX) /* it was asked to be waited for, see park.c */
+        return;
     switch (weigh(near, t, reply.value, reply.ttl, &e)) {
     case KEEP:
         break;

@@ -350,6 +350,18 @@ enum next near_pass_by(struct client *c, const struct request *q)
     return next;
 }
 
+/* GETEX is not kept, nor answered from the shelf; but who finds nothing by it may be told to load it.
+ * Those who wait with the same words are served by one: it would do the same again. */
+static bool is_leased_getex(struct client *c, const struct request *q, struct near_question *nq)
+{
+    if (q->command->id != CMD_GETEX || q->argc < 2 || q->shape != NULL || !near_allowed(c, 0) ||
+        !near_plain(c->all->near, c, q->argv[1], nq) ||
+        nq->policy->set->stampede != SET_STAMPEDE_WAIT)
+        return false;
+    nq->form = FORM_EXACT;
+    return near_name_ask(nq, CMD_GETEX, c->proto, q->argv, q->argc);
+}
+
 /* Asks upstream what the shelf cannot answer: ordinary reads of plain sessions come here. */
 enum next near_ask(struct client *c, const struct request *q)
 {
@@ -358,6 +370,8 @@ enum next near_ask(struct client *c, const struct request *q)
     struct entry e;
     bool looked;
 
+    if (UNLIKELY(near->leases != NULL) && is_leased_getex(c, q, &nq))
+        return near_ask_one(c, q, &nq);
     if ((q->command->flags & CF_CACHEABLE) == 0)
         return client_ask(c, q);
     if (!near_allowed(c, 0))

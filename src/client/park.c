@@ -19,6 +19,7 @@ bool park_waits(uint16_t command, uint32_t argc)
 {
     switch (command) {
     case CMD_GET:
+    case CMD_GETEX:
     case CMD_HGET:
     case CMD_HMGET:
     case CMD_HGETALL:
