@@ -142,7 +142,8 @@ static void changed(struct leases *l, struct lease *lease, bool voided)
         lease_free(l, lease);
         return;
     }
-    if (voided && lease->state == LEASE_HELD) {
+    /* (While it is being asked, a push may be that of the write which is the reason.) */
+    if (voided && lease->state == LEASE_HELD && !lease->asking) {
         l->count.voided++;
         lease->state = LEASE_VACANT;
         list_leave(&lease->order);

@@ -350,8 +350,8 @@ enum next near_pass_by(struct client *c, const struct request *q)
     return next;
 }
 
-/* GETEX is not kept, nor answered from the shelf; but who finds nothing by it may be told to load it.
- * Those who wait with the same words are served by one: it would do the same again. */
+/* GETEX is not kept, nor answered from the shelf; but who finds nothing by it may be told to load
+ * it. Those who wait with the same words are served by one: it would do the same again. */
 static bool is_leased_getex(struct client *c, const struct request *q, struct near_question *nq)
 {
     if (q->command->id != CMD_GETEX || q->argc < 2 || q->shape != NULL || !near_allowed(c, 0) ||

@@ -17,7 +17,9 @@ START_TEST(help_names_what_there_is)
                                         "FRESH <command> [<arg> ...]",
                                         "HELP",
                                         "KEY <key>",
+                                        "LEASES",
                                         "LINKS",
+                                        "MISS <key>",
                                         "MSETEX <ms> <key> <value> [<key> <value> ...]",
                                         "POLICIES",
                                         "SETTINGS",
@@ -38,7 +40,7 @@ START_TEST(help_names_what_there_is)
 }
 END_TEST
 
-#define ROOMS 5
+#define ROOMS 6
 
 static void all_counters(struct counter_set sets[ROOMS])
 {
@@ -46,7 +48,8 @@ static void all_counters(struct counter_set sets[ROOMS])
     sets[1] = pool_counters(desk.pool);
     sets[2] = clients_cache_counters(desk.clients);
     sets[3] = clients_rule_counters(desk.clients);
-    sets[4] = invalidation_counters(NULL);
+    sets[4] = clients_lease_counters(desk.clients);
+    sets[5] = invalidation_counters(NULL);
 }
 
 static size_t count_rows(const struct counter_set sets[ROOMS])
