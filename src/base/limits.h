@@ -68,6 +68,11 @@
  * average: who reads very long keys makes larder tell more often, not grow. */
 #define TOUCH_KEY_BYTES 256u
 
+/* One read of a talk with a Sentinel, and the longest answer of one: INFO and SENTINEL MASTER have
+ * some KB. */
+#define TALK_READ_BYTES  4096u
+#define TALK_REPLY_BYTES (256u * 1024u)
+
 /* Lines of one report in the log (the state on SIGUSR2): the loop serves nobody while it writes
  * them, a microsecond or two each, and journald takes 10,000 of a service in 30 s
  * (journald.conf(5), RateLimitBurst). */
