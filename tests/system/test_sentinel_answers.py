@@ -2,7 +2,7 @@
 servers."""
 from near import near_ini
 from outage import is_upstream, timed
-from resp import Closed, Error, eventually
+from resp import SLOW, Closed, Error, eventually
 from sentinels import FakeSentinel, follows, up_of, upstream_of, wait_for_log
 from servers import free_port, make_ini
 
@@ -130,15 +130,18 @@ def test_demoted(w):
     first, second, said, larder = two(w, **DEAD)
     c = w.conn(larder)
     c.ok("SET", "k", "v")
+    # Until questions are so rare that the next one by itself is far away.
+    eventually(lambda: larder.stats()["sentinel_rounds"] >= 6, timeout=60 * SLOW)
     first.cmd("REPLICAOF", "127.0.0.1", str(second.port))
     assert c.cmd("SET", "k", "w").startswith(b"READONLY ")
-    eventually(lambda: larder.stats()["sentinel_checks_refused"] > 0)
+    eventually(lambda: larder.stats()["sentinel_checks_refused"] > 0, timeout=2 * SLOW)
     answer = timed(c, "GET", "k")
     assert is_upstream(answer) and b"the master as 127.0.0.1:" in answer, answer
     assert answer.endswith(b"is none; the command was not executed"), answer
     said[0].where, said[0].epoch = second.port, 2
     eventually(lambda: c.cmd("SET", "k", "x", timeout=20) == b"OK")
     assert second.cmd("GET", "k") == b"x"
+test_demoted.timeout = 90
 
 
 def test_replica_is_no_master(w):
