@@ -29,6 +29,8 @@ void pool_doubt(struct pool *pool, enum pool_doubt why)
 
 void pool_hold(struct pool *pool, const char *why)
 {
+    if (pool->held && !why[0])
+        return;
     pool->held = true;
     (void)snprintf(pool->held_why, sizeof pool->held_why, "%s", why);
 }

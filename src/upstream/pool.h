@@ -91,7 +91,7 @@ struct pool_guide {
  * anything else; `guide` is borrowed. */
 void pool_follow(struct pool *pool, const char *master, const struct pool_guide *guide);
 /* No link is dialled before pool_aim() is called (again); those that are up stay. `why` is what
- * clients who wait in vain are told; "": as it comes. */
+ * clients who wait in vain are told; "": what is known already. */
 void pool_hold(struct pool *pool, const char *why);
 MUST_USE
 bool pool_held(const struct pool *pool);

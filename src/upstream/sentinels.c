@@ -15,8 +15,9 @@
  * one of a lost link, the pool dials nothing: the server at the old address may be back as what it
  * was not (an empty master, a replica).
  *
- * Whom to believe, sentinel_choice.h says. When the present master fails its check, and nobody who
- * answers knows of its configuration, older ones are believed: the Sentinels were set up anew.
+ * Whom to believe, sentinel_choice.h says. When the present master fails its check for long, and
+ * nobody who answers knows of its configuration, older ones are believed: the Sentinels were set up
+ * anew. Not at once: larder may be cut off, together with the master of yesterday.
  *
  * When no Sentinel answers, the present master is kept as long as it says that it is one. */
 #include "upstream/sentinels.h"
@@ -37,6 +38,7 @@
 #define PAUSE_MIN_MS    50u    /* between rounds while the master is not found, doubled likewise */
 #define PAUSE_MAX_MS    1000u
 #define DOUBT_MIN_MS    250u /* .. and after a round, for a doubt that is no lost link */
+#define DISTRUST_ROUNDS 8u   /* some seconds without a master before older answers are believed */
 #define ROUND_MIN_MS    20u  /* an announcement does not cut a younger round short */
 
 struct sentinels {
@@ -216,7 +218,7 @@ static void log_trouble(struct sentinels *s)
 
 static void end_badly(struct sentinels *s)
 {
-    if (s->tried_present)
+    if (s->tried_present && s->failures >= DISTRUST_ROUNDS)
         choice_doubt(&s->choice);
     if (!s->answered)
         s->patience_ms = at_most(s->patience_ms * 2, s->pool->settings->connect_timeout);

@@ -8,6 +8,7 @@
 Every server is on a free port of 127.0.0.1 and ends with the test.
 """
 import os
+import time
 
 from fake_server import SILENT, FakeRedis, bulk
 from near import near_ini
@@ -16,7 +17,9 @@ from servers import Larder, Redis, Server, free_port
 
 NAME = "mymaster"
 DOWN_AFTER_MS = int(500 * SLOW)
-LONG = 12 * TIMEOUT  # an election may have to be held again
+# An election may have to be held again, and a Sentinel that finds that the machine stood still for
+# two seconds does nothing for thirty (its TILT mode).
+LONG = 30 * TIMEOUT
 QUICK = {"connect_timeout": "500ms", "backoff_min": "5ms", "backoff_max": "50ms"}
 
 
@@ -96,7 +99,7 @@ class Sentinel(Server):
 class Watched:
     def __init__(self, w, count=3, replicas=2, options=(), lines=(), user_lines=(), start=True,
                  host="127.0.0.1"):
-        self.w = w
+        self.w, self.asked = w, False
         self.master = w.redis(*options)
         self.replicas = [w.redis(*options, "--replicaof", "127.0.0.1", str(self.master.port),
                                  "--repl-diskless-sync-delay", "0")
@@ -135,7 +138,10 @@ class Watched:
         """The new master, as soon as a Sentinel names it and it says so itself."""
         old = old or self.master
 
+        begin = time.monotonic()
+
         def found():
+            nonlocal begin
             for one in self.sentinels:
                 try:
                     port = one.says() if one.alive() else None
@@ -143,12 +149,17 @@ class Watched:
                         return port
                 except (OSError, Closed, NoReply):
                     continue
+            if self.asked and time.monotonic() - begin > 3 * TIMEOUT:
+                begin = time.monotonic()  # one that was given up for TILT is not begun again
+                self.sentinels[0].cmd("SENTINEL", "FAILOVER", NAME)
             return None
-        eventually(found, timeout=LONG, every=0.02)
-        return self.at(found())
+        port = eventually(found, timeout=LONG, every=0.02)
+        self.asked = False
+        return self.at(port)
 
     def failover(self):
         """Asks for one until a Sentinel agrees."""
+        self.asked = True
         eventually(lambda: self.sentinels[0].cmd("SENTINEL", "FAILOVER", NAME) == b"OK",
                    timeout=LONG, every=0.2)
 

@@ -257,6 +257,7 @@ def test_set_up_anew(w):
     assert first.cmd("GET", "k") == b"v"
     first.kill()
     follows(larder, second)
+test_set_up_anew.timeout = 90
 
 
 def test_without_epochs(w):
