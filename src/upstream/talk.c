@@ -71,6 +71,7 @@ static void on_deadline(void *context)
 
 /* ---- connecting ---- */
 
+/* As link_dial() does: what a link has besides (TLS, with t->to as the name), a talk has here. */
 static void connect_to(struct talk *t, const struct sock_address *a)
 {
     t->at = *a;
@@ -107,6 +108,7 @@ void talk_open(struct talk *t, const struct address *to, const struct sock_addre
 
     CHECK(!t->open);
     t->open = true;
+    t->to = *to;
     t->prefer = prefer != NULL ? *prefer : (struct sock_address){0};
     talk_allow(t, deadline_ms);
     if (address_numeric(to, &a))

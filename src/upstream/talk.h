@@ -35,6 +35,7 @@ struct talk {
     struct resolver *resolver;
     struct resolver_query *query;
     struct timer *deadline;
+    struct address to;      /* as it is called; strings are the owner's */
     struct sock_address at; /* where it is connected to, or tries to */
     struct sock_address prefer;
     struct buffer in, out;
@@ -50,8 +51,9 @@ void talk_init(struct talk *t, struct loop *loop, struct resolver *resolver,
                const struct talk_ops *ops);
 void talk_done(struct talk *t);
 
-/* Begins to connect; must not be open. It ends by itself after deadline_ms, see talk_allow(). Of a
- * name with several addresses `prefer` is taken if it is among them (NULL: none is preferred). */
+/* Begins to connect; must not be open. The strings of `to` must live until it is closed. It ends by
+ * itself after deadline_ms, see talk_allow(). Of a name with several addresses `prefer` is taken if
+ * it is among them (NULL: none is preferred). */
 void talk_open(struct talk *t, const struct address *to, const struct sock_address *prefer,
                uint64_t deadline_ms);
 /* Tells nothing; fine when it is not open. */
