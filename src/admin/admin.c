@@ -67,7 +67,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 6u
+#define COUNTER_SETS 8u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -77,6 +77,8 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
     sets[n++] = pool_counters(a->pool);
     sets[n++] = sentinels_counters(a->sentinels);
     sets[n++] = clients_cache_counters(a->clients);
+    sets[n++] = clients_rule_counters(a->clients);
+    sets[n++] = clients_lease_counters(a->clients);
     sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);
@@ -206,6 +208,18 @@ static void flush(struct admin *a, const struct slice *argv, uint32_t argc, int 
     flush_cache(a->clients, argv, argc, out);
 }
 
+static void leases_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                         struct buffer *out)
+{
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    clients_describe_leases(a->clients, &text);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
 /* ---- the console ---- */
 
 static void help(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
@@ -231,9 +245,16 @@ static const struct subcommand subcommands[] = {
     {"HELP", 0, 0, "HELP", "Prints this help.", help, CONSOLE_OTHER},
     {"KEY", 1, 1, "KEY <key>", "What the near cache keeps of the key, and if that is served.", NULL,
      CONSOLE_KEY},
+    {"LEASES", 0, 0, "LEASES", "Keys that a client is loading while others wait, a line each.",
+     leases_table, CONSOLE_OTHER},
     {"LINKS", 0, 0, "LINKS",
      "The connections to the upstream, a line each; how larder learns what changes there.",
      links_table, CONSOLE_OTHER},
+    {"MISS", 1, 1, "MISS <key>", "There is nothing to load: nobody need wait for the key.", NULL,
+     CONSOLE_MISS},
+    {"MSETEX", 3, UINT32_MAX, "MSETEX <ms> <key> <value> [<key> <value> ...]",
+     "Sets the keys, each under its policy; 0 ms: the expiry that it gives. A reply for each.",
+     NULL, CONSOLE_MSETEX},
     {"POLICIES", 0, 0, "POLICIES", "The policies and what each has done, a line each.",
      policies_table, CONSOLE_OTHER},
     {"SETTINGS", 0, 0, "SETTINGS", "The settings in force, secrets masked.", settings_table,

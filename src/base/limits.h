@@ -73,6 +73,17 @@
 #define TALK_READ_BYTES  4096u
 #define TALK_REPLY_BYTES (256u * 1024u)
 
+/* Keys that are being loaded (stampede), clients that wait for them, in all and for one key's
+ * lease; who comes then does not wait. So many waiters are answered in one turn of the loop. */
+#define LEASES_MAX        100000u
+#define LEASE_WAITERS     100000u
+#define LEASE_KEY_WAITERS 20000u
+#define LEASE_SLICE       256u
+
+/* Of so many waits of a policy most were in vain: then nobody waits there for so long. */
+#define NO_PARK_WAITS    40u
+#define NO_PARK_PAUSE_MS 30000u
+
 /* Lines of one report in the log (the state on SIGUSR2): the loop serves nobody while it writes
  * them, a microsecond or two each, and journald takes 10,000 of a service in 30 s
  * (journald.conf(5), RateLimitBurst). */

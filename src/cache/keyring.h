@@ -43,6 +43,7 @@ struct hold {
     uint32_t n;
     bool all;   /* every key there is */
     bool begun; /* the keys are held: see hold_begin() */
+    bool voids; /* the owner's: the keys are deleted */
     bool blunt; /* the owner's: no key that is on the shelf now is meant */
     struct key_record *records[];
 };

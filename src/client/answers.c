@@ -47,6 +47,7 @@ static struct held *add_held(struct client *c)
     h->at = c->asked;
     h->client = c;
     list_init(&h->waiter.node);
+    list_init(&h->by_time);
     if (m->held_last == NULL)
         m->held_first = h;
     else
@@ -160,6 +161,8 @@ void client_keep_promise(struct held *h, struct slice bytes)
     struct client *c = h->client;
 
     list_leave(&h->waiter.node);
+    if (UNLIKELY(h->until_ms != 0))
+        held_waits_no_more(h);
     h->pending = false;
     c->promised--;
     if (c->more->held_first == h && is_due(c, h) && buffer_len(&h->bytes) == 0) {
@@ -205,8 +208,11 @@ void client_break_promises(struct client *c)
 {
     struct held *h = c->more != NULL ? c->more->held_first : NULL;
 
-    for (; h != NULL; h = h->next)
+    for (; h != NULL; h = h->next) {
         list_leave(&h->waiter.node);
+        if (h->until_ms != 0)
+            held_waits_no_more(h);
+    }
     c->promised = 0;
 }
 

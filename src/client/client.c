@@ -11,6 +11,7 @@
  * clients.c does.
  */
 #include "client/client.h"
+#include "client/leases.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,7 @@ struct session *client_session(struct client *c)
     m->client = c;
     m->waiter.wake = on_wake;
     list_init(&m->waiter.node);
+    list_init(&m->leases);
     m->loan.ops = &session_loan_ops;
     m->sub.ops = &session_sub_ops;
     m->muted.ops = &muted_asker_ops;
@@ -91,6 +93,7 @@ static void session_free(struct session *m)
     buffer_done(&m->loan_error);
     buffer_done(&m->shape_answer);
     buffer_done(&m->shape_error);
+    buffer_done(&m->tx_read);
     free(m->cuts.v);
     shape_free(m->large_shape);
     free(m->name);
@@ -179,6 +182,8 @@ static void read_on(struct client *c)
     case IO_OK:
         buffer_fill(&c->in, got);
         c->all->count.bytes_in += got;
+        if (UNLIKELY(c->promised > 0))
+            client_interrupts(c);
         break;
     case IO_AGAIN:
         return;
@@ -214,6 +219,8 @@ static void read_fresh(struct client *c)
         return;
     }
     c->all->count.bytes_in += got;
+    if (UNLIKELY(c->promised > 0))
+        client_interrupts(c);
     if (c->more != NULL && c->waits == WAIT_NOTHING)
         c->more->wait_ms = 0;
     used = c->waits == WAIT_NOTHING ? client_serve(c, scratch, got) : 0;
@@ -457,6 +464,8 @@ void client_close(struct client *c, enum close_reason why)
     list_push_back(&all->shades, &c->node);
     leave_links(c);
     client_break_promises(c);
+    if (c->more != NULL && !list_empty(&c->more->leases))
+        leases_left(c);
     lane_release(c->lane);
     buffer_done(&c->in);
     buffer_done(&c->out);

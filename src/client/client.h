@@ -97,6 +97,11 @@ struct held {
     struct client *client;
     struct waiter waiter; /* a promise: among those of the flight */
     bool pending;         /* a promise that is not kept yet */
+    uint64_t until_ms;    /* a read that waits for a load: no longer than this; else 0 */
+    struct list by_time;  /* .. among all that do */
+    uint32_t fields;      /* .. of HMGET, 1 of MGET */
+    uint16_t command;
+    uint16_t policy; /* its number; 0: none */
 };
 
 /* Writes handed over and not answered, in their order, with the keys they hold. */
@@ -160,6 +165,10 @@ struct session {
     struct cutter cutter;
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
+    struct list leases;         /* keys it has been told to load */
+    struct held *parked;        /* its read that waits for a load; it is its only promise */
+    uint64_t no_park_ms;        /* none of its reads waits until then */
+    struct buffer tx_read;      /* sliding keys read in a transaction, each behind its length */
     struct shape *large_shape;  /* what is to be said behind the large request under way */
     struct pause_wish wish;
     bool unclear;             /* CLIENT PAUSE: its command is, or will be, Redis' to judge */
@@ -336,6 +345,13 @@ void writes_forget(struct client *c);
 enum next local_serve(struct client *c, const struct request *q);
 enum next client_command_serve(struct client *c, const struct request *q);
 enum next near_console(struct client *c, const struct request *q, enum console_word word);
+
+/* slide.c: the transaction is over */
+void slide_tx_over(struct client *c);
+
+/* park.c: the client has more to say while its read waits; that wait is over */
+void client_interrupts(struct client *c);
+void held_waits_no_more(struct held *h);
 
 /* shape.c */
 void shape_free(struct shape *s);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "client/client.h"
+#include "client/leases.h"
 #include "client/near.h"
 #include "client/renewals.h"
 #include "client/rules.h"
@@ -190,6 +191,8 @@ void clients_drain(struct clients *all, void (*done)(void *context), void *conte
     all->drained = done;
     all->drained_context = context;
     pause_over(all);
+    if (all->near != NULL && all->near->leases != NULL)
+        leases_clear(all->near->leases);
     for (list_each_safe (node, next, &all->open)) {
         struct client *c = CONTAINER_OF(node, struct client, node);
 

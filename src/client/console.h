@@ -14,6 +14,8 @@ enum console_word {
     CONSOLE_OTHER,
     CONSOLE_FRESH,
     CONSOLE_KEY,
+    CONSOLE_MISS,
+    CONSOLE_MSETEX,
     CONSOLE_WHY,
 };
 

@@ -321,9 +321,9 @@ static void finish(struct exchange *x, char type, struct slice bytes)
     /* Whoever asked may have left: Redis has done it all the same. */
     if (x->kind == EX_PAUSE || x->kind == EX_EXEC)
         pause_answered(c, type == (x->kind == EX_PAUSE ? '+' : '*'));
-    /* The answer to a large request that is still being sent: an error, and the link is useless. */
-    if (c->open && c->more != NULL && c->more->streaming && x->kind != EX_DROP &&
-        x->kind != EX_FOLLOW) {
+    /* The answer to a large request that is still being sent, which nothing stands behind: an
+     * error, and the link is useless. */
+    if (c->open && c->more != NULL && c->more->streaming && c->owed == 1) {
         if (x->kind == EX_QUEUED)
             client_put(c, buffer_slice(&c->more->shape_answer));
         client_end(c, CLOSE_UPSTREAM);

@@ -18,15 +18,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/leases.h"
 #include "client/near.h"
 #include "client/slide.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
-
-#define ABSENT_ELEMENTS 4096 /* of an aggregate that might be that of an absent key */
-
-enum verdict { KEEP, KEEP_NOT, RACED, TOO_LARGE, ERROR };
 
 struct fill {
     struct asker asker;
@@ -41,6 +38,7 @@ struct fill {
     uint32_t due, have; /* replies */
     bool streaming;     /* the value passes in pieces */
     bool too_large;     /* .. and is no longer collected */
+    bool settles;       /* asked about a lease */
     size_t request_n;
     char text[]; /* the request, the key, the ask */
 };
@@ -53,10 +51,13 @@ struct fill_terms fill_terms_of(const struct near *near, const struct policy *po
                                 enum form form, uint16_t command)
 {
     const struct policy_settings *set = policy->set;
+    bool leased =
+        set->stampede == SET_STAMPEDE_WAIT && near->leases != NULL && park_waits(command, 2);
 
     return (struct fill_terms){.asked_ms = loop_now_ms(near->all->loop),
                                .local_ttl = set->local_ttl,
-                               .negative_ttl = set->negative_ttl,
+                               .negative_ttl = leased ? 0 : set->negative_ttl,
+                               .leased = leased,
                                .max_value = set->max_value > 0 ? set->max_value : KEPT_VALUE_BYTES,
                                .policy = policy->number,
                                .command = command,
@@ -145,21 +146,28 @@ enum next fill_ask(struct client *c, const struct request *q, const struct near_
     return NEXT;
 }
 
-void fill_for_nobody(struct near *near, struct link *l, const struct near_question *nq)
+void fill_for(struct near *near, const struct fill_order *o)
 {
     static const struct request none = {0};
-    struct slice get[2] = {SLICE("GET"), nq->q.key};
+    struct slice get[2] = {SLICE("GET"), o->q.key};
     struct buffer words = {0};
     struct fill *f;
 
-    write_request(&words, get, 2);
-    f = fill_new(near, buffer_slice(&words), &nq->q);
+    if (o->request.n == 0)
+        write_request(&words, get, 2);
+    f = fill_new(near, o->request.n > 0 ? o->request : buffer_slice(&words), &o->q);
     buffer_done(&words);
-    f->terms = fill_terms_of(near, nq->policy, nq->form, CMD_GET);
+    f->terms = fill_terms_of(near, o->policy, o->form, o->command);
+    f->terms.field_ttl = false; /* what is waited for is not kept for long if its fields expire */
+    if (o->lapsed)
+        f->terms.negative_ttl = o->policy->set->negative_ttl;
+    f->settles = o->settles;
     f->due = 2;
-    f->link = l;
+    f->link = o->link;
     flight_begin(cache_keyring(near->cache), &f->flight, &f->q);
-    ask(f, l, &none);
+    if (o->waiters != NULL)
+        list_move_all(o->waiters, &f->flight.waiters);
+    ask(f, o->link, &none);
 }
 
 bool fill_under_way(struct near *near, const struct question *q)
@@ -188,149 +196,6 @@ bool fill_join(struct client *c, const struct question *q)
     h = client_promise(c);
     list_push_back(&f->waiters, &h->waiter.node);
     return true;
-}
-
-/* ---- what the replies say ---- */
-
-/* Could an absent key have been answered so: nothing, zero, empty, or an array of such? */
-static bool looks_absent(struct slice value)
-{
-    struct reply r;
-
-    if (!reply_read(&value, &r))
-        return false;
-    switch (r.type) {
-    case '_':
-        return true;
-    case ':':
-        return r.number <= 0;
-    case '$':
-        return r.text.n == 0;
-    case '+':
-        return slice_eq(r.text, SLICE("none"));
-    case '*':
-    case '~':
-    case '%':
-        break;
-    default:
-        return false;
-    }
-    if (r.number > ABSENT_ELEMENTS)
-        return false;
-    while (value.n > 0) {
-        if (!reply_read(&value, &r) || !(r.type == '_' || (r.type == ':' && r.number == 0)))
-            return false;
-    }
-    return true;
-}
-
-static bool is_error(struct slice reply)
-{
-    return reply.n > 0 && (reply.p[0] == '-' || reply.p[0] == '!');
-}
-
-/* HPTTL's reply: the first field to go shortens the deadline. False: not to be kept. */
-static bool weigh_fields(struct near *near, const struct fill_terms *t, struct slice reply,
-                         struct entry *e)
-{
-    struct reply r;
-
-    if (slice_starts(reply, SLICE("-ERR unknown command"))) {
-        near->field_ttl = FIELD_TTL_NO;
-        return true;
-    }
-    if (is_error(reply)) /* this user may not ask, or it is no hash any more: nothing is learnt */
-        return false;
-    near->field_ttl = FIELD_TTL_YES;
-    if (near_is_whole_hash(t->command))
-        return false;
-    if (!reply_read(&reply, &r) || r.type != '*')
-        return r.type == '_';
-    while (reply.n > 0) {
-        if (!reply_read(&reply, &r) || r.type != ':')
-            return false;
-        if (r.number >= 0 && t->asked_ms + (uint64_t)r.number < e->deadline_ms)
-            e->deadline_ms = t->asked_ms + (uint64_t)r.number;
-    }
-    return true;
-}
-
-static enum verdict weigh(struct near *near, const struct fill_terms *t, struct slice value,
-                          struct slice rest, struct entry *e)
-{
-    struct reply ttl, head;
-    struct slice at = value;
-
-    *e = (struct entry){.bytes = value, .policy = t->policy, .kind = ENTRY_VALUE};
-    if (is_error(value) || is_error(rest))
-        return ERROR;
-    if (value.n > t->max_value)
-        return TOO_LARGE;
-    if (!reply_read(&at, &head) || !reply_read(&rest, &ttl) || ttl.type != ':')
-        return ERROR;
-    if (ttl.number == -2) {
-        if (!looks_absent(value))
-            return RACED;
-        e->kind = ENTRY_ABSENT;
-        e->deadline_ms = t->asked_ms + t->negative_ttl;
-        return t->negative_ttl > 0 ? KEEP : KEEP_NOT;
-    }
-    if ((t->form == FORM_GET && head.type == '_') || (t->form == FORM_EXISTS && head.number == 0))
-        return RACED;
-    e->expiry_ms = ttl.number < 0 ? EXPIRY_NEVER : t->asked_ms + (uint64_t)ttl.number;
-    e->deadline_ms = t->asked_ms + t->local_ttl;
-    if (e->expiry_ms < e->deadline_ms)
-        e->deadline_ms = e->expiry_ms;
-    return t->field_ttl && !weigh_fields(near, t, rest, e) ? KEEP_NOT : KEEP;
-}
-
-static void count_filled(struct near_counters *count, enum filled filled)
-{
-    switch (filled) {
-    case FILL_KEPT:
-        count->fills++;
-        return;
-    case FILL_CHANGED:
-        count->discarded_changed++;
-        return;
-    case FILL_LATE:
-        count->discarded_raced++;
-        return;
-    case FILL_FULL:
-        count->discarded_large++;
-        return;
-    }
-}
-
-void fill_keep(struct near *near, const struct flight *flight, const struct question *question,
-               const struct fill_terms *t, struct fill_reply reply)
-{
-    struct near_counters *count = &near->stats[t->policy]->count;
-    struct question q = *question;
-    struct entry e;
-
-    switch (weigh(near, t, reply.value, reply.ttl, &e)) {
-    case KEEP:
-        break;
-    case KEEP_NOT:
-        count->discarded_settings++;
-        return;
-    case RACED:
-        count->discarded_raced++;
-        return;
-    case TOO_LARGE:
-        count->discarded_large++;
-        return;
-    case ERROR:
-        count->discarded_error++;
-        return;
-    }
-    /* That the key does not exist is kept once, for all who ask for it plainly. */
-    if (e.kind == ENTRY_ABSENT && (t->form == FORM_GET || t->form == FORM_EXISTS)) {
-        q.ask = slice_of("", 0);
-        e.bytes = slice_of("", 0);
-    }
-    count_filled(count, cache_fill(near->cache, flight, &q, &e, loop_now_ms(near->all->loop)));
 }
 
 /* ---- ends ---- */
@@ -382,6 +247,27 @@ static struct client *asked_by(const struct fill *f)
     return list_empty(&f->flight.waiters) ? NULL : first_waiting(&f->flight.waiters)->client;
 }
 
+/* Somebody is to load what is absent, the others may wait for it. */
+static void land_leased(struct fill *f, struct slice value, struct slice rest)
+{
+    struct landing landing = {.q = &f->q,
+                              .terms = &f->terms,
+                              .request = slice_of(f->text, f->request_n),
+                              .leader = f->leader,
+                              .waiters = &f->flight.waiters,
+                              .settles = f->settles};
+    struct reply ttl;
+
+    if (f->near->leases == NULL)
+        return;
+    if (!reply_read(&rest, &ttl) || ttl.type != ':') {
+        leases_failed(f->near, &f->q, LINK_LOST);
+        return;
+    }
+    landing.absent = ttl.number == -2 && looks_absent(value);
+    leases_landed(f->near, &landing);
+}
+
 static void land(struct fill *f, struct slice all)
 {
     struct slice rest = all, value;
@@ -391,6 +277,8 @@ static void land(struct fill *f, struct slice all)
     histogram_add(&f->near->stats[f->terms.policy]->load_us, near_clock_us() - f->asked_us);
     fill_keep(f->near, &f->flight, &f->q, &f->terms, (struct fill_reply){value, rest});
     slide_filled(asked_by(f), &f->q, &f->terms, rest);
+    if (UNLIKELY(f->terms.leased || f->settles))
+        land_leased(f, value, rest);
     give(f, value);
     fill_free(f);
 }
@@ -473,6 +361,8 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     if (why != LINK_TIMEOUT)
         again_together(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
     again_tell(f->near, &f->flight.waiters, why);
+    if (f->settles && f->near->leases != NULL)
+        leases_failed(f->near, &f->q, why);
     fill_free(f);
 }
 

@@ -72,7 +72,7 @@ static enum next ask_script(struct client *c, const struct request *q)
 
     shape_begin(&c->all->rules->shape);
     write_array(out, 2 + (uint64_t)q->argc);
-    write_bulk(out, SLICE("EVAL"));
+    write_bulk(out, shape_read_only(c->all));
     write_bulk(out, slice_str(script_of(q)));
     write_bulk(out, SLICE("0"));
     for (uint32_t i = 1; i < q->argc; i++)

@@ -16,8 +16,8 @@
 
 struct attempt {
     struct asker asker;
-    struct list node; /* in its bucket */
-    struct list waiters;
+    struct list node;       /* in its bucket */
+    struct list waiters[2]; /* of SET .. NX, of SETNX */
     struct near *near;
     struct client *leader;
     struct link *link;
@@ -34,9 +34,14 @@ static struct list *bucket(const struct rules *r, struct slice key)
     return &r->attempts[hash_bytes(&r->seed, key.p, key.n) % ATTEMPT_BUCKETS];
 }
 
-static struct slice refusal_of(const struct client *c)
+static bool is_setnx(const struct request *q)
 {
-    return c->command == CMD_SETNX ? SLICE(":0\r\n") : near_null(c);
+    return q->command->id == CMD_SETNX;
+}
+
+static struct slice refusal_of(const struct client *c, bool setnx)
+{
+    return setnx ? SLICE(":0\r\n") : near_null(c);
 }
 
 static struct attempt *find(const struct rules *r, const struct question *q)
@@ -67,7 +72,7 @@ bool immutable_serve(struct client *c, const struct request *q)
     if (near == NULL || !near_plain(near, c, q->argv[1], &nq))
         return false;
     if (is_known(c, &nq)) {
-        struct slice refusal = refusal_of(c);
+        struct slice refusal = refusal_of(c, is_setnx(q));
 
         r->count.immutable_answered++;
         buffer_add(client_answer(c), refusal.p, refusal.n);
@@ -77,7 +82,7 @@ bool immutable_serve(struct client *c, const struct request *q)
     if (a == NULL)
         return false;
     r->count.immutable_answered++;
-    list_push_back(&a->waiters, &client_promise(c)->waiter.node);
+    list_push_back(&a->waiters[is_setnx(q)], &client_promise(c)->waiter.node);
     return true;
 }
 
@@ -103,7 +108,8 @@ enum next immutable_ask(struct client *c, const struct request *q)
                           .scope = nq.q.scope,
                           .key_n = (uint32_t)key.n};
     memcpy(a->key, key.p, key.n);
-    list_init(&a->waiters);
+    list_init(&a->waiters[0]);
+    list_init(&a->waiters[1]);
     list_push_back(bucket(c->all->rules, key), &a->node);
     link_ask(l, &a->asker, q->bytes, 1, true);
     c->owed++;
@@ -119,14 +125,17 @@ static void attempt_free(struct attempt *a)
     free(a);
 }
 
+/* In the words of what each has asked. */
 static void give(struct attempt *a, struct slice bytes)
 {
     bool error = bytes.p[0] == '-';
 
-    while (!list_empty(&a->waiters)) {
-        struct held *h = first_waiting(&a->waiters);
+    for (int setnx = 0; setnx < 2; setnx++) {
+        while (!list_empty(&a->waiters[setnx])) {
+            struct held *h = first_waiting(&a->waiters[setnx]);
 
-        client_keep_promise(h, error ? bytes : refusal_of(h->client));
+            client_keep_promise(h, error ? bytes : refusal_of(h->client, setnx != 0));
+        }
     }
 }
 
@@ -140,7 +149,11 @@ static void keep(struct attempt *a)
 
     if (nq.policy != NULL && nq.policy->set->local && a->link->number == a->link_number &&
         near_way(a->near, key) == WAY_ASK && !fill_under_way(a->near, &nq.q))
-        fill_for_nobody(a->near, a->link, &nq);
+        fill_for(a->near, &(struct fill_order){.link = a->link,
+                                               .policy = nq.policy,
+                                               .q = nq.q,
+                                               .form = FORM_GET,
+                                               .command = CMD_GET});
 }
 
 static void on_replies(struct asker *asker, struct slice bytes, uint32_t n)
@@ -167,7 +180,8 @@ static void on_failed(struct asker *asker, uint32_t n, enum link_failure why, bo
     CHECK(n == 1);
     list_leave(&a->node);
     client_failed(a->leader, 1, why, begun);
-    again_tell(a->near, &a->waiters, why);
+    again_tell(a->near, &a->waiters[0], why);
+    again_tell(a->near, &a->waiters[1], why);
     attempt_free(a);
 }
 

@@ -116,9 +116,12 @@ static bool must_collect(struct client *c, const struct command *cmd, uint64_t n
 
     shape_free(m->large_shape);
     m->large_shape = NULL;
-    if (all->rules == NULL || all->args.n == 0 || c->mode == MODE_LISTEN)
+    if (c->mode == MODE_LISTEN || all->args.n == 0)
         return false;
-    rules = rules_large(c, &known);
+    if (cmd != NULL && cmd->id == CMD_LARDER)
+        rules = LARGE_COLLECT; /* MSETEX */
+    else if (all->rules != NULL)
+        rules = rules_large(c, &known);
     if (rules == LARGE_SHAPED)
         m->large_shape = shape_take(&all->rules->shape);
     if (rules == LARGE_COLLECT && need > LARGE_COLLECT_BYTES)

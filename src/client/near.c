@@ -16,6 +16,7 @@
  *
  * A hit allocates nothing: the question is built on the stack, the answer copied to the output. */
 #include "client/near.h"
+#include "client/leases.h"
 #include "client/rules.h"
 #include "client/slide.h"
 
@@ -26,9 +27,8 @@
 #include "resp/reply.h"
 #include "resp/write.h"
 
-#define HIT_SAMPLE      64u           /* of so many hits, one is timed */
-#define SCOPES          4096u         /* databases and logins: as many are told apart at a time */
-#define HASH_SCAN_BYTES (32u * 1024u) /* a kept HGETALL longer than this is not searched */
+#define HIT_SAMPLE 64u   /* of so many hits, one is timed */
+#define SCOPES     4096u /* databases and logins: as many are told apart at a time */
 
 struct near_stats *near_stats_of(struct near *near, const struct policy *p)
 {
@@ -56,6 +56,8 @@ struct buffer *near_words(struct near *near)
 static void forget_scopes(struct near *near)
 {
     near->scope_count = 0;
+    if (near->leases != NULL)
+        leases_clear(near->leases);
     for (list_each (node, &near->all->open))
         CONTAINER_OF(node, struct client, node)->scope = 0;
     cache_flush(near->cache);
@@ -100,7 +102,7 @@ bool near_is_hash(uint16_t id)
            id == CMD_HSTRLEN;
 }
 
-static size_t ask_head(char *ask, uint16_t id, uint8_t proto)
+size_t near_ask_head(char *ask, uint16_t id, uint8_t proto)
 {
     memcpy(ask, &id, sizeof id);
     ask[sizeof id] = (char)proto;
@@ -108,10 +110,10 @@ static size_t ask_head(char *ask, uint16_t id, uint8_t proto)
 }
 
 /* Command, protocol and the arguments behind the key, each with its length. */
-static bool name_ask(struct near_question *nq, uint16_t id, uint8_t proto, const struct slice *argv,
-                     uint32_t argc)
+bool near_name_ask(struct near_question *nq, uint16_t id, uint8_t proto, const struct slice *argv,
+                   uint32_t argc)
 {
-    size_t n = ask_head(nq->ask, id, proto);
+    size_t n = near_ask_head(nq->ask, id, proto);
 
     for (uint32_t i = 2; i < argc; i++) {
         uint32_t len = (uint32_t)argv[i].n;
@@ -157,7 +159,7 @@ static bool judge(struct client *c, const struct request *q, struct near_questio
     ret->form = cmd->id == CMD_EXISTS                         ? FORM_EXISTS
                 : cmd->id == CMD_HGET || cmd->id == CMD_HMGET ? FORM_HASH
                                                               : FORM_EXACT;
-    return name_ask(ret, cmd->id, c->proto, q->argv, q->argc);
+    return near_name_ask(ret, cmd->id, c->proto, q->argv, q->argc);
 }
 
 bool near_judge(struct client *c, const struct request *q, struct near_question *ret)
@@ -166,110 +168,6 @@ bool near_judge(struct client *c, const struct request *q, struct near_question 
 }
 
 /* ---- the shelf ---- */
-
-static enum look look_at(const struct near *near, const struct question *q, bool peek,
-                         struct entry *ret)
-{
-    return cache_look(near->cache, q, loop_now_ms(near->all->loop), peek, ret);
-}
-
-/* The key's plain value, or that there is none, told by any earlier read. */
-static enum look look_plain(const struct near *near, const struct question *q, bool peek,
-                            struct entry *ret)
-{
-    struct question plain = {.key = q->key, .ask = {"", 0}, .scope = q->scope};
-
-    return look_at(near, &plain, peek, ret);
-}
-
-/* What a kept HGETALL says of the field; false: it is too long to be searched. */
-static bool hash_field(struct slice all, struct slice field, struct slice *ret_value)
-{
-    struct reply r;
-    int64_t n;
-
-    *ret_value = slice_of(NULL, 0);
-    if (all.n > HASH_SCAN_BYTES || !reply_read(&all, &r))
-        return false;
-    for (n = r.number; n >= 2; n -= 2) {
-        const char *value;
-
-        if (!reply_read(&all, &r))
-            return false;
-        value = all.p;
-        if (!reply_skip(&all))
-            return false;
-        if (slice_eq(r.text, field)) {
-            *ret_value = slice_of(value, (size_t)(all.p - value));
-            return true;
-        }
-    }
-    return true;
-}
-
-/* HGET, HMGET out of a kept HGETALL, into near->pieces. */
-static bool from_hash(struct client *c, const struct request *q, const struct entry *e)
-{
-    struct buffer *out = &c->all->near->pieces;
-    uint32_t n = q->argc - 2;
-    struct slice value;
-
-    if ((size_t)n * e->bytes.n > HASH_SCAN_BYTES * 2)
-        return false;
-    buffer_done(out);
-    if (q->command->id == CMD_HMGET)
-        write_array(out, n);
-    for (uint32_t i = 2; i < q->argc; i++) {
-        if (!hash_field(e->bytes, q->argv[i], &value))
-            return false;
-        if (value.p != NULL)
-            buffer_add(out, value.p, value.n);
-        else
-            write_null(out, c->proto);
-    }
-    return true;
-}
-
-static enum look look_hash(struct client *c, struct near_question *nq, const struct request *q,
-                           bool peek, struct entry *ret)
-{
-    struct near *near = c->all->near;
-    struct question whole = nq->q;
-    char ask[4];
-
-    whole.ask = slice_of(ask, ask_head(ask, CMD_HGETALL, c->proto));
-    if (look_at(near, &whole, peek, ret) == LOOK_FRESH && from_hash(c, q, ret)) {
-        ret->bytes = buffer_slice(&near->pieces);
-        ret->block = NULL;
-        return LOOK_FRESH;
-    }
-    return look_at(near, &nq->q, peek, ret);
-}
-
-/* Looks for an answer to the question; *ret_entry has it. */
-enum look near_look(struct client *c, struct near_question *nq, const struct request *q, bool peek,
-                    struct entry *ret_entry)
-{
-    struct near *near = c->all->near;
-    enum look look;
-
-    switch (nq->form) {
-    case FORM_GET:
-    case FORM_EXACT:
-        return look_at(near, &nq->q, peek, ret_entry);
-    case FORM_EXISTS:
-        look = look_plain(near, &nq->q, peek, ret_entry);
-        if (look == LOOK_FRESH) {
-            ret_entry->bytes = ret_entry->kind == ENTRY_ABSENT ? SLICE(":0\r\n") : SLICE(":1\r\n");
-            ret_entry->block = NULL;
-            return LOOK_FRESH;
-        }
-        return look_at(near, &nq->q, peek, ret_entry);
-    case FORM_HASH:
-        return look_hash(c, nq, q, peek, ret_entry);
-    }
-    return LOOK_NOTHING;
-}
 
 /* The hit is what near_give() gives. */
 static void found(struct client *c, const struct near_question *nq, const struct entry *e)
@@ -320,7 +218,7 @@ void near_check(struct client *c, const struct near_question *nq, const struct a
     if (nq->form == FORM_EXISTS)
         hit.asks[1] = slice_of("", 0);
     else if (nq->form == FORM_HASH)
-        hit.asks[1] = slice_of(whole, ask_head(whole, CMD_HGETALL, c->proto));
+        hit.asks[1] = slice_of(whole, near_ask_head(whole, CMD_HGETALL, c->proto));
     self_check_sample(c->all->near->check, &hit);
 }
 
@@ -356,7 +254,7 @@ static enum concern look_ttl(struct client *c, bool seconds, const struct args *
     int64_t left = 0;
 
     if (args->n != 2 || !near_plain(near, c, args->v[1], &nq) ||
-        look_at(near, &nq.q, false, &e) != LOOK_FRESH)
+        cache_look(near->cache, &nq.q, now_ms, false, &e) != LOOK_FRESH)
         return CONCERN_NONE;
     if (e.kind == ENTRY_ABSENT)
         left = -2;
@@ -452,16 +350,28 @@ enum next near_pass_by(struct client *c, const struct request *q)
     return next;
 }
 
+/* GETEX is not kept, nor answered from the shelf; but who finds nothing by it may be told to load it.
+ * Those who wait with the same words are served by one: it would do the same again. */
+static bool is_leased_getex(struct client *c, const struct request *q, struct near_question *nq)
+{
+    if (q->command->id != CMD_GETEX || q->argc < 2 || q->shape != NULL || !near_allowed(c, 0) ||
+        !near_plain(c->all->near, c, q->argv[1], nq) ||
+        nq->policy->set->stampede != SET_STAMPEDE_WAIT)
+        return false;
+    nq->form = FORM_EXACT;
+    return near_name_ask(nq, CMD_GETEX, c->proto, q->argv, q->argc);
+}
+
 /* Asks upstream what the shelf cannot answer: ordinary reads of plain sessions come here. */
 enum next near_ask(struct client *c, const struct request *q)
 {
     struct near *near = c->all->near;
     struct near_question nq;
-    struct near_stats *stats;
     struct entry e;
-    enum next next;
     bool looked;
 
+    if (UNLIKELY(near->leases != NULL) && is_leased_getex(c, q, &nq))
+        return near_ask_one(c, q, &nq);
     if ((q->command->flags & CF_CACHEABLE) == 0)
         return client_ask(c, q);
     if (!near_allowed(c, 0))
@@ -477,14 +387,24 @@ enum next near_ask(struct client *c, const struct request *q)
         near_give(c, q->more);
         return NEXT;
     }
-    if (near_way(near, nq.q.key) != WAY_ASK)
+    return near_ask_one(c, q, &nq);
+}
+
+enum next near_ask_one(struct client *c, const struct request *q, const struct near_question *nq)
+{
+    struct near *near = c->all->near;
+    struct near_stats *stats = near_stats_of(near, nq->policy);
+    enum next next;
+
+    if (UNLIKELY(near->leases != NULL) && leases_park(c, q, nq))
+        return NEXT;
+    if (near_way(near, nq->q.key) != WAY_ASK)
         return near_pass_by(c, q);
-    stats = near_stats_of(near, nq.policy);
-    if (fill_join(c, &nq.q)) {
+    if (fill_join(c, &nq->q)) {
         stats->count.coalesced++;
         return NEXT;
     }
-    next = fill_ask(c, q, &nq);
+    next = fill_ask(c, q, nq);
     stats->count.misses += next == NEXT;
     return next;
 }

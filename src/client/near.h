@@ -1,8 +1,10 @@
 /* near.h - the near cache as this room sees it: which requests it concerns, and what then happens.
  *
  * near_gets.c  GETs that are hits, one behind the other: the shortest way
+ * near_look.c  looks on the shelf
  * near.c     is a request a question the cache may answer? answers it from the shelf
- * fill.c     asks upstream on a miss, once for all who ask meanwhile, and keeps the answer
+ * fill.c     asks upstream on a miss, once for all who ask meanwhile
+ * fill_keep.c  judges the answer, and keeps it
  * again.c    asks once more for those who had joined, when the question came to nothing
  * several.c  MGET, EXISTS: per key
  * gather.c   MGET: some keys from the shelf, the rest in one question
@@ -73,8 +75,10 @@ struct cache_counters {
 struct near_stats {
     char *name;
     struct near_counters count;
-    struct histogram hit_us;  /* one hit in HIT_SAMPLE: from reading the request to the answer */
-    struct histogram load_us; /* from asking upstream to the answer */
+    struct histogram hit_us;    /* one hit in HIT_SAMPLE: from reading the request to the answer */
+    struct histogram load_us;   /* from asking upstream to the answer */
+    uint32_t waits, waits_late; /* reads that waited for a load, lately; in vain */
+    uint64_t no_park_ms;        /* nobody waits until then */
 };
 
 enum form {
@@ -133,14 +137,15 @@ struct near {
     size_t named_count;
     struct near_scope *scopes;
     size_t scope_count;
-    struct buffer words;  /* scratch: what is asked upstream */
-    struct buffer pieces; /* scratch: answers that are put together */
-    struct slice answer;  /* of the hit just found: in the shelf, in `pieces`, or constant */
-    struct block *block;  /* .. or all of this */
-    struct args keys;     /* scratch: keys of a write */
-    struct list again;    /* questions to be asked once more, for which there is no link yet */
-    uint32_t sample;      /* hits since one was timed */
-    const char *missed;   /* where the key stands that has just been looked for in vain */
+    struct buffer words;   /* scratch: what is asked upstream */
+    struct buffer pieces;  /* scratch: answers that are put together */
+    struct slice answer;   /* of the hit just found: in the shelf, in `pieces`, or constant */
+    struct block *block;   /* .. or all of this */
+    struct args keys;      /* scratch: keys of a write */
+    struct leases *leases; /* NULL before a policy has stampede = wait */
+    struct list again;     /* questions to be asked once more, for which there is no link yet */
+    uint32_t sample;       /* hits since one was timed */
+    const char *missed;    /* where the key stands that has just been looked for in vain */
     struct cache_counters count; /* what is not counted by policy; the sums, when asked for */
     uint8_t field_ttl;           /* enum field_ttl: can the upstream's hash fields expire? */
     /* Who compares hits with what the upstream says; so many are wanted now. */
@@ -207,6 +212,15 @@ static inline struct held *first_waiting(const struct list *waiters)
     return CONTAINER_OF(CONTAINER_OF(waiters->next, struct waiter, node), struct held, waiter);
 }
 
+/* The rest of near_ask(), of a question that nothing fresh is kept for. */
+enum next near_ask_one(struct client *c, const struct request *q, const struct near_question *nq);
+/* Names the question after the whole request; the head of such a name. */
+MUST_USE
+size_t near_ask_head(char *ask, uint16_t id, uint8_t proto);
+MUST_USE
+bool near_name_ask(struct near_question *nq, uint16_t id, uint8_t proto, const struct slice *argv,
+                   uint32_t argc);
+
 /* Empty, for wording what is asked upstream. */
 MUST_USE
 struct buffer *near_words(struct near *near);
@@ -223,6 +237,7 @@ struct fill_terms {
     uint16_t policy, command;
     uint8_t form;
     bool field_ttl; /* HPTTL's reply is the last */
+    bool leased;    /* of what is absent somebody may be told to load it */
 };
 struct fill_reply {
     struct slice value, ttl; /* the replies of PTTL, and of HPTTL behind it */
@@ -230,12 +245,26 @@ struct fill_reply {
 MUST_USE
 struct fill_terms fill_terms_of(const struct near *near, const struct policy *policy,
                                 enum form form, uint16_t command);
+/* Could an absent key have been answered so: nothing, zero, empty, or an array of such? */
+MUST_USE
+bool looks_absent(struct slice value);
 void fill_keep(struct near *near, const struct flight *flight, const struct question *question,
                const struct fill_terms *t, struct fill_reply reply);
 void fill_lead(struct client *c);
 enum next fill_ask(struct client *c, const struct request *q, const struct near_question *nq);
-/* GET of the key, only that it be kept; whether it is being asked already. */
-void fill_for_nobody(struct near *near, struct link *l, const struct near_question *nq);
+/* A question of larder's own. */
+struct fill_order {
+    struct link *link;
+    struct slice request; /* empty: GET */
+    struct question q;
+    const struct policy *policy;
+    enum form form;
+    uint16_t command;
+    struct list *waiters; /* who is to be given the answer: taken over; NULL: nobody, yet */
+    bool settles, lapsed; /* asked about a lease; which has lapsed */
+};
+void fill_for(struct near *near, const struct fill_order *o);
+/* Is it being asked already? */
 MUST_USE
 bool fill_under_way(struct near *near, const struct question *q);
 /* Joins the question in the air, if there is one to be joined: the answer comes in its turn. */

@@ -6,7 +6,9 @@
  *
  * WHY asks what near_ask(), several_ask() and writes_note() ask, in their order and with their
  * functions, but acts on none of it: the shelf is peeked at, nothing is counted, asked or held. */
+#include "client/leases.h"
 #include "client/near.h"
+#include "client/rules.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -333,6 +335,13 @@ enum next near_console(struct client *c, const struct request *q, enum console_w
     switch (word) {
     case CONSOLE_FRESH:
         return fresh(c, &inner);
+    case CONSOLE_MISS:
+        if (c->all->near != NULL && c->all->near->leases != NULL)
+            leases_miss(c, q->argv[2]);
+        write_status(client_answer(c), "OK");
+        return NEXT;
+    case CONSOLE_MSETEX:
+        return msetex_serve(c, q);
     case CONSOLE_KEY:
         put_key(c, q->argv[2], &text);
         break;

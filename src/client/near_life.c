@@ -1,6 +1,7 @@
 /* near_life.c - the near cache from outside: made, told of changes, reloaded, counted. */
 #include <stdlib.h>
 
+#include "client/leases.h"
 #include "client/near.h"
 #include "errands/self_check.h"
 
@@ -27,6 +28,7 @@ void near_free(struct near *near)
         free(near->named[i]);
     }
     free(near->named);
+    leases_free(near->leases);
     free(near->scopes);
     free(near->stats);
     free(near->alive);
@@ -85,6 +87,7 @@ void near_resettle(struct near *near, const struct policies *policies)
         near->stats[all[i].number] = stats_named(near, all[i].name);
         near->alive[all[i].number] = all[i].set->local;
     }
+    leases_use(near);
     cache_policies(near->cache, near->alive, near->stats_count);
     if (more)
         writes_under_way(near->all);
@@ -112,6 +115,8 @@ void clients_key_changed(struct clients *all, struct slice key)
     struct near *near = all->near;
     const struct policy *p;
 
+    if (near->leases != NULL && !keyring_held(cache_keyring(near->cache), key))
+        leases_changed(near, key, true);
     if (!cache_changed(near->cache, key))
         return;
     p = policies_match(near->policies, key);
@@ -123,6 +128,8 @@ void clients_all_changed(struct clients *all)
 {
     all->near->count.flushes_push++;
     cache_flush(all->near->cache);
+    if (all->near->leases != NULL)
+        leases_all_changed(all->near);
 }
 
 /* Another server may be behind the link now: what it can do is to be learnt anew. */

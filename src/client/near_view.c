@@ -1,7 +1,9 @@
 /* near_view.c - see near_view.h. Nothing here is on the way of a request. */
 #include "client/near_view.h"
 
+#include "client/leases.h"
 #include "client/near.h"
+#include "client/renewals.h"
 #include "net/loop.h"
 
 #define COUNTER(type, name, kind, help) {#name, kind, offsetof(struct type, name), help},
@@ -31,6 +33,41 @@ static void take_sums(struct near *near)
     c->evictions = usage.evictions;
     c->expired = usage.expired;
     c->keys_under_way = keyring_count(cache_keyring(near->cache));
+}
+
+struct counter_set clients_rule_counters(const struct clients *all)
+{
+    static const struct counter_row rows[] = {
+#define ROW(name, kind, help) COUNTER(rule_counters, name, kind, help)
+        RULE_COUNTERS(ROW)
+#undef ROW
+    };
+    static const struct rule_counters none = {0};
+    struct rules *r = all->rules;
+
+    if (r != NULL)
+        r->count.sliding_keys = r->renewals != NULL ? renewals_count(r->renewals) : 0;
+    return (struct counter_set){"policy", rows, ARRAY_LEN(rows), r != NULL ? &r->count : &none};
+}
+
+struct counter_set clients_lease_counters(const struct clients *all)
+{
+    static const struct counter_row rows[] = {
+#define ROW(name, kind, help) COUNTER(lease_counters, name, kind, help)
+        LEASE_COUNTERS(ROW)
+#undef ROW
+    };
+    static const struct lease_counters none = {0};
+    struct leases *l = all->near != NULL ? all->near->leases : NULL;
+
+    if (l != NULL)
+        leases_count_no_park(l);
+    return (struct counter_set){"lease", rows, ARRAY_LEN(rows), l != NULL ? &l->count : &none};
+}
+
+void clients_describe_leases(const struct clients *all, struct buffer *out)
+{
+    leases_describe(all->near != NULL ? all->near->leases : NULL, out);
 }
 
 struct counter_set clients_cache_counters(const struct clients *all)

@@ -15,6 +15,15 @@
 MUST_USE
 struct counter_set clients_cache_counters(const struct clients *all);
 
+/* What policies have done to commands; room "policy". */
+MUST_USE
+struct counter_set clients_rule_counters(const struct clients *all);
+
+/* Who loads what is missing while others wait; room "lease". The leases, a line each. */
+MUST_USE
+struct counter_set clients_lease_counters(const struct clients *all);
+void clients_describe_leases(const struct clients *all, struct buffer *out);
+
 /* What a policy has done under its name. */
 struct policy_view {
     struct counter_set counters;  /* without a room */

@@ -19,18 +19,20 @@
 #define RETRY_MS     50u
 
 struct slide_scope {
-    struct lane *lane; /* held */
+    struct lane *lane; /* kept, but not held: a login that is gone needs no connection */
     int32_t db;
 };
 
 struct renewals {
     struct rules *rules;
     struct touches *touches;
-    struct timer *timer;
+    struct timer *due;   /* something is to be told */
+    struct timer *retry; /* .. or has found no link, see `again` */
     struct slide_scope *scopes;
     uint32_t scope_count;
     uint32_t unanswered;
-    bool closed;       /* larder ends: the pool goes next */
+    bool finishing;    /* larder is about to end */
+    bool closed;       /* .. it ends: the pool goes next */
     struct list again; /* looks for which there was no link */
     struct buffer words;
 };
@@ -65,19 +67,23 @@ static uint32_t scope_of(struct renewals *s, const struct client *c)
             return i;
     }
     s->scopes = must_realloc(s->scopes, (s->scope_count + 1) * sizeof *s->scopes);
-    s->scopes[s->scope_count] =
-        (struct slide_scope){lane_hold_sibling(c->lane, lane_proto(c->lane)), c->db};
+    lane_keep(c->lane);
+    s->scopes[s->scope_count] = (struct slide_scope){c->lane, c->db};
     return s->scope_count++;
 }
 
-/* Nobody remembers any: their lanes are let go. */
+static void let_scopes_go(struct renewals *s)
+{
+    for (uint32_t i = 0; i < s->scope_count; i++)
+        lane_let_go(s->scopes[i].lane);
+    s->scope_count = 0;
+}
+
+/* Of none of them anything is remembered: their numbers can be given anew. */
 static void forget_scopes(struct renewals *s)
 {
-    if (touches_count(s->touches) > 0 || s->unanswered > 0 || !list_empty(&s->again))
-        return;
-    for (uint32_t i = 0; i < s->scope_count; i++)
-        lane_release(s->scopes[i].lane);
-    s->scope_count = 0;
+    if (touches_next_ms(s->touches) == UINT64_MAX && s->unanswered == 0 && list_empty(&s->again))
+        let_scopes_go(s);
 }
 
 static struct touch_key touch_key(struct slice key, uint32_t scope)
@@ -103,10 +109,11 @@ static void arm(struct renewals *s)
 {
     uint64_t now_ms = now_of(s), next_ms = touches_next_ms(s->touches);
 
-    if (!list_empty(&s->again))
-        timer_start(s->timer, RETRY_MS);
-    else if (next_ms != UINT64_MAX)
-        timer_start(s->timer, next_ms > now_ms ? next_ms - now_ms : 0);
+    /* Each hit comes here: what waits must not begin to wait anew. */
+    if (!list_empty(&s->again) && !timer_running(s->retry))
+        timer_start(s->retry, RETRY_MS);
+    if (next_ms != UINT64_MAX)
+        timer_start(s->due, next_ms > now_ms ? next_ms - now_ms : 0);
 }
 
 /* ---- looks ---- */
@@ -138,11 +145,6 @@ static void ask_on(struct inquiry *look, struct link *l)
     const struct policy *p = policy_of(s, key);
 
     look->asked_ms = now_of(s);
-    if (p == NULL || (look->promised_ms > 0 && look->promised_ms <= look->asked_ms)) {
-        touches_forget(s->touches, key_of(look));
-        look_free(look);
-        return;
-    }
     buffer_take_keep(&s->words, buffer_len(&s->words), SHAPE_KEEP_BYTES);
     look->due = 1;
     if (look->promised_ms == 0) {
@@ -156,11 +158,35 @@ static void ask_on(struct inquiry *look, struct link *l)
     link_ask(l, &look->asker, buffer_slice(&s->words), look->due, true);
 }
 
+/* No policy has a say in it any more, it comes too late, or larder ends and would wait for a login
+ * that the upstream refuses. */
+static bool is_over(const struct inquiry *look)
+{
+    const struct renewals *s = look->renewals;
+    const struct slide_scope *scope = &s->scopes[look->scope];
+
+    return policy_of(s, key_of(look).key) == NULL ||
+           (look->promised_ms > 0 && look->promised_ms <= now_of(s)) ||
+           (s->finishing && lane_refusal(scope->lane, scope->db).n > 0);
+}
+
+/* Redis holds it up during CLIENT PAUSE, and with it whatever came behind it on the link. */
+static bool is_held_up(const struct inquiry *look)
+{
+    return look->promised_ms > 0 && look->renewals->rules->all->pause.on;
+}
+
 static void ask(struct inquiry *look)
 {
     const struct slide_scope *scope = &look->renewals->scopes[look->scope];
-    struct link *l = lane_link(scope->lane, scope->db);
+    struct link *l;
 
+    if (is_over(look)) {
+        touches_forget(look->renewals->touches, key_of(look));
+        look_free(look);
+        return;
+    }
+    l = is_held_up(look) ? NULL : lane_link(scope->lane, scope->db);
     list_leave(&look->node);
     if (l != NULL && !link_full(l))
         ask_on(look, l);
@@ -249,7 +275,16 @@ static void tell_due(struct renewals *s, bool all)
         tell(s, k, left_ms);
 }
 
-static void on_timer(void *context)
+static void on_due(void *context)
+{
+    struct renewals *s = context;
+
+    tell_due(s, false);
+    forget_scopes(s);
+    arm(s);
+}
+
+static void on_retry(void *context)
 {
     struct renewals *s = context;
     struct list again;
@@ -258,7 +293,6 @@ static void on_timer(void *context)
     list_move_all(&s->again, &again);
     while (!list_empty(&again))
         ask(CONTAINER_OF(again.next, struct inquiry, node));
-    tell_due(s, false);
     forget_scopes(s);
     arm(s);
 }
@@ -266,11 +300,11 @@ static void on_timer(void *context)
 /* ---- what slide.c asks for ---- */
 
 enum touch_verdict renewals_weigh(struct renewals *s, const struct client *c, struct slice key,
-                                  uint64_t window_ms, uint64_t deadline_ms, uint64_t asked_ms)
+                                  uint64_t window_ms, struct known_deadline known)
 {
     struct touch_key k = touch_key(key, scope_of(s, c));
     enum touch_verdict verdict =
-        touches_hit(s->touches, k, window_ms, deadline_ms, asked_ms, now_of(s));
+        touches_hit(s->touches, k, window_ms, known.deadline_ms, known.asked_ms, now_of(s));
 
     arm(s);
     return verdict;
@@ -305,6 +339,7 @@ size_t renewals_count(const struct renewals *s)
 
 bool renewals_finish(struct renewals *s)
 {
+    s->finishing = true;
     tell_due(s, true);
     return s->unanswered == 0 && list_empty(&s->again);
 }
@@ -317,7 +352,8 @@ struct renewals *renewals_new(struct rules *r)
 
     s->rules = r;
     s->touches = touches_new(SLIDING_KEYS);
-    s->timer = timer_new(r->all->loop, on_timer, s);
+    s->due = timer_new(r->all->loop, on_due, s);
+    s->retry = timer_new(r->all->loop, on_retry, s);
     list_init(&s->again);
     return s;
 }
@@ -325,12 +361,11 @@ struct renewals *renewals_new(struct rules *r)
 void renewals_close(struct renewals *s)
 {
     s->closed = true;
-    timer_stop(s->timer);
+    timer_stop(s->due);
+    timer_stop(s->retry);
     while (!list_empty(&s->again))
         look_free(CONTAINER_OF(s->again.next, struct inquiry, node));
-    for (uint32_t i = 0; i < s->scope_count; i++)
-        lane_release(s->scopes[i].lane);
-    s->scope_count = 0;
+    let_scopes_go(s);
 }
 
 void renewals_free(struct renewals *s)
@@ -339,7 +374,8 @@ void renewals_free(struct renewals *s)
         return;
     free(s->scopes);
     touches_free(s->touches);
-    timer_free(s->timer);
+    timer_free(s->due);
+    timer_free(s->retry);
     buffer_done(&s->words);
     free(s);
 }

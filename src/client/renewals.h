@@ -23,7 +23,7 @@ void renewals_hit(struct renewals *s, const struct client *c, const struct polic
 /* The same by a window of c's own; nothing is told, TOUCH_TELL says that it must be. */
 MUST_USE
 enum touch_verdict renewals_weigh(struct renewals *s, const struct client *c, struct slice key,
-                                  uint64_t window_ms, uint64_t deadline_ms, uint64_t asked_ms);
+                                  uint64_t window_ms, struct known_deadline known);
 /* c has asked for the key: asks the upstream when it will expire. */
 void renewals_look(struct renewals *s, const struct client *c, struct slice key);
 /* The deadline promised; 0: none. */

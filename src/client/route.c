@@ -100,8 +100,18 @@ static enum next route_plain(struct client *c, const struct request *q)
     return NEXT;
 }
 
+/* Only Redis can tell whether CLIENT PAUSE holds it up. So it stays, even if meanwhile the pause is
+ * over: a link is on its way. */
+static bool is_unclear(const struct client *c, const struct request *q)
+{
+    return (c->more != NULL && c->more->unclear) ||
+           (UNLIKELY(c->all->pause.on) && pause_effect(c, q) == PAUSE_UNCLEAR);
+}
+
 enum next client_route_on(struct client *c, const struct request *q)
 {
+    if (is_unclear(c, q))
+        return borrow_unclear(c, q);
     switch ((enum mode)c->mode) {
     case MODE_PLAIN:
         return route_plain(c, q);
@@ -147,18 +157,8 @@ enum next client_route(struct client *c, const struct request *q)
     }
     if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
         return client_refuse(c, q);
-    if (c->more != NULL && c->more->unclear)
-        return borrow_unclear(c, q); /* even if meanwhile the pause is over: a link is on its way */
-    if (c->all->pause.on) {
-        switch (pause_effect(c, q)) {
-        case PAUSE_NOTHING:
-            break;
-        case PAUSE_HOLDS:
-            return client_wait(c, WAIT_PAUSE);
-        case PAUSE_UNCLEAR:
-            return borrow_unclear(c, q);
-        }
-    }
+    if (UNLIKELY(c->all->pause.on) && !is_unclear(c, q) && pause_effect(c, q) == PAUSE_HOLDS)
+        return client_wait(c, WAIT_PAUSE);
     if (c->owed + c->promised >= c->all->settings->max_pending || c->promised == UINT16_MAX) {
         c->all->count.paused_pending++;
         return client_wait(c, WAIT_PENDING);

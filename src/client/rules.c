@@ -300,21 +300,31 @@ static void forget_renewals(struct client *c, const struct request *q,
         slide_forget(c, q->argv[touched->v[i]]);
 }
 
-enum put { PUT_ANSWERED, PUT_ASK, PUT_LEAD, PUT_LATER };
-
 /* EXPIRE of a sliding key that moves its deadline on by little. */
 static enum put put_expire(struct client *c, const struct request *q, const struct expiry *x)
 {
     uint16_t id = q->command->id;
+    uint64_t ttl_ms;
+    const struct policy *p;
 
     if (q->argc != 3 || (id != CMD_EXPIRE && id != CMD_PEXPIRE) || x->kind != EXPIRY_RELATIVE ||
-        x->value <= 0 || x->value > INT32_MAX || !near_allowed(c, 0) ||
-        (rules_of(c->all->rules, q->argv[1]) & RULE_SLIDING) == 0)
+        x->value <= 0 || x->value > INT32_MAX || !near_allowed(c, 0))
+        return PUT_ASK;
+    ttl_ms = (uint64_t)x->value * (x->seconds ? 1000 : 1);
+    p = policies_match(c->all->rules->policies, q->argv[1]);
+    if (p == NULL || (p->rules & RULE_SLIDING) == 0 ||
+        (p->set->max_ttl > 0 && ttl_ms > p->set->max_ttl))
         return PUT_ASK;
     if (slide_will_know(c, q->argv[1]))
         return PUT_LATER;
-    return slide_expire(c, q->argv[1], (uint64_t)x->value * (x->seconds ? 1000 : 1)) ? PUT_ANSWERED
-                                                                                     : PUT_ASK;
+    return slide_expire(c, q->argv[1], ttl_ms) ? PUT_ANSWERED : PUT_ASK;
+}
+
+/* Others may wait for what it is answered: it leaves the key there, or finds it. But not with a
+ * time that may be past. */
+static bool may_lead(const struct shape *s, const struct expiry *x)
+{
+    return x->kind != EXPIRY_AT && s->before_n + s->behind_n == 0;
 }
 
 static bool is_immutable(struct client *c, const struct request *q, const struct expiry *x)
@@ -327,7 +337,6 @@ static enum put serve_write(struct client *c, const struct request *q)
 {
     struct expiry x = command_expiry(q->command, q->argv, q->argc);
     bool immutable = is_immutable(c, q, &x), answered;
-    const struct shape *s = &c->all->rules->shape;
     enum put put = put_expire(c, q, &x);
     struct key_list touched;
 
@@ -340,7 +349,7 @@ static enum put serve_write(struct client *c, const struct request *q)
     keys_done(&touched);
     if (answered || (immutable && immutable_serve(c, q)))
         return PUT_ANSWERED;
-    return immutable && s->before_n + s->behind_n == 0 ? PUT_LEAD : PUT_ASK;
+    return immutable && may_lead(&c->all->rules->shape, &x) ? PUT_LEAD : PUT_ASK;
 }
 
 static bool is_empty(const struct shape *s)
@@ -348,49 +357,67 @@ static bool is_empty(const struct shape *s)
     return buffer_len(&s->words) == 0 && s->before_n == 0 && s->behind_n == 0;
 }
 
-/* Reads within a transaction or on a lent link renew their keys as well. */
+/* Reads on a lent link renew their keys as well; in a transaction when it is over, for to renew a
+ * key that is watched would make EXEC fail. */
 static enum next go_on(struct client *c, const struct request *q)
 {
-    bool lent = c->mode != MODE_PLAIN;
+    enum mode mode = (enum mode)c->mode;
     enum next next = client_route_on(c, q);
 
-    if (lent && next == NEXT && c->open && q->command != NULL && renews(q->command))
+    if (mode == MODE_PLAIN || next != NEXT || !c->open || !renews(q->command))
+        return next;
+    if (mode == MODE_TX || c->more->in_multi)
+        slide_later(c, q);
+    else
         slide_look(c, q);
     return next;
+}
+
+enum put rules_put(struct client *c, const struct request *q, struct request *ret_put)
+{
+    struct rules *r = c->all->rules;
+    enum put how;
+
+    *ret_put = *q;
+    if (((r->in_force & RULE_DENY) != 0 || hide_on(r)) && refuse_named(c, q))
+        return PUT_ANSWERED;
+    shape_begin(&r->shape);
+    how = serve_write(c, q);
+    if (buffer_len(&r->shape.words) > 0)
+        ret_put->bytes = buffer_slice(&r->shape.words);
+    if (r->shape.before_n + r->shape.behind_n > 0)
+        ret_put->shape = &r->shape;
+    return how;
 }
 
 enum next rules_serve(struct client *c, const struct request *q)
 {
     struct rules *r = c->all->rules;
-    struct request put = *q;
-    enum put how;
+    struct request put;
 
     if (r->in_force == 0 || c->mode == MODE_LISTEN)
         return client_route_on(c, q);
     if (tx_unclear(c))
         return client_wait(c, WAIT_DRAIN);
+    if (q->command != NULL && ((q->command->flags & CF_WRITE) != 0 || is_shaped(q->command))) {
+        switch (rules_put(c, q, &put)) {
+        case PUT_ANSWERED:
+            return NEXT;
+        case PUT_ASK:
+            return client_route_on(c, &put);
+        case PUT_LEAD:
+            return immutable_ask(c, &put);
+        case PUT_LATER:
+            return client_wait(c, WAIT_DRAIN);
+        }
+    }
     if (((r->in_force & RULE_DENY) != 0 || hide_on(r)) && refuse_named(c, q))
         return NEXT;
     if (q->command == NULL)
         return client_route_on(c, q);
     if (hide_concerns(r, q->command))
         return hide_serve(c, q);
-    if ((q->command->flags & CF_WRITE) == 0 && !is_shaped(q->command)) {
-        if (asks_ttl(q->command))
-            return slide_ttl(c, q);
-        return go_on(c, q);
-    }
-    shape_begin(&r->shape);
-    how = serve_write(c, q);
-    if (how == PUT_ANSWERED)
-        return NEXT;
-    if (how == PUT_LATER)
-        return client_wait(c, WAIT_DRAIN);
-    if (buffer_len(&r->shape.words) > 0)
-        put.bytes = buffer_slice(&r->shape.words);
-    if (r->shape.before_n + r->shape.behind_n > 0)
-        put.shape = &r->shape;
-    return how == PUT_LEAD ? immutable_ask(c, &put) : client_route_on(c, &put);
+    return asks_ttl(q->command) ? slide_ttl(c, q) : go_on(c, q);
 }
 
 /* ---- requests too large to collect ---- */

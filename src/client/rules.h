@@ -30,7 +30,7 @@
     X(renewals_swallowed, TOTAL, "reads of sliding keys that it need not be told of")              \
     X(expires_answered, TOTAL, "EXPIRE of sliding keys answered here, and told later if at all")   \
     X(immutable_answered, TOTAL, "SET .. NX of immutable keys known to exist, answered here")      \
-    X(sliding_keys, LEVEL, "keys with a renewal that the upstream has not heard of, or just has")
+    X(sliding_keys, LEVEL, "keys with a renewal that the upstream has not heard of")
 
 struct rule_counters {
     RULE_COUNTERS(COUNTER_FIELD)
@@ -78,6 +78,15 @@ void keys_done(struct key_list *k);
 MUST_USE
 bool rules_concern(const struct rules *r, const struct command *cmd, const struct args *args);
 enum next rules_serve(struct client *c, const struct request *q);
+/* How a write is put; *ret_put lives until the next. */
+enum put {
+    PUT_ANSWERED, /* not at all: it is answered */
+    PUT_ASK,      /* *ret_put is to be asked */
+    PUT_LEAD,     /* .. by immutable_ask() */
+    PUT_LATER,    /* it cannot be told before what is due to the client has come */
+};
+MUST_USE
+enum put rules_put(struct client *c, const struct request *q, struct request *ret_put);
 /* A request too large to collect, of which only the first arguments are known. */
 enum large_rules {
     LARGE_PASSES,  /* no policy has a say */
@@ -116,14 +125,20 @@ uint32_t shape_renewal(const struct clients *all, const struct policy *p, struct
 
 /* What is left of a key's time, in the words of a command; .. if left_ms is promised. */
 enum ttl_word { TTL_SECONDS, TTL_MS, TTL_AT_SECONDS, TTL_AT_MS };
-void shape_ttl(const struct policy *p, struct slice key, uint64_t left_ms, enum ttl_word word,
+void shape_ttl(const struct clients *all, struct slice key, uint64_t left_ms, enum ttl_word word,
                struct buffer *out);
+/* What a script that only reads is begun with: CLIENT PAUSE WRITE does not hold it up, where the
+ * upstream has a word for that. */
+MUST_USE
+struct slice shape_read_only(const struct clients *all);
 
 /* slide.c */
 void sliding_use(struct rules *r);
 /* Reads were put to the upstream: asks it when the sliding keys they name will expire. */
 void slide_look(struct client *c, const struct request *q);
-/* Asks a read on the shared link, and looks. */
+/* The same when the transaction is over in which they were read; it is over. */
+void slide_later(struct client *c, const struct request *q);
+/* (slide_tx_over() is in client.h.) Asks a read on the shared link, and looks. */
 enum next slide_ask(struct client *c, const struct request *q);
 /* TTL and its like: answered with what was promised. */
 enum next slide_ttl(struct client *c, const struct request *q);
@@ -145,6 +160,9 @@ MUST_USE
 bool immutable_serve(struct client *c, const struct request *q);
 /* Asks it; others may wait for what it is answered. */
 enum next immutable_ask(struct client *c, const struct request *q);
+
+/* msetex.c */
+enum next msetex_serve(struct client *c, const struct request *q);
 
 /* hide.c */
 enum next hide_serve(struct client *c, const struct request *q);

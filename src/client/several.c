@@ -192,5 +192,15 @@ enum next several_ask(struct client *c, const struct request *q)
     }
     if (q->command->id == CMD_EXISTS)
         return exists_ask(c, q);
+    if (UNLIKELY(c->all->near->leases != NULL) && q->argc == 2) {
+        struct near_question nq;
+
+        if (near_plain(c->all->near, c, q->argv[1], &nq) &&
+            nq.policy->set->stampede == SET_STAMPEDE_WAIT &&
+            near_name_ask(&nq, CMD_MGET, c->proto, q->argv, q->argc)) {
+            nq.form = FORM_EXACT;
+            return near_ask_one(c, q, &nq);
+        }
+    }
     return q->argc - 1 <= GATHER_KEYS ? mget_ask(c, q) : near_pass_by(c, q);
 }

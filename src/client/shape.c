@@ -9,7 +9,7 @@
  * it
  *
  * Redis takes nothing into a MULTI while it is out of memory. So what makes no key, and would be
- * executed even then (EXPIRE, RENAME), goes without one, the words about it right behind.
+ * executed even then (EXPIRE, RENAME, a script), goes without one, the words about it right behind.
  *
  * Within a MULTI of the client's the words about it are queued with it, and cut out of EXEC's reply
  * again. Where there can be no MULTI (under WATCH, which EXEC would end; a command that blocks)
@@ -140,14 +140,20 @@ uint32_t shape_renewal(const struct clients *all, const struct policy *p, struct
     return 2;
 }
 
-void shape_ttl(const struct policy *p, struct slice key, uint64_t left_ms, enum ttl_word word,
+struct slice shape_read_only(const struct clients *all)
+{
+    return pool_server_version(all->pool) < VERSION_7 ? SLICE("EVAL") : SLICE("EVAL_RO");
+}
+
+void shape_ttl(const struct clients *all, struct slice key, uint64_t left_ms, enum ttl_word word,
                struct buffer *out)
 {
-    bool capped = (p->rules & RULE_ABSOLUTE) != 0;
+    const struct policy *p = policies_match(all->rules->policies, key);
+    bool capped = p != NULL && (p->rules & RULE_ABSOLUTE) != 0;
     char text[24];
 
     write_array(out, capped ? 7 : 6);
-    write_bulk(out, SLICE("EVAL"));
+    write_bulk(out, shape_read_only(all));
     write_bulk(out, SLICE(SCRIPT_TTL));
     write_bulk(out, capped ? SLICE("2") : SLICE("1"));
     write_bulk(out, key);
@@ -293,13 +299,21 @@ struct shape *shape_take(struct shape *s)
     return taken;
 }
 
-/* Leaves no key without an expiry that had one, whatever happens behind it. */
+/* Makes no key itself, or (a script) knows what expiry its keys need. */
 static bool is_loose(const struct request *q, const struct expiry *x)
 {
     bool creates = (q->command->flags & CF_CREATES) != 0;
 
-    return creates ? q->command->id == CMD_RENAME || q->command->id == CMD_RENAMENX
-                   : x->kind != EXPIRY_PERSIST;
+    switch (q->command->id) {
+    case CMD_EVAL:
+    case CMD_EVALSHA:
+    case CMD_FCALL:
+    case CMD_RENAME:
+    case CMD_RENAMENX:
+        return true;
+    default:
+        return !creates && x->kind != EXPIRY_PERSIST;
+    }
 }
 
 void shape_key(struct rules *r, const struct request *q, struct slice key, const struct policy *p,
@@ -308,7 +322,8 @@ void shape_key(struct rules *r, const struct request *q, struct slice key, const
     struct shape *s = &r->shape;
     struct terms t = terms_of(r, q, p, x);
 
-    if (is_too_long(x, p->set->max_ttl)) {
+    /* One of several keys' is cut behind it, each key's by its own policy. */
+    if (is_too_long(x, p->set->max_ttl) && q->command->id != CMD_MSETEX) {
         cut_down(s, q, x, p->set->max_ttl);
         r->count.expiries_cut++;
     }

@@ -21,7 +21,8 @@
 #define SEEN_SLOTS    1024u
 #define SEEN_ASK      128u
 #define SEEN_KEY      256u
-#define LOOK_GRACE_MS 1000u /* by then the push of what was told has come */
+#define LOOK_GRACE_MS 1000u  /* by then the push of what was told has come */
+#define TX_READ_BYTES 65536u /* of keys read in a transaction; the rest is not renewed by it */
 
 /* The question by which a key was found lately: by it EXPIRE finds whether it still is known. */
 struct seen {
@@ -123,12 +124,17 @@ void slide_filled(struct client *c, const struct question *q, const struct fill_
     renewals_hit(s, c, p, q->key, known);
 }
 
+static bool renews_nothing(const struct client *c, const struct request *q)
+{
+    return renewals_of(c) == NULL || q->command->id == CMD_EXISTS || q->command->id == CMD_TYPE;
+}
+
 void slide_look(struct client *c, const struct request *q)
 {
     struct renewals *s = renewals_of(c);
     struct key_list named;
 
-    if (s == NULL || q->command->id == CMD_EXISTS || q->command->id == CMD_TYPE)
+    if (renews_nothing(c, q))
         return;
     keys_named(q, &named);
     for (uint32_t i = 0; i < named.n; i++) {
@@ -136,6 +142,63 @@ void slide_look(struct client *c, const struct request *q)
             renewals_look(s, c, q->argv[named.v[i]]);
     }
     keys_done(&named);
+}
+
+void slide_later(struct client *c, const struct request *q)
+{
+    struct buffer *keys = &client_session(c)->tx_read;
+    struct key_list named;
+
+    if (renews_nothing(c, q))
+        return;
+    keys_named(q, &named);
+    for (uint32_t i = 0; i < named.n && buffer_len(keys) < TX_READ_BYTES; i++) {
+        struct slice key = q->argv[named.v[i]];
+
+        if (policy_of(c, key) != NULL) {
+            buffer_add(keys, &key.n, sizeof key.n);
+            buffer_add(keys, key.p, key.n);
+        }
+    }
+    keys_done(&named);
+}
+
+/* The first of the keys; false: there is none. It is taken by so many bytes. */
+static bool first_read(const struct buffer *keys, struct slice *ret)
+{
+    if (buffer_len(keys) == 0)
+        return false;
+    memcpy(&ret->n, buffer_head(keys), sizeof ret->n);
+    ret->p = buffer_head(keys) + sizeof ret->n;
+    return true;
+}
+
+void slide_tx_over(struct client *c)
+{
+    struct buffer *keys = &c->more->tx_read;
+    struct slice key;
+
+    while (first_read(keys, &key)) {
+        if (renewals_of(c) != NULL && policy_of(c, key) != NULL)
+            renewals_look(renewals_of(c), c, key);
+        buffer_take(keys, sizeof key.n + key.n);
+    }
+}
+
+/* What the transaction writes need not be looked at behind it. */
+static void forget_read(struct session *m, struct slice written)
+{
+    struct buffer left = {0};
+    struct slice key;
+
+    while (first_read(&m->tx_read, &key)) {
+        size_t n = sizeof key.n + key.n;
+
+        if (!slice_eq(key, written))
+            buffer_add(&left, buffer_head(&m->tx_read), n);
+        buffer_take(&m->tx_read, n);
+    }
+    m->tx_read = left;
 }
 
 enum next slide_ask(struct client *c, const struct request *q)
@@ -158,8 +221,11 @@ uint64_t slide_promised(struct client *c, struct slice key)
 
 void slide_forget(struct client *c, struct slice key)
 {
-    if (renewals_of(c) != NULL && policy_of(c, key) != NULL)
-        renewals_forget(renewals_of(c), c, key);
+    if (renewals_of(c) == NULL || policy_of(c, key) == NULL)
+        return;
+    renewals_forget(renewals_of(c), c, key);
+    if (c->more != NULL && buffer_len(&c->more->tx_read) > 0)
+        forget_read(c->more, key);
 }
 
 /* What TTL and its like answer when larder has promised more than the upstream knows of. */
@@ -179,8 +245,7 @@ enum next slide_ttl(struct client *c, const struct request *q)
     while (words[word] != q->command->id)
         word++;
     shape_begin(&r->shape);
-    shape_ttl(policy_of(c, q->argv[1]), q->argv[1], promised_ms - now_ms, (enum ttl_word)word,
-              &r->shape.words);
+    shape_ttl(c->all, q->argv[1], promised_ms - now_ms, (enum ttl_word)word, &r->shape.words);
     put.bytes = buffer_slice(&r->shape.words);
     return client_route_on(c, &put);
 }
@@ -221,7 +286,8 @@ bool slide_expire(struct client *c, struct slice key, uint64_t ttl_ms)
 
     /* One that shortens the key's life the upstream must know of. */
     if (s == NULL || !is_known(c, key, &e) || now_of(c) + ttl_ms < e.expiry_ms ||
-        renewals_weigh(s, c, key, ttl_ms, e.expiry_ms, look_ms(c)) == TOUCH_TELL)
+        renewals_weigh(s, c, key, ttl_ms, (struct known_deadline){e.expiry_ms, look_ms(c)}) ==
+            TOUCH_TELL)
         return false;
     c->all->rules->count.expires_answered++;
     write_int(client_answer(c), 1);

@@ -37,6 +37,7 @@ void tx_leave(struct client *c)
     c->mode = MODE_PLAIN;
     loan_end(&m->loan, LOAN_CLEAN);
     client_settle(c);
+    slide_tx_over(c);
     if (c->waits != WAIT_NOTHING)
         client_wake(c);
 }
@@ -178,6 +179,15 @@ bool tx_unclear(const struct client *c)
            (c->mode == MODE_OWN && c->more->multi_asked);
 }
 
+/* Within MULTI it is queued. */
+static enum next unwatch(struct client *c, const struct request *q)
+{
+    enum next next = ask_and_wait(c, q, EX_UNWATCH);
+
+    c->more->tx_sent += next == NEXT && c->more->in_multi;
+    return next;
+}
+
 enum next tx_serve(struct client *c, const struct request *q)
 {
     uint16_t id = q->command != NULL ? q->command->id : CMD_UNKNOWN;
@@ -198,7 +208,7 @@ enum next tx_serve(struct client *c, const struct request *q)
     case CMD_DISCARD:
         return ask_and_wait(c, q, EX_DISCARD);
     case CMD_UNWATCH:
-        return ask_and_wait(c, q, EX_UNWATCH);
+        return unwatch(c, q);
     default:
         break;
     }

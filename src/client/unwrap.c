@@ -6,8 +6,9 @@
  *     EXEC           *2 :1 :1           the first element is the answer
  *
  * Replies come in order, and a session's writes one behind the other, so one memory is enough. */
-#include "client/rules.h"
 #include "client/unwrap.h"
+
+#include "client/rules.h"
 #include "resp/reply.h"
 #include "resp/write.h"
 

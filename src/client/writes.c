@@ -11,6 +11,7 @@
  * blocking command holds nothing, for it may wait for ever: its keys are cleared at its reply. */
 #include <stdlib.h>
 
+#include "client/leases.h"
 #include "client/near.h"
 #include "net/loop.h"
 
@@ -65,12 +66,40 @@ static void begin(struct near *near, struct hold_queue *queue, struct hold *h, u
     clear(near, h);
 }
 
+/* What the write may have loaded is asked for when nothing holds it any more. */
+static void release_leased(struct near *near, struct hold *h)
+{
+    bool all = h->all, voids = h->voids;
+    struct buffer leased = {0}; /* keys, each behind its length */
+    struct slice key;
+
+    for (uint32_t i = 0; i < h->n; i++) {
+        key = hold_key(h, i);
+        if (leases_known(near->leases, key)) {
+            buffer_add(&leased, &key.n, sizeof key.n);
+            buffer_add(&leased, key.p, key.n);
+        }
+    }
+    hold_end(cache_keyring(near->cache), h);
+    while (buffer_len(&leased) > 0) {
+        memcpy(&key.n, buffer_head(&leased), sizeof key.n);
+        key.p = buffer_head(&leased) + sizeof key.n;
+        leases_changed(near, key, voids);
+        buffer_take(&leased, sizeof key.n + key.n);
+    }
+    if (all)
+        leases_all_changed(near);
+}
+
 static void release(struct near *near, struct hold *h)
 {
     near->count.flushes_write += h->all && !h->begun;
     if (!h->blunt)
         clear(near, h);
-    hold_end(cache_keyring(near->cache), h);
+    if (UNLIKELY(near->leases != NULL))
+        release_leased(near, h);
+    else
+        hold_end(cache_keyring(near->cache), h);
 }
 
 static void release_until(struct near *near, struct hold_queue *queue, uint32_t answered)
@@ -175,6 +204,8 @@ static void note(struct client *c, const struct command *cmd, struct hold *h, ui
 
     if (h == NULL)
         return;
+    h->voids =
+        cmd != NULL && (cmd->id == CMD_DEL || cmd->id == CMD_UNLINK || cmd->id == CMD_GETDEL);
     m = client_session(c);
     if (m->in_multi)
         enqueue(&m->tx_writes, h, at);

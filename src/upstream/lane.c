@@ -84,6 +84,18 @@ void lane_release(struct lane *lane)
         pool_tick_soon(lane->pool);
 }
 
+void lane_keep(struct lane *lane)
+{
+    lane->keepers++;
+}
+
+void lane_let_go(struct lane *lane)
+{
+    CHECK(lane->keepers > 0);
+    if (--lane->keepers == 0)
+        pool_tick_soon(lane->pool);
+}
+
 uint32_t lane_login(const struct lane *lane)
 {
     return lane->login;

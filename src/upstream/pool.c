@@ -299,7 +299,7 @@ static void on_tick(void *context)
         busy |= tick_lane(lane, now_ms, &old);
         for (size_t i = 0; i < LINK_STATE_COUNT; i++)
             links += lane->count[i];
-        if (lane->holders == 0 && links == 0 && lane_loans_waiting(lane) == 0 &&
+        if (lane->holders + lane->keepers == 0 && links == 0 && lane_loans_waiting(lane) == 0 &&
             list_empty(&lane->waiters))
             lane_free(lane);
     }

@@ -116,6 +116,10 @@ struct lane *lane_hold_default(struct pool *pool, int proto);
 MUST_USE
 struct lane *lane_hold_sibling(struct lane *lane, int proto);
 void lane_release(struct lane *lane);
+/* The lane is not forgotten, though nobody holds it: its links are opened and closed as if it were.
+ * What is kept is let go once: lane_let_go(). */
+void lane_keep(struct lane *lane);
+void lane_let_go(struct lane *lane);
 MUST_USE
 int lane_proto(const struct lane *lane);
 /* A number for what the lane logs in with, user and password, whatever its protocol: whom Redis

@@ -15,6 +15,7 @@ struct lane {
     struct list node;
     struct pool *pool;
     uint32_t holders; /* sessions */
+    uint32_t keepers; /* see lane_keep() */
     int proto;
     char *user, *password;
     struct list links[LINK_STATE_COUNT]; /* by state; STOCK stays empty */

@@ -7,6 +7,7 @@ const path = require('node:path');
 const env = process.env;
 const host = env.LARDER_HOST;
 const port = Number(env.LARDER_PORT);
+const sidecarPort = Number(env.SIDECAR_PORT || 0); // a larder with policies.ini
 const direct = env.LARDER_HOST === env.UPSTREAM_HOST && env.LARDER_PORT === env.UPSTREAM_PORT;
 const near = Boolean(env.LARDER_NEAR) && !direct;
 const upstream = { host: env.UPSTREAM_HOST, port: Number(env.UPSTREAM_PORT) };
@@ -133,5 +134,5 @@ function big() {
     return Buffer.alloc(8 << 20, require('node:crypto').randomBytes(1 << 16));
 }
 
-module.exports = { Skip, assert, big, control, direct, host, key, near, nearHits, port, runTests, test,
-    until, upstream, works };
+module.exports = { Skip, assert, big, control, direct, host, key, near, nearHits, port, runTests,
+    sidecarPort, test, until, upstream, works };

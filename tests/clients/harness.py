@@ -13,6 +13,8 @@ UPSTREAM_PORT = int(os.environ["UPSTREAM_PORT"])
 SOCKET = os.environ.get("LARDER_SOCKET", "")
 LOCKED_PORT = int(os.environ.get("LOCKED_PORT", "0"))
 LOCKED_PASSWORD = os.environ.get("LOCKED_PASSWORD", "")
+SIDECAR_PORT = int(os.environ.get("SIDECAR_PORT", "0"))  # two larders with policies.ini
+OTHER_PORT = int(os.environ.get("OTHER_PORT", "0"))
 CONTROL_PORT = int(os.environ.get("CONTROL_PORT", "0"))
 NEAR = os.environ.get("LARDER_NEAR", "") != ""
 DIRECT = (HOST, PORT) == (UPSTREAM_HOST, UPSTREAM_PORT)

@@ -37,6 +37,9 @@ def until(condition, seconds, what):
         time.sleep(0.005)
 
 
+POLICIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "policies.ini")
+
+
 class Server:
     """One process that answers PING on a port."""
 
@@ -91,6 +94,7 @@ class Servers:
         self.larder_path = larder
         self.direct = at == "redis"
         self.upstream = self.larder = None
+        self.sidecars = []  # two more, with the policies of policies.ini, before the same upstream
         self.trouble = []
         self.crashes = 0
         self.lock = threading.Lock()
@@ -108,7 +112,9 @@ class Servers:
             self.socket_path = os.path.join(self.directory, "redis.sock")
         else:
             self.larder = self.make_larder()
-            self.larder.start()
+            self.sidecars = [self.make_sidecar(name) for name in ("sidecar", "other")]
+            for server in (self.larder, *self.sidecars):
+                server.start()
         self.listen()
 
     def make_upstream(self):
@@ -136,6 +142,15 @@ class Servers:
         return Server("larder", [self.larder_path, "-c", settings], port,
                       os.path.join(self.directory, "larder.log"))
 
+    def make_sidecar(self, name):
+        port = free_port()
+        settings = os.path.join(self.directory, f"{name}.ini")
+        with open(POLICIES, encoding="ascii") as policies, open(settings, "w", encoding="ascii") as out:
+            out.write(f"[listener main]\naddress = 127.0.0.1:{port}\n"
+                      f"[upstream]\naddress = 127.0.0.1:{self.upstream.port}\n" + policies.read())
+        return Server(name, [self.larder_path, "-c", settings], port,
+                      os.path.join(self.directory, f"{name}.log"))
+
     def environment(self):
         """What the suites need to know."""
         if self.at and not self.direct:
@@ -146,6 +161,8 @@ class Servers:
                  "UPSTREAM_HOST": "127.0.0.1", "UPSTREAM_PORT": str(self.upstream.port),
                  "LARDER_SOCKET": self.socket_path,
                  "CONTROL_PORT": str(self.control.getsockname()[1])}
+        for server in self.sidecars:  # SIDECAR_PORT, OTHER_PORT
+            known[server.name.upper() + "_PORT"] = str(server.port)
         if self.locked_port:
             known.update(LOCKED_PORT=str(self.locked_port), LOCKED_PASSWORD=PASSWORD)
         return known
@@ -192,7 +209,7 @@ class Servers:
         """Starts again what ended by itself, so that the tests that follow still say something."""
         while not self.hopeless() and not self.stopping.wait(0.02):
             with self.lock:
-                for server in {self.upstream, self.larder}:
+                for server in {self.upstream, self.larder, *self.sidecars}:
                     if server.running and server.dead():
                         self.crashes += 1
                         self.trouble.append(f"{server.name} ended by itself, status {server.process.returncode}")
@@ -215,11 +232,12 @@ class Servers:
         if self.direct:
             return []
         with self.lock:
-            status = self.larder.end(signal.SIGTERM)
-        if status == 0:
+            ends = {s.name: s.end(signal.SIGTERM) for s in (self.larder, *self.sidecars)}
+        wrong = {name: status for name, status in ends.items() if status != 0}
+        if not wrong:
             return ["ok larder: ends with status 0 when asked to"]
         self.show_logs(40)
-        return [f"FAIL larder: ended with status {status} on SIGTERM"]
+        return [f"FAIL {name}: ended with status {status} on SIGTERM" for name, status in wrong.items()]
 
     def clean(self):
         """Removes what the suites left in a server that lives on: keys by their prefix, users by name."""
@@ -240,12 +258,12 @@ class Servers:
         self.stopping.set()
         if self.control:
             self.control.close()
-        for server in (self.larder, self.upstream):
+        for server in (*self.sidecars, self.larder, self.upstream):
             if server:
                 server.end(signal.SIGTERM)
 
     def show_logs(self, lines):
-        for server in {self.larder, self.upstream} - {None}:
+        for server in {self.larder, self.upstream, *self.sidecars} - {None}:
             with open(server.log, encoding="utf-8", errors="replace") as log:
                 tail = log.readlines()[-(lines if server is not self.upstream else 5):]
             print(f"--- the last lines of {os.path.basename(server.log)}")

@@ -329,6 +329,7 @@ static bool init(struct hot *h, const struct hot_options *options)
 
         snprintf(name, sizeof name, "%c%d", hash ? 'h' : 's', i % KEYS);
         key_init(&h->key[i], name, i / KEYS, i, hash ? FIELDS : 1);
+        h->key[i].given_ms = h->options.given_ms;
     }
     for (int i = 0; h->session != NULL && i < h->sessions; i++)
         session_init(h, i);

@@ -140,6 +140,7 @@ struct hot_options {
     int port[VIA_COUNT];
     int seconds;
     uint64_t seed, settle_us, age_limit_us;
+    uint64_t given_ms; /* what larder gives keys that are given no TTL; 0: none */
 };
 
 struct hot {

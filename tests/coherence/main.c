@@ -25,12 +25,13 @@ enum setting {
     STALE_PPM,
     LATE_US,
     AHEAD_MS,
+    GIVEN_MS,
     SETTINGS
 };
 
 static const char *const setting_name[SETTINGS] = {
     "a",    "b",       "direct", "seconds",   "seed",    "settle_ms", "age_ms",
-    "keys", "readers", "rate",   "stale_ppm", "late_us", "ahead_ms"};
+    "keys", "readers", "rate",   "stale_ppm", "late_us", "ahead_ms",  "given_ms"};
 
 static bool read_setting(const char *text, uint64_t value[SETTINGS])
 {
@@ -55,6 +56,7 @@ static int run_hot(const uint64_t *v, const int port[VIA_COUNT])
     struct hot_options o = {.seconds = (int)v[SECONDS],
                             .seed = v[SEED],
                             .settle_us = v[SETTLE_MS] * 1000,
+                            .given_ms = v[GIVEN_MS],
                             .age_limit_us = v[AGE_MS] * 1000};
 
     memcpy(o.port, port, sizeof o.port);

@@ -126,6 +126,14 @@ static bool says_absent(const struct seen *s)
     return false;
 }
 
+/* Without a TTL of its own: it has none, or what larder has given it, not long ago. */
+static bool is_lasting(const struct key *k, int64_t ttl)
+{
+    int64_t given = (int64_t)k->given_ms;
+
+    return ttl == -1 || (given > 0 && ttl > given / 2 && ttl <= given);
+}
+
 static bool same(const struct key *k, const struct version *v, const struct seen *s)
 {
     bool present = is_present(k, v);
@@ -141,7 +149,7 @@ static bool same(const struct key *k, const struct version *v, const struct seen
     case SIGHT_TTL:
         if (!present || s->n == -2)
             return !present && s->n == -2;
-        return v->ttl_ms == 0 ? s->n == -1 : s->n >= 0 && s->n <= (int64_t)v->ttl_ms;
+        return v->ttl_ms == 0 ? is_lasting(k, s->n) : s->n >= 0 && s->n <= (int64_t)v->ttl_ms;
     }
     return false;
 }

@@ -47,6 +47,7 @@ struct key {
     int db;
     int number;              /* unique over all databases */
     int fields;              /* FIELDS: a hash; 1: a string */
+    uint64_t given_ms;       /* the TTL that it may have though no write said so; 0: none */
     struct version *version; /* a ring of VERSIONS */
     uint64_t newest;
     uint64_t floor[VIA_COUNT]; /* the newest version that is DONE through that door */

@@ -175,20 +175,21 @@ def arguments(mode, redis, a, b, **more):
     return [mode, *(f"{k}={v}" for k, v in {**ports, **more}.items())]
 
 
-def hot(w, seconds, seed):
+def hot(w, seconds, seed, policy=None, given_ms=0):
     redis = w.redis(*OPTIONS)
-    a, b = (near_larder(w, redis, larder={"admin_commands": "allow"}, up=UP) for _ in "ab")
+    a, b = (near_larder(w, redis, larder={"admin_commands": "allow"}, up=UP, policy=policy)
+            for _ in "ab")
     deeds = ["kill_normal", "kill_normal", "kill_pubsub", "kill_pubsub", "kill_pubsub", "kill_one",
              "kill_one", "freeze", "freeze", "restart"]
     text = judge(w, arguments("hot", redis, a, b, seconds=seconds, seed=seed,
-                              settle_ms=int(150 * min(SLOW, 2)), age_ms=int(3000 + 400 * SLOW)),
+                              given_ms=given_ms, settle_ms=int(150 * min(SLOW, 2)), age_ms=int(3000 + 400 * SLOW)),
                  Torment(redis, deeds, seed, (0.1 * SLOW, 0.9 * SLOW)))
     return hits_of(w, (a, b), text)
 
 
-def spread(w, seconds, seed, age_ms=100, more=()):
+def spread(w, seconds, seed, age_ms=100, more=(), policy=None):
     redis = w.redis()
-    a, b = near_larder(w, redis, up=UP), near_larder(w, redis, up=UP)
+    a, b = (near_larder(w, redis, up=UP, policy=policy) for _ in "ab")
     text = judge(w, arguments("spread", redis, a, b, seconds=seconds, seed=seed,
                               age_ms=int(age_ms * SLOW), **dict(more)),
                  Torment(redis, ["kill_pubsub", "kill_one", "kill_links"], seed, (0.2, 1.0)))

@@ -1,11 +1,13 @@
-"""policy_rows.py - the commands of the table in test_policy_table.py: what is said, to keys of which
-type, and what kind of write that is to the policies of expiry.
+"""policy_rows.py - the commands of the table in test_policy_table.py: what is said, to keys of
+which type, and what kind of write that is to the policies of expiry.
 
 A line is `kind type command`. Kinds, `a|b` where a policy may take it for either:
 
     none     a SET that says nothing of expiry          zero     RESTORE with 0
     own      gives so long from now on                  at       gives a point in time
     keep     any other command that can make a key: it says nothing of the expiry
+    move     one that brings a key with its expiry from a key under the same policy
+    script   one that may do anything with it
     persist  takes the expiry away
     read     a read that renews what slides             free     makes no key, renews none
     wrong    refused by Redis, whatever the key is
@@ -15,8 +17,8 @@ that exist are sets. Keys: @a is in the state of the case (absent, without expir
 begin absent or without expiry:
 
     @a @i @y  in the state      @b @s @x  exists      @n @z  absent
-    of these @a @b @n may be changed by the command, @i @s @z are only read by it (or are not there),
-    and @x @y are what it takes things from, and may get an expiry or not.
+    of these @a @b @n may be changed by the command, @i @s @z are only read by it (or are not
+    there), and @x @y are what it takes things from, and may get an expiry or not.
 
 Times: @soon and @far in seconds, the latter beyond every max_ttl, @soonms, @farms; @atsoon .. the
 same as Unix times. @dump: what DUMP says of a string; @sha: of the script SCRIPT. For SIZES, @most
@@ -261,19 +263,19 @@ wrong   list    SORT @s LIMIT 0 STORE @a
 """
 
 KEYS = r"""
-keep    string  COPY @s @a
-keep    list<string  COPY @s @a REPLACE
-keep    hash    COPY @i @n
-keep    string  COPY @z @a
+move    string  COPY @s @a
+move    list<string  COPY @s @a REPLACE
+move    hash    COPY @i @n
+move    string  COPY @z @a
 wrong   string  COPY @s
-keep    string  RENAME @x @a
-keep    hash    RENAME @y @n
-keep    hash<list  RENAME @y @b
-keep    string  RENAME @a @a
-keep    string  RENAME @z @a
-keep    string  RENAMENX @x @a
-keep    hash    RENAMENX @y @n
-keep    string  RENAMENX @z @a
+move    string  RENAME @x @a
+move    hash    RENAME @y @n
+move    hash<list  RENAME @y @b
+move    string  RENAME @a @a
+move    string  RENAME @z @a
+move    string  RENAMENX @x @a
+move    hash    RENAMENX @y @n
+move    string  RENAMENX @z @a
 zero    string  RESTORE @a 0 @dump
 zero    list    RESTORE @a 0 @dump REPLACE
 zero    string  RESTORE @a 0 @dump ABSTTL REPLACE FREQ 3
@@ -289,23 +291,24 @@ wrong   string  RESTORE @a -1 @dump
 wrong   string  RESTORE @a 0 garbage REPLACE
 wrong   string  RESTORE @a 0
 wrong   string  RESTORE @a x @dump REPLACE
-keep    string  EVAL "return redis.call('SET', KEYS[1], ARGV[1])" 1 @a new
-keep    list    EVAL "return redis.call('SET', KEYS[2], ARGV[1])" 2 @a @n new
-keep    string  EVAL "return redis.call('SET', KEYS[1], 'x', 'EX', ARGV[1])" 1 @a @soon
-keep    hash    EVAL "return {1, false, {err='MINE'}, redis.status_reply('S')}" 1 @a
-keep    string  EVAL "return redis.call('HSET', KEYS[1], 'f', 'v')" 1 @a
-keep    string  EVAL "error('no')" 1 @a
-keep    string  EVALSHA @sha 1 @a new
-keep    list    EVALSHA @sha 1 @a new
-keep|free  string  EVALSHA 0000000000000000000000000000000000000000 1 @a new
+script  string  EVAL "return redis.call('SET', KEYS[1], ARGV[1])" 1 @a new
+script  list    EVAL "return redis.call('SET', KEYS[2], ARGV[1])" 2 @a @n new
+script  string  EVAL "return redis.call('SET', KEYS[1], 'x', 'EX', ARGV[1])" 1 @a @soon
+script  string  EVAL "return redis.call('SET', KEYS[1], 'x', 'EX', ARGV[1])" 1 @a @far
+script  hash    EVAL "return {1, false, {err='MINE'}, redis.status_reply('S')}" 1 @a
+script  string  EVAL "return redis.call('HSET', KEYS[1], 'f', 'v')" 1 @a
+script  string  EVAL "error('no')" 1 @a
+script  string  EVALSHA @sha 1 @a new
+script  list    EVALSHA @sha 1 @a new
+script|free  string  EVALSHA 0000000000000000000000000000000000000000 1 @a new
 free    string  EVAL "return 5" 0
 read|free  string  EVAL_RO "return redis.call('GET', KEYS[1])" 1 @a
 wrong   string  EVAL "return 5" x @a
 wrong   string  EVAL "return 5" 3 @a
 wrong   string  EVAL "syntax error" 1 @a
-keep    string  FCALL table_set 1 @a new
-keep    list    FCALL table_set 1 @a new
-keep|free  string  FCALL nosuch 1 @a new
+script  string  FCALL table_set 1 @a new
+script  list    FCALL table_set 1 @a new
+script|free  string  FCALL nosuch 1 @a new
 persist string  PERSIST @a
 persist hash    persist @a
 own     string  EXPIRE @a @soon
@@ -381,10 +384,10 @@ keep    zset    ZINCRBY @a 1 @big
 keep    stream  XADD @a 5-1 f @big
 keep    geo     GEOADD @a 15.08 37.5 @big
 keep    hll     PFADD @a @big
-keep    string  EVALSHA @sha 1 @a @most
-keep    string  EVALSHA @sha 1 @a @big
-keep    string  EVAL @bigscript 1 @a new
-keep    string  FCALL table_set 1 @a @big
+script  string  EVALSHA @sha 1 @a @most
+script  string  EVALSHA @sha 1 @a @big
+script  string  EVAL @bigscript 1 @a new
+script  string  FCALL table_set 1 @a @big
 zero    string  RESTORE @a 0 @bigdump REPLACE
 own     string  RESTORE @a @soonms @bigdump
 wrong   string  SET @a @big EX 0

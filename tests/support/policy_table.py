@@ -102,7 +102,7 @@ class Policy:
             return f"-NOPERM {whose} denies access to this key"
         if self.require and kind in ("none", "zero", "keep", "persist", "wrong"):
             return f"-ERR {whose} requires an expiry: give SET EX or PX, "
-        if large and kind in ("none", "zero", "keep", "own", "at", "wrong"):
+        if large and kind in ("none", "zero", "keep", "script", "own", "at", "wrong"):
             return f"-ERR {whose} allows values up to {self.max_value} bytes"
         return None
 
@@ -118,13 +118,13 @@ class Policy:
             ttl = given
         if kind == "own" and ttl != INFINITE and self.max_ttl:  # the number was cut down
             ttl = min(ttl, self.max_ttl)
-        if kind == "at" and self.max_ttl:  # PEXPIRE max_ttl LT
-            ttl = min(ttl, self.max_ttl)
-        if kind == "keep":
+        if kind in ("keep", "move", "script"):
             if ttl == INFINITE:  # PEXPIRE given NX
                 ttl = given
             if self.sliding:  # PEXPIRE sliding GT
                 ttl = max(ttl, self.sliding)
+        if kind in ("at", "move", "script") and self.max_ttl:  # PEXPIRE max_ttl LT
+            ttl = min(ttl, self.max_ttl)
         if kind == "read" and self.sliding:
             ttl = max(ttl, self.sliding)
         if self.absolute and kind not in ("free", "wrong"):
@@ -303,7 +303,8 @@ class Table:
         values = {"@dump": conn.ok("DUMP", "dumped"), "@bigdump": conn.ok("DUMP", "large"),
                   "@huge": b"h" * HUGE, "@most": b"x" * SIZE, "@big": b"y" * (SIZE + 1),
                   "@bigscript": SCRIPT.encode() + b" " * SIZE,
-                  "@sha": conn.ok("SCRIPT", "LOAD", SCRIPT), "@soon": SOON, "@far": FAR, "@atsoon": now + SOON, "@atfar": now + FAR}
+                  "@sha": conn.ok("SCRIPT", "LOAD", SCRIPT),
+                  "@soon": SOON, "@far": FAR, "@atsoon": now + SOON, "@atfar": now + FAR}
         for name in ("@soon", "@far", "@atsoon", "@atfar"):
             values[name + "ms"] = values[name] * 1000
         return {k.encode(): v if isinstance(v, bytes) else b"%d" % v for k, v in values.items()}

@@ -7,6 +7,8 @@ stopped by their own pid, their logs kept for the report of a failure.
                  their own are skipped.
     LARDER_SLOW  multiplies every timeout: for sanitizers and slow machines
     LARDER_NEAR  larder keeps every key in its near cache, which no test may notice
+    LARDER_POLICY  every key is under a policy that gives, cuts and renews expiries: what no test may
+                 notice but by looking at a TTL, or by counting what Redis is sent
 
 A World is what one test function is given. It starts things and afterwards stops what it started.
 Servers die with the process that started them (setpriv --pdeathsig), so a killed test leaves none.
@@ -295,7 +297,7 @@ class Larder(Server):
         self.sections = (larder, listener, up)
         if ini is None:
             ini = make_ini(self.address, self.upstream, larder, listener, up)
-            ini += NEAR if os.environ.get("LARDER_NEAR") else ""
+            ini += policy_for_all()
         with open(self.config, "w") as f:
             f.write(ini.replace("@PORT@", str(self.address[1])).replace("@DIR@", self.dir))
 
@@ -367,8 +369,17 @@ class Larder(Server):
         return found
 
 
-# What LARDER_NEAR=1 adds to every configuration that the tests do not write whole.
+# What LARDER_NEAR=1 and LARDER_POLICY=1 add to every configuration that the tests do not write whole.
 NEAR = "[policy everything]\nprefix = *\nlocal = yes\n"
+EXPIRY = "ttl = 1d\nmax_ttl = 2d\nsliding = 1d\n"
+
+
+def policy_for_all():
+    near, expiry = os.environ.get("LARDER_NEAR"), os.environ.get("LARDER_POLICY")
+    if not near and not expiry:
+        return ""
+    text = NEAR if near else "[policy everything]\nprefix = *\n"
+    return text + (EXPIRY if expiry else "")
 
 
 NEAR_LINKS = 1 if os.environ.get("LARDER_NEAR") else 0  # the invalidation link, lent for long

@@ -23,6 +23,34 @@ def test_spread(w):
     coherence.spread(w, 6, seed())
 
 
+# Writes that are put otherwise than they came: with a TTL, in a MULTI of larder's, with scripts.
+POLICIES = ({"ttl": "1h", "ttl_jitter": "10m", "max_ttl": "2h"},
+            {"sliding": "1h", "absolute": "2h"},
+            {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms"})
+
+
+def test_hot_under_policies(w):
+    """(Not `sliding`, under which reads keep alive what the judge has told to expire.)"""
+    need_cache()
+    coherence.hot(w, 6, seed(), POLICIES[0], given_ms=3600000)
+
+
+def test_hot_under_a_cap(w):
+    need_cache()
+    coherence.hot(w, 6, seed(), {"absolute": "2h"}, given_ms=7200000)
+
+
+def test_hot_under_leases(w):
+    need_cache()
+    coherence.hot(w, 6, seed(), {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms"})
+
+
+def test_spread_under_policies(w):
+    need_cache()
+    for policy in POLICIES:
+        coherence.spread(w, 4, seed(), policy=policy)
+
+
 def test_stalled(w):
     """P2 when no push comes."""
     need_cache()
@@ -35,4 +63,6 @@ def test_deadline(w):
     coherence.deadline(w, seed())
 
 
+test_hot_under_leases.timeout = test_hot_under_policies.timeout = test_hot_under_a_cap.timeout = 90
+test_spread_under_policies.timeout = 90
 test_hot.timeout = test_spread.timeout = test_stalled.timeout = test_deadline.timeout = 90

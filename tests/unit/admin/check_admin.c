@@ -18,6 +18,7 @@ START_TEST(help_names_what_there_is)
                                         "HELP",
                                         "KEY <key>",
                                         "LINKS",
+                                        "MSETEX <ms> <key> <value> [<key> <value> ...]",
                                         "POLICIES",
                                         "SETTINGS",
                                         "STATS [HELP]",
@@ -37,14 +38,15 @@ START_TEST(help_names_what_there_is)
 }
 END_TEST
 
-#define ROOMS 4
+#define ROOMS 5
 
 static void all_counters(struct counter_set sets[ROOMS])
 {
     sets[0] = clients_counters(desk.clients);
     sets[1] = pool_counters(desk.pool);
     sets[2] = clients_cache_counters(desk.clients);
-    sets[3] = invalidation_counters(NULL);
+    sets[3] = clients_rule_counters(desk.clients);
+    sets[4] = invalidation_counters(NULL);
 }
 
 static size_t count_rows(const struct counter_set sets[ROOMS])

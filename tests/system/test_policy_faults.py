@@ -1,0 +1,216 @@
+"""What has gone wrong with policies, a test each: the comment says how."""
+import signal
+import threading
+
+from fake_near import keep, scene
+from fake_server import FakeRedis, bulk
+from resp import SLOW, Closed, Error, encode, encode_all, eventually
+from servers import make_ini
+
+
+def larder_for(w, upstream, sections, larder=None, up=None, **more):
+    """sections: policies as {name: {setting: value}}; one is for the keys NAME:*, unless it says
+    otherwise."""
+    ini = make_ini(("127.0.0.1", 0), upstream, larder, {"address": "127.0.0.1:@PORT@"}, up)
+    for name, rows in sections.items():
+        rows = {"prefix": name + ":", **rows}
+        ini += f"[policy {name}]\n" + "".join(f"{k} = {v}\n" for k, v in rows.items())
+    return w.larder(upstream, ini=ini, **more)
+
+
+def armed(larder):
+    """Waits until what is read is kept."""
+    eventually(lambda: larder.stats()["cache_trust"] == 2)
+    return larder
+
+
+def renewed(redis, *keys):
+    return eventually(lambda: all(redis.cmd("TTL", key) > 3000 for key in keys))
+
+
+DENY, TTL = {"deny": "yes"}, {"ttl": "80m"}
+SLIDING = {"sliding": "60m"}
+ABSOLUTE = {"absolute": "8h"}
+LOCAL = {"local": "yes"}
+NOPERM = b"NOPERM policy 'deny' of larder denies access to this key"
+
+
+def test_a_pause_is_no_way_round(w):
+    """What only Redis can judge during CLIENT PAUSE went there past the policies."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"deny": DENY, "ttl": TTL})
+    judge, conn, multi = w.conn(larder), w.conn(larder), w.conn(larder)
+    redis.cmd("SET", "deny:k", "secret")
+    multi.ok("MULTI")
+    judge.ok("CLIENT", "PAUSE", 600000, "WRITE")
+    assert conn.cmd("EVAL_RO", "return redis.call('GET', KEYS[1])", 1, "deny:k") == NOPERM
+    conn.send_cmd("EVAL", "return redis.call('GET', KEYS[1])", 1, "deny:k")
+    conn.send_cmd("NOSUCH", "deny:k")
+    conn.send_cmd("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "ttl:k")
+    multi.send(encode_all([("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "ttl:m"), ("EXEC",)]))
+    judge.ok("CLIENT", "UNPAUSE")
+    assert conn.replies(3) == [NOPERM, NOPERM, b"OK"]
+    assert multi.replies(2) == [b"QUEUED", [b"OK"]]
+    for key in ("ttl:k", "ttl:m"):
+        assert 4700 < redis.cmd("TTL", key) <= 4800, key
+
+
+def test_the_second_writer_is_told_in_its_own_words(w):
+    """Who waited for another's SET .. NX was refused in the words of the last command that it had
+    sent meanwhile."""
+    for proto, null in ((2, b"$-1\r\n"), (3, b"_\r\n")):
+        fake, one, *_ = scene(w, policy={"immutable": "yes"})
+        two, three = (w.conn(one.sock.getpeername(), proto) for _ in range(2))
+        gate = fake.hold("SET", "once")
+        one.send_cmd("SET", "once", 1, "NX")
+        gate.wait()
+        two.send(encode_all([("SETNX", "once", 2), ("PING",)]))
+        three.send(encode_all([("SET", "once", 3, "NX"), ("SETNX", "other", 3)]))
+        w.conn(one.sock.getpeername()).ok("PING")
+        gate.release()
+        assert one.reply() == b"OK"
+        assert [two.raw_reply() for _ in range(2)] == [b":0\r\n", b"+PONG\r\n"]
+        assert three.raw_reply() == null
+
+
+def test_an_attempt_that_leaves_nothing(w):
+    """SET .. NX with a time that is past sets nothing, though it is answered OK: who waited for it
+    was told that the key exists."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {"once": {**LOCAL, "immutable": "yes"}}))
+    one, two = w.conn(larder), w.conn(larder)
+    one.ok("PING")
+    redis.pause()
+    one.send_cmd("SET", "once:k", 1, "NX", "PXAT", 1)
+    two.send_cmd("SET", "once:k", 2, "NX")
+    w.conn(larder).ok("PING")
+    redis.resume()
+    assert one.reply() == b"OK"
+    assert two.reply() == b"OK"
+    assert redis.cmd("GET", "once:k") == b"2"
+
+
+def test_msetex_cut_down(w):
+    """MSETEX of two keys whose TTL was to be cut down was sent twice, in one: from then on every
+    reply of that connection was another's."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"max": {"max_ttl": "60m"}})
+    conn, other, direct = w.conn(larder), w.conn(larder), w.conn(redis)
+    command = ("MSETEX", 2, "max:a", 1, "max:b", 2, "EX", 999999)
+    conn.send(encode_all([command, ("ECHO", "a"), ("INCR", "n")]))
+    assert conn.raw_reply() == direct.raw(*command)  # Redis 7 does not know it
+    assert conn.reply() == b"a" and conn.reply() == 1
+    assert other.ok("STRLEN", "n") == 1
+
+
+def test_unwatch_within_multi(w):
+    """UNWATCH is queued, too: of EXEC's reply the wrong elements were cut out."""
+    redis = w.redis()
+    conn = w.conn(larder_for(w, redis, {"ttl": TTL}))
+    conn.ok("MULTI")
+    assert conn.ok("UNWATCH") == b"QUEUED"
+    assert conn.ok("HSET", "ttl:h", "f", 1, "g", 2, "h", 3) == b"QUEUED"
+    assert conn.ok("STRLEN", "nothing") == b"QUEUED"
+    assert conn.ok("EXEC") == [b"OK", 3, 0]
+
+
+def test_a_large_request_behind_others(w):
+    """The reply to a write before it, within MULTI, was taken for an answer to the large request
+    that was still being sent, and the client was closed."""
+    redis = w.redis()
+    conn = w.conn(larder_for(w, redis, {"ttl": TTL}))
+    large = encode("SET", "ttl:large", b"x" * (3 << 20))
+    conn.ok("MULTI")
+    conn.send(encode("HSET", "ttl:h", "f", 1, "g", 2) + large[:2 << 20])
+    assert conn.reply() == b"QUEUED"
+    conn.send(large[2 << 20:])
+    assert conn.reply() == b"QUEUED"
+    assert conn.ok("EXEC") == [2, b"OK"]
+    assert 4700 < redis.cmd("TTL", "ttl:large") <= 4800
+
+
+def test_logins_that_are_gone(w):
+    """Whoever had read a sliding key kept the connections of its login open for good, until there
+    were as many as pool_size and nobody else could log in."""
+    redis = w.redis(acl=["user default on nopass ~* &* +@all"] +
+                    [f"user u{i} on >p ~* &* +@all" for i in range(12)])
+    for local in ("yes", "no"):
+        larder = larder_for(w, redis, {"sliding": {**SLIDING, "local": local}},
+                            up={"pool_size": 4, "max_links": 8, "queue_timeout": "2s"})
+        for i in range(12):
+            conn = w.conn(larder)
+            conn.ok("AUTH", f"u{i}", "p")
+            redis.cmd("SET", "sliding:k", i, "EX", 100)
+            assert conn.ok("GET", "sliding:k") == b"%d" % i
+            assert conn.ok("EXISTS", "other") == 0
+            conn.close()
+
+
+def test_renewals_of_a_login_that_is_gone(w):
+    """A renewal for which there will never be a link kept the timer of all others from running, as
+    long as there were hits."""
+    clock = w.clock()
+    redis = clock.redis(acl=["user default on nopass ~* &* +@all", "user u on >p ~* &* +@all"])
+    ini = make_ini(("127.0.0.1", 0), redis, None, {"address": "127.0.0.1:@PORT@"},
+                   {"command_timeout": "1d", "link_idle_timeout": "1d"})
+    ini += ("[cache]\ncoherence_timeout = 1h\n[policy s]\nprefix = s:\nlocal = yes\nlocal_ttl = 1d\n"
+            "sliding = 30m\n")
+    larder = armed(clock.larder(redis, ini=ini))
+    conn, user, direct = w.conn(larder), w.conn(larder), w.conn(redis)
+    user.ok("AUTH", "u", "p")
+    for key, ttl in (("s:user", 1500), ("s:due", 1800), ("s:hit", 1800)):
+        direct.ok("SET", key, 1, "EX", ttl)
+    conn.ok("GET", "s:hit")
+    for _ in range(2):  # from memory the second time
+        clock.move(30)
+        user.ok("GET", "s:user")
+        conn.ok("GET", "s:due")
+    assert larder.stats()["policy_sliding_keys"] >= 2
+    user.close()
+    direct.ok("ACL", "DELUSER", "u")
+    clock.move(100)
+    eventually(lambda: "WRONGPASS" in larder.log())  # that of s:user was due
+    clock.move(300)
+
+    def told():
+        for _ in range(5):
+            conn.ok("GET", "s:hit")
+        return direct.ok("TTL", "s:due") > 1380
+    eventually(told, every=0.001)
+
+
+def test_a_pause_of_writes_stops_no_reads(w):
+    """Redis holds up a renewal, as any write, and with it all that came behind on the connection;
+    the same of the scripts in the place of KEYS, SCAN, TTL .."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {"s": {**LOCAL, **SLIDING}, "cap": ABSOLUTE}))
+    judge, conn = w.conn(larder), w.conn(larder)
+    redis.cmd("SET", "cap:k", 1)
+    redis.cmd("SET", "s:k", 1, "EX", 3595)
+    redis.cmd("SET", "s:l", 1, "EX", 600)
+    conn.ok("GET", "s:k")
+    judge.ok("CLIENT", "PAUSE", 600000, "WRITE")
+    assert conn.ok("GET", "s:l") == b"1"  # is to be renewed
+    assert conn.ok("EXISTS", "a", "b") == 0
+    assert sorted(conn.ok("KEYS", "*")) == [b"cap:k", b"s:k", b"s:l"]
+    assert sorted(conn.ok("SCAN", 0)[1]) == [b"cap:k", b"s:k", b"s:l"]
+    assert conn.ok("RANDOMKEY") in (b"cap:k", b"s:k", b"s:l")
+    assert conn.ok("DBSIZE") == 3
+    assert conn.ok("TTL", "s:k") >= 3590
+    assert conn.ok("TTL", "s:l") >= 590
+    assert conn.ok("EXISTS", "a", "b") == 0
+    judge.ok("CLIENT", "UNPAUSE")
+    renewed(redis, "s:l")
+
+
+def test_expire_beyond_max_ttl(w):
+    """EXPIRE of a sliding key was answered here for longer than max_ttl, and told so later."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {"s": {**LOCAL, "sliding": "60s", "max_ttl": "100s"}}))
+    conn = w.conn(larder)
+    redis.cmd("SET", "s:k", 1, "EX", 100)
+    for seconds in (105, 120, 130):
+        conn.ok("GET", "s:k")
+        assert conn.ok("EXPIRE", "s:k", seconds) == 1
+        assert 95 <= conn.ok("TTL", "s:k") <= 100
+        assert 95 <= redis.cmd("TTL", "s:k") <= 100
