@@ -25,6 +25,7 @@
 #include "net/resolver.h"
 #include "net/service.h"
 #include "upstream/pool.h"
+#include "upstream/sentinels.h"
 
 #ifndef LARDER_VERSION
 #define LARDER_VERSION "unknown"
@@ -37,7 +38,8 @@ struct larder {
     struct loop *loop;
     struct resolver *resolver;
     struct pool *pool;
-    struct lane *lane; /* keeps a connection open from the start */
+    struct sentinels *sentinels; /* NULL: the settings name an address */
+    struct lane *lane;           /* keeps a connection open from the start */
     struct admin *admin;
     struct console console;
     struct clients *clients;
@@ -304,6 +306,14 @@ static void on_accepted(void *context, struct listener *from, int fd, bool is_un
     clients_accept(l->clients, from, fd, is_unix);
 }
 
+/* The master is another server now. */
+static void on_moved(void *context)
+{
+    struct larder *l = context;
+
+    near_cache_moved(l->near);
+}
+
 static void on_exhausted(void *context)
 {
     struct larder *l = context;
@@ -381,6 +391,7 @@ static void raise_limits(struct larder *l)
 
 static bool set_up(struct larder *l)
 {
+    static const struct sentinels_ops sentinels_ops = {on_moved};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
 
     (void)mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES);
@@ -395,10 +406,13 @@ static bool set_up(struct larder *l)
         return false;
     l->resolver = resolver_new(l->loop);
     l->pool = pool_new(l->loop, l->resolver, &l->settings->upstream);
+    l->sentinels = sentinels_new(l->loop, l->resolver, l->pool, &l->settings->upstream);
+    sentinels_tell(l->sentinels, &sentinels_ops, l);
     l->admin = admin_new(l->loop, l->pool, l->settings);
     l->console = admin_console(l->admin);
     l->clients = clients_new(l->loop, l->pool, &l->settings->larder, &l->console);
     admin_watch(l->admin, l->clients);
+    admin_watch_sentinels(l->admin, l->sentinels);
     /* Clients first: what they ask in a turn leaves in the same turn. */
     loop_add_beat(l->loop, clients_beat, l->clients);
     loop_add_beat(l->loop, pool_beat, l->pool);
@@ -428,6 +442,7 @@ static void tear_down(struct larder *l)
     if (l->clients != NULL)
         clients_close(l->clients);
     near_cache_stop(l->near);
+    sentinels_free(l->sentinels);
     pool_free(l->pool);
     clients_free(l->clients);
     near_cache_free(l->near);

@@ -15,6 +15,7 @@
 #include "resp/write.h"
 #include "upstream/invalidation.h"
 #include "upstream/pool.h"
+#include "upstream/sentinels.h"
 
 #ifndef LARDER_VERSION
 #define LARDER_VERSION "unknown"
@@ -24,6 +25,7 @@ struct admin {
     struct loop *loop;
     struct pool *pool;
     struct clients *clients;
+    struct sentinels *sentinels;    /* NULL: the upstream is where the settings say */
     const struct self_check *check; /* NULL: there is no near cache */
     const struct settings *settings;
     uint64_t started_ms;
@@ -48,6 +50,11 @@ void admin_watch_check(struct admin *a, const struct self_check *check)
     a->check = check;
 }
 
+void admin_watch_sentinels(struct admin *a, struct sentinels *sentinels)
+{
+    a->sentinels = sentinels;
+}
+
 void admin_resettle(struct admin *a, const struct settings *settings)
 {
     a->settings = settings;
@@ -60,7 +67,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 7u
+#define COUNTER_SETS 8u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -68,6 +75,7 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
 
     sets[n++] = clients_counters(a->clients);
     sets[n++] = pool_counters(a->pool);
+    sets[n++] = sentinels_counters(a->sentinels);
     sets[n++] = clients_cache_counters(a->clients);
     sets[n++] = clients_rule_counters(a->clients);
     sets[n++] = clients_lease_counters(a->clients);
@@ -146,6 +154,7 @@ static void put_links(struct admin *a, struct buffer *out)
     const char *trouble = pool_trouble(a->pool);
 
     buffer_printf(out, "upstream=%s trouble=%s\n", pool_address(a->pool), trouble);
+    sentinels_describe(a->sentinels, out);
     put_coherence(a->clients, out);
     pool_each_link(a->pool, out, link_row);
 }

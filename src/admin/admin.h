@@ -9,12 +9,14 @@ struct admin;
 struct loop;
 struct pool;
 struct self_check;
+struct sentinels;
 
 /* All borrowed; the clients are told of later, for they need the console: admin_watch(). */
 MUST_USE
 struct admin *admin_new(struct loop *loop, struct pool *pool, const struct settings *settings);
 void admin_watch(struct admin *a, struct clients *clients);
 void admin_watch_check(struct admin *a, const struct self_check *check);
+void admin_watch_sentinels(struct admin *a, struct sentinels *sentinels);
 void admin_resettle(struct admin *a, const struct settings *settings);
 void admin_free(struct admin *a);
 

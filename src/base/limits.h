@@ -68,6 +68,11 @@
  * average: who reads very long keys makes larder tell more often, not grow. */
 #define TOUCH_KEY_BYTES 256u
 
+/* One read of a talk with a Sentinel, and the longest answer of one: INFO and SENTINEL MASTER have
+ * some KB. */
+#define TALK_READ_BYTES  4096u
+#define TALK_REPLY_BYTES (256u * 1024u)
+
 /* Keys that are being loaded (stampede), clients that wait for them, in all and for one key's
  * lease; who comes then does not wait. So many waiters are answered in one turn of the loop. */
 #define LEASES_MAX        100000u

@@ -146,6 +146,11 @@ void near_cache_settle(struct near_cache *n, const struct settings *settings)
     policies_free(before);
 }
 
+void near_cache_moved(struct near_cache *n)
+{
+    invalidation_moved(n->invalidation);
+}
+
 void near_cache_stop(struct near_cache *n)
 {
     if (n == NULL)

@@ -20,6 +20,10 @@ struct near_cache *near_cache_new(struct loop *loop, struct pool *pool, struct c
  * must live until it returns. What was kept under policies that have changed is dropped. */
 void near_cache_settle(struct near_cache *n, const struct settings *settings);
 
+/* The upstream is another server now, and no connection to the old one is left: all that is kept is
+ * suspect. */
+void near_cache_moved(struct near_cache *n);
+
 /* Asks the upstream nothing any more; before the pool goes. */
 void near_cache_stop(struct near_cache *n);
 /* After the clients have gone. */

@@ -22,6 +22,9 @@
 #define CONFIG_LISTENERS 64u
 #define CONFIG_POLICIES  1000u
 
+/* Addresses in one setting: of Sentinels three or five are usual. */
+#define CONFIG_ADDRESSES 32u
+
 /* Mistakes that are written out; the rest is counted in one last line. A binary given by mistake
  * has one in every line. */
 #define CONFIG_MISTAKES 1000u

@@ -40,6 +40,14 @@ static uint64_t number_of(struct side side)
     return v;
 }
 
+static const char *text_of(struct side side)
+{
+    const char *values = side.section->values, *text;
+
+    memcpy(&text, values + row_of(side)->offset, sizeof(text));
+    return text;
+}
+
 /* "a = 2s is more than b = 1s (its default)": how the one stands to the other. */
 static void tell(struct draft *d, struct side one, const char *how, struct side other)
 {
@@ -203,12 +211,64 @@ static void find_wrong_expiries(struct draft *d)
     }
 }
 
+/* `one` is set where it must not be, or must be where it is not. */
+static void tell_needs(struct draft *d, struct side one, struct side other)
+{
+    if (!slot_of(one)->refused && !slot_of(other)->refused)
+        mistake(&d->mistakes, slot_of(one)->at, "%s needs %s", one.name, other.name);
+}
+
+static void find_same_sentinels(struct draft *d, struct side sentinels)
+{
+    const struct address_list *list = &d->settings->upstream.sentinels;
+
+    for (size_t i = 0; i < list->n; i++) {
+        for (size_t k = 0; k < i; k++) {
+            struct buffer text = {0};
+
+            if (!address_equal(&list->v[i], &list->v[k]))
+                continue;
+            address_show(&text, &list->v[i]);
+            mistake(&d->mistakes, slot_of(sentinels)->at, "sentinels: %.*s stands there twice",
+                    (int)buffer_len(&text), buffer_head(&text));
+            buffer_done(&text);
+        }
+    }
+}
+
+/* The upstream is named by an address, or by Sentinels and what they call it. */
+static void find_wrong_sentinels(struct draft *d)
+{
+    const struct upstream_settings *set = &d->settings->upstream;
+    const struct section *s = &d->upstream;
+    struct side sentinels = {s, "sentinels"}, master = {s, "master"}, address = {s, "address"};
+    struct side others[] = {master, {s, "sentinel_username"}, {s, "sentinel_password"}};
+
+    if (set->sentinels.n > 0) {
+        if (slot_of(address)->at.file != NULL)
+            mistake(&d->mistakes, slot_of(address)->at, "address excludes sentinels in %s:%u",
+                    slot_of(sentinels)->at.file, slot_of(sentinels)->at.line);
+        if (!*set->master)
+            tell_needs(d, sentinels, master);
+        if (strchr(set->master, ' '))
+            mistake(&d->mistakes, slot_of(master)->at, "master: %s holds a blank",
+                    quoted(slice_str(set->master)).text);
+        find_same_sentinels(d, sentinels);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        if (*text_of(others[i]))
+            tell_needs(d, others[i], sentinels);
+    }
+}
+
 void contradictions_find(struct draft *d)
 {
     at_most(d, (struct side){&d->larder, "max_bulk"}, (struct side){&d->larder, "max_request"});
     at_most(d, (struct side){&d->upstream, "pool_size"}, (struct side){&d->upstream, "max_links"});
     at_most(d, (struct side){&d->upstream, "backoff_min"},
             (struct side){&d->upstream, "backoff_max"});
+    find_wrong_sentinels(d);
     find_same_addresses(d);
     find_wrong_modes(d);
     find_wrong_prefixes(d);

@@ -84,6 +84,7 @@ static void add_range(struct buffer *out, const struct row *row)
         return;
     case TYPE_STRING:
     case TYPE_ADDRESS:
+    case TYPE_ADDRESSES:
         return;
     }
     check_failed("a known setting_type", __FILE__, __LINE__);

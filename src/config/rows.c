@@ -128,6 +128,7 @@ struct slice row_default(const struct row *row)
     case TYPE_BOOL:
     case TYPE_ADDRESS:
     case TYPE_LIST:
+    case TYPE_ADDRESSES:
         return slice_str(row->fallback);
     }
     check_failed("a known setting_type", __FILE__, __LINE__);

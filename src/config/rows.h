@@ -20,6 +20,7 @@ enum setting_type {
     TYPE_CHOICE,
     TYPE_RATE,
     TYPE_LIST,
+    TYPE_ADDRESSES,
 };
 
 struct row {

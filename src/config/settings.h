@@ -14,8 +14,10 @@
  *                                first being the default
  *     RATE      uint64_t         how often a second; written 10/s, 0 = off
  *     LIST      string_list      words with commas between them; has no default and must be set:
- * the row gives an example in its place DURATION, SIZE, COUNT and RATE rows give "default min..max"
- * as bounds, checked with file and line. */
+ *                                the row gives an example in its place
+ *     ADDRESSES address_list     addresses with commas between them; none when unset
+ * DURATION, SIZE, COUNT and RATE rows give "default min..max" as bounds, checked with file and
+ * line. */
 #ifndef LARDER_CONFIG_SETTINGS_H
 #define LARDER_CONFIG_SETTINGS_H
 
@@ -31,6 +33,12 @@ struct address {
     const char *host; /* name or number without brackets; NULL for a Unix socket */
     uint16_t port;
     const char *path; /* of a Unix socket; NULL otherwise */
+};
+
+/* v[0] .. v[n - 1]; those of a setting live as long as its settings. */
+struct address_list {
+    const struct address *v;
+    size_t n;
 };
 
 /* Words; v[0] .. v[n - 1] are strings. Those of a setting live as long as its settings. */
@@ -84,6 +92,13 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
 
 #define UPSTREAM_SETTINGS(X)                                                                       \
     X(address, ADDRESS, "127.0.0.1:6379", RESTART, "the Redis server: host:port or unix:/path")    \
+    X(sentinels, ADDRESSES, "", RESTART,                                                           \
+      "in place of address: the Sentinels that are asked where the master is, "                    \
+      "as a:26379, b:26379, c:26379")                                                              \
+    X(master, STRING, "", RESTART, "what the Sentinels call the master; must be set with them")    \
+    X(sentinel_username, STRING, "", RESTART,                                                      \
+      "ACL user larder logs in as at the Sentinels; empty: the default user")                      \
+    X(sentinel_password, SECRET, "", RESTART, "its password; empty: larder does not log in there") \
     X(username, STRING, "", RESTART, "ACL user larder logs in as; empty: the default user")        \
     X(password, SECRET, "", RESTART, "its password; empty: larder does not log in")                \
     X(database, COUNT, "0 0..1000000", RESTART,                                                    \
@@ -172,6 +187,7 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
 #define FIELD_TYPE_CHOICE                                 int
 #define FIELD_TYPE_RATE                                   uint64_t
 #define FIELD_TYPE_LIST                                   struct string_list
+#define FIELD_TYPE_ADDRESSES                              struct address_list
 #define SETTING_FIELD(name, type, fallback, reload, help) FIELD_TYPE_##type name;
 
 struct larder_settings {

@@ -38,6 +38,13 @@ static void add_title(struct buffer *out, struct part part)
     buffer_printf(out, "%s%s%s", part.kind->word, *part.name ? " " : "", part.name);
 }
 
+/* Sentinels are in place of the address, which is then none of the settings in force. */
+static bool in_force(const struct settings *s, struct part part, const struct row *row)
+{
+    return part.kind != &kind_upstream || s->upstream.sentinels.n == 0 ||
+           strcmp(row->name, "address") != 0;
+}
+
 void settings_dump(const struct settings *s, struct buffer *out)
 {
     for (size_t i = 0; i < part_count(s); i++) {
@@ -49,6 +56,8 @@ void settings_dump(const struct settings *s, struct buffer *out)
         for (size_t k = 0; k < part.kind->count; k++) {
             struct buffer value = {0};
 
+            if (!in_force(s, part, &part.kind->rows[k]))
+                continue;
             value_write(&part.kind->rows[k], part.values, &value);
             buffer_printf(out, "%s =%s%.*s\n", part.kind->rows[k].name,
                           buffer_len(&value) > 0 ? " " : "", (int)buffer_len(&value),
@@ -70,6 +79,8 @@ void settings_each(const struct settings *s, void *context,
         for (size_t k = 0; k < part.kind->count; k++) {
             const struct row *r = &part.kind->rows[k];
 
+            if (!in_force(s, part, r))
+                continue;
             value_show(r, part.values, &value);
             buffer_add(&value, "", 1);
             row(context, &(struct setting_view){.section = buffer_head(&title),

@@ -22,8 +22,12 @@ static bool read_address(const struct row *row, struct slice text, struct addres
                          struct pool *pool, struct buffer *why);
 static bool read_list(struct slice text, struct string_list *field, struct pool *pool,
                       struct buffer *why);
+static bool read_addresses(const struct row *row, struct slice text, struct address_list *field,
+                           struct pool *pool, struct buffer *why);
 static void show_list(const struct string_list *list, struct buffer *out);
+static void show_addresses(const struct address_list *list, struct buffer *out);
 static bool lists_equal(const struct string_list *a, const struct string_list *b);
+static bool addresses_equal(const struct address_list *a, const struct address_list *b);
 
 static void *field_of(const struct row *row, void *section)
 {
@@ -57,6 +61,8 @@ bool value_read(const struct row *row, struct slice text, void *section, struct 
         return read_choice(row, text, field, why);
     case TYPE_LIST:
         return read_list(text, field, pool, why);
+    case TYPE_ADDRESSES:
+        return read_addresses(row, text, field, pool, why);
     }
     check_failed("a known setting_type", __FILE__, __LINE__);
 }
@@ -101,6 +107,9 @@ void value_show(const struct row *row, const void *section, struct buffer *out)
     case TYPE_LIST:
         show_list(field, out);
         return;
+    case TYPE_ADDRESSES:
+        show_addresses(field, out);
+        return;
     }
     check_failed("a known setting_type", __FILE__, __LINE__);
 }
@@ -141,6 +150,8 @@ bool value_equal(const struct row *row, const void *a, const void *b)
         return *(const int *)x == *(const int *)y;
     case TYPE_LIST:
         return lists_equal(x, y);
+    case TYPE_ADDRESSES:
+        return addresses_equal(x, y);
     }
     check_failed("a known setting_type", __FILE__, __LINE__);
 }
@@ -292,6 +303,53 @@ static bool read_list(struct slice text, struct string_list *field, struct pool 
     for (size_t i = 0; next_word(&rest, &word); i++)
         v[i] = pool_string(pool, word);
     *field = (struct string_list){v, count};
+    return true;
+}
+
+/* None at all is fine: that is how it is unset. */
+static bool read_addresses(const struct row *row, struct slice text, struct address_list *field,
+                           struct pool *pool, struct buffer *why)
+{
+    struct slice rest = trimmed(text), word;
+    size_t count = 0;
+    struct address *v;
+
+    if (rest.n == 0) {
+        *field = (struct address_list){0};
+        return true;
+    }
+    while (next_word(&rest, &word))
+        count++;
+    if (count > CONFIG_ADDRESSES) {
+        buffer_printf(why, "more than %u addresses", CONFIG_ADDRESSES);
+        return false;
+    }
+    v = pool_alloc(pool, count * sizeof(*v));
+    rest = trimmed(text);
+    for (size_t i = 0; next_word(&rest, &word); i++) {
+        if (!read_address(row, word, &v[i], pool, why))
+            return false;
+    }
+    *field = (struct address_list){v, count};
+    return true;
+}
+
+static void show_addresses(const struct address_list *list, struct buffer *out)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        buffer_printf(out, i > 0 ? ", " : "");
+        address_show(out, &list->v[i]);
+    }
+}
+
+static bool addresses_equal(const struct address_list *a, const struct address_list *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        if (!address_equal(&a->v[i], &b->v[i]))
+            return false;
+    }
     return true;
 }
 

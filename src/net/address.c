@@ -72,6 +72,32 @@ void address_text(const struct sock_address *a, char *text, size_t room)
     }
 }
 
+bool address_same(const struct sock_address *a, const struct sock_address *b)
+{
+    if (a->storage.ss_family != b->storage.ss_family)
+        return false;
+    switch (a->storage.ss_family) {
+    case AF_INET: {
+        const struct sockaddr_in *x = (const struct sockaddr_in *)&a->storage;
+        const struct sockaddr_in *y = (const struct sockaddr_in *)&b->storage;
+
+        return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
+    }
+    case AF_INET6: {
+        const struct sockaddr_in6 *x = (const struct sockaddr_in6 *)&a->storage;
+        const struct sockaddr_in6 *y = (const struct sockaddr_in6 *)&b->storage;
+
+        return x->sin6_port == y->sin6_port && x->sin6_scope_id == y->sin6_scope_id &&
+               memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
+    }
+    case AF_UNIX:
+        return strcmp(((const struct sockaddr_un *)&a->storage)->sun_path,
+                      ((const struct sockaddr_un *)&b->storage)->sun_path) == 0;
+    default:
+        return false;
+    }
+}
+
 void address_of_peer(int fd, char *text, size_t room)
 {
     struct sock_address a = {.len = sizeof a.storage};

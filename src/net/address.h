@@ -22,6 +22,10 @@ struct sock_address {
 MUST_USE
 bool address_numeric(const struct address *a, struct sock_address *ret);
 
+/* The same socket address: family, number and port, or path. */
+MUST_USE
+bool address_same(const struct sock_address *a, const struct sock_address *b);
+
 /* host:port, [v6]:port, or the path of a Unix socket; "?" when it has none. */
 void address_text(const struct sock_address *a, char *text, size_t room);
 void address_of_peer(int fd, char *text, size_t room);

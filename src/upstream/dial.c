@@ -13,7 +13,7 @@
 #include "upstream/pool.h"
 #include "upstream/pool_inside.h"
 
-static uint64_t random_below(uint64_t n)
+uint64_t random_below(uint64_t n)
 {
     uint64_t r = 0;
 
@@ -46,6 +46,7 @@ void dial_failed(struct pool *pool, const char *why)
     if (pool->failures++ == 0 || strncmp(pool->trouble, why, sizeof pool->trouble - 1) != 0)
         log_warning(loop_log(pool->loop), "upstream: %s: %s", pool->address, why);
     (void)snprintf(pool->trouble, sizeof pool->trouble, "%s", why);
+    pool_doubt(pool, DOUBT_LOST);
     pool_tick_soon(pool);
 }
 
@@ -125,7 +126,7 @@ void link_dial(struct lane *lane)
 {
     struct pool *pool = lane->pool;
     struct link *l = link_from_stock(pool);
-    const struct address *to = &pool->settings->address;
+    const struct address *to = pool->to;
     struct sock_address a;
 
     l->lane = lane;
@@ -134,7 +135,9 @@ void link_dial(struct lane *lane)
     pool->count.connects++;
     pool->count.links++;
     link_become(l, LINK_CONNECTING);
-    if (address_numeric(to, &a))
+    if (pool->guide != NULL)
+        connect_to(l, &pool->at); /* the very one that was looked at, whatever else has its name */
+    else if (address_numeric(to, &a))
         connect_to(l, &a);
     else
         l->query = resolver_ask(pool->resolver, to->host, to->port, on_resolved, l);

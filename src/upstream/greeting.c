@@ -83,6 +83,24 @@ static unsigned version_number(struct slice text)
     return part[0] * 10000 + part[1] * 100 + part[2];
 }
 
+/* A server that Sentinels call the master says that it is none. */
+static bool is_replica(const struct link *l, struct slice hello)
+{
+    struct reply r, value;
+
+    if (l->pool->guide == NULL || !reply_read(&hello, &r))
+        return false;
+    while (hello.n > 0 && reply_read(&hello, &r)) {
+        struct slice at = hello;
+
+        if (!reply_skip(&hello) || !reply_read(&at, &value))
+            return false;
+        if (slice_eq(r.text, SLICE("role")))
+            return slice_eq(value.text, SLICE("replica")) || slice_eq(value.text, SLICE("slave"));
+    }
+    return false;
+}
+
 /* Keeps the reply to HELLO for clients that say HELLO to larder, and what it tells. */
 static void learn_hello(struct link *l, struct slice bytes)
 {
@@ -164,6 +182,12 @@ static void on_hello(struct link *l, struct slice bytes)
 {
     struct lane *lane = l->lane;
 
+    if (is_replica(l, bytes)) {
+        l->trouble = "it is a replica";
+        pool_doubt(l->pool, DOUBT_REPLICA);
+        link_fail(l, LINK_UNREACHED);
+        return;
+    }
     if (bytes.p[0] != '-') {
         learn_hello(l, bytes);
         say_first_db(l);

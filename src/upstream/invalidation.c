@@ -233,6 +233,18 @@ void invalidation_resettle(struct invalidation *inv, const struct invalidation_s
     begin_at_the_top(inv);
 }
 
+void invalidation_moved(struct invalidation *inv)
+{
+    if (inv == NULL || inv->mode != COHERENCE_TTL)
+        return; /* links that brought pushes have been lost, and that was told */
+    become(inv, COHERENCE_NONE);
+    inv->ops->lost(inv->context);
+    if (inv->set.wish == COHERENCE_WISH_TTL)
+        become(inv, COHERENCE_TTL);
+    else
+        begin_at_the_top(inv); /* the other server may be able to push */
+}
+
 /* ---- what the links say ---- */
 
 /* An entry of the time when a prefix was in force, before it was not, has missed what changed in
@@ -427,6 +439,7 @@ static void watch_silence(struct invalidation *inv, uint64_t now_ms)
     inv->count.silences++;
     log_warning(loop_log(inv->loop), "coherence: no answer on the invalidation link, ms=%llu",
                 (unsigned long long)(now_ms - inv->trusted_ms));
+    pool_doubt(inv->pool, DOUBT_SILENT);
 }
 
 static void on_beat(void *context)

@@ -88,6 +88,10 @@ void invalidation_aim(struct invalidation *inv, const struct slice *prefixes, si
 /* After a reload, before invalidation_aim(). */
 void invalidation_resettle(struct invalidation *inv, const struct invalidation_settings *settings);
 
+/* The upstream is another server now, and no link to the old one is left: what is kept without
+ * pushes is told to be lost as well. NULL is fine. */
+void invalidation_moved(struct invalidation *inv);
+
 MUST_USE
 enum coherence_mode invalidation_mode(const struct invalidation *inv);
 

@@ -175,7 +175,7 @@ static struct link *best_shared(const struct lane *lane, int db, struct link **r
     for (list_each (node, &lane->links[LINK_SHARED])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
-        if (l->db != db || link_full(l))
+        if (l->db != db || link_full(l) || l->outdated)
             continue;
         if (link_takes_newcomers(l))
             best = lighter(best, l);
@@ -194,7 +194,7 @@ static struct link *find_unused(const struct lane *lane)
     for (list_each (node, &lane->links[LINK_SHARED])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
-        if (l->slots.len == 0 && buffer_len(&l->out) == 0)
+        if (l->slots.len == 0 && buffer_len(&l->out) == 0 && !l->outdated)
             return l;
     }
     return NULL;

@@ -201,6 +201,9 @@ static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
     struct asker *a = head->asker;
 
     CHECK(run <= head->count);
+    /* Of a run only the first is looked at: a server that has become a replica says so often. */
+    if (UNLIKELY(bytes.p[0] == '-') && slice_starts(bytes, SLICE("-READONLY ")))
+        pool_doubt(l->pool, DOUBT_READONLY);
     l->pool->count.replies += run;
     if (head->count == run)
         head_done(l);
@@ -438,6 +441,7 @@ static bool tell_late(struct link *l, uint32_t now, uint32_t timeout_ms)
         s->asker = asker_nobody();
         l->expired = i + 1;
         l->pool->count.timeouts += n;
+        pool_doubt(l->pool, DOUBT_SILENT);
         a->ops->failed(a, n, LINK_TIMEOUT, false);
         if (l->state == LINK_STOCK)
             return false;

@@ -62,6 +62,7 @@ struct link {
     bool refusal;        /* ended by upstream's own refusal, which has been told already */
     bool raw;            /* bytes go to the loan unread: SYNC */
     bool stalled;        /* the head has waited long: newcomers go elsewhere */
+    bool outdated;       /* to where the upstream is no more: about to end */
     bool resting;        /* not read: a slow client's large reply, see link_resume() */
     uint8_t step;        /* of the greeting or cleaning */
 };

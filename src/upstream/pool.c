@@ -32,7 +32,10 @@ struct pool *pool_new(struct loop *loop, struct resolver *resolver,
 void pool_resettle(struct pool *pool, const struct upstream_settings *settings)
 {
     pool->settings = settings;
-    address_setting_text(&settings->address, pool->address, sizeof pool->address);
+    if (pool->guide != NULL)
+        return;
+    pool->to = &settings->address;
+    address_setting_text(pool->to, pool->address, sizeof pool->address);
 }
 
 static void free_links(struct list *l)
@@ -176,9 +179,11 @@ void pool_link_down(struct link *l, enum link_failure why)
     if (was_up && why != LINK_CLOSED)
         log_info(loop_log(pool->loop), "upstream: link=%llu ended, reason=%s, %s",
                  (unsigned long long)l->number, link_failure_word(why),
-                 stream_error_text(&l->stream));
+                 l->outdated ? "the master is elsewhere" : stream_error_text(&l->stream));
     else if (!was_up && why == LINK_UNREACHED && !l->refusal)
         dial_failed(pool, l->trouble != NULL ? l->trouble : stream_error_text(&l->stream));
+    if (was_up && why != LINK_CLOSED && !l->outdated)
+        pool_doubt(pool, DOUBT_LOST);
     dial_forget(l);
     stream_close(&l->stream);
     list_leave(&l->dirty);
@@ -196,7 +201,7 @@ bool lane_may_open(const struct lane *lane)
 {
     uint64_t now_ms = loop_now_ms(lane->pool->loop);
 
-    return now_ms >= lane->pool->retry_ms && now_ms >= lane->retry_ms;
+    return now_ms >= lane->pool->retry_ms && now_ms >= lane->retry_ms && !lane->pool->held;
 }
 
 /* ---- the tick ---- */
@@ -320,7 +325,7 @@ struct counter_set pool_counters(const struct pool *pool)
 
 const char *pool_trouble(const struct pool *pool)
 {
-    return pool->trouble;
+    return pool->held && pool->held_why[0] ? pool->held_why : pool->trouble;
 }
 
 const char *pool_address(const struct pool *pool)

@@ -21,6 +21,7 @@ struct loop;
 struct resolver;
 struct pool;
 struct lane;
+struct sock_address;
 
 #define UPSTREAM_COUNTERS(X)                                                                       \
     X(links_opened, TOTAL, "connections to the upstream that came up")                             \
@@ -69,6 +70,39 @@ struct counter_set pool_counters(const struct pool *pool);
 const char *pool_trouble(const struct pool *pool);
 /* Where the upstream is, as text. */
 const char *pool_address(const struct pool *pool);
+
+/* ---- where the upstream is: aim.c ---- */
+
+/* Why whoever guides the pool should look again where the upstream is. */
+enum pool_doubt {
+    DOUBT_LOST,     /* a link was lost, or did not come up */
+    DOUBT_REPLICA,  /* a new link is to a replica */
+    DOUBT_READONLY, /* a write was answered -READONLY */
+    DOUBT_SILENT,   /* a command, or the invalidation link, has no answer in time */
+};
+
+/* Called from anywhere; it may call pool_hold() and nothing else of this room's. */
+struct pool_guide {
+    void (*doubt)(void *context, enum pool_doubt why);
+    void *context;
+};
+
+/* The address is not that of the settings: nothing is dialled before pool_aim(). Once, before
+ * anything else; `guide` is borrowed. */
+void pool_follow(struct pool *pool, const char *master, const struct pool_guide *guide);
+/* No link is dialled before pool_aim() is called (again); those that are up stay. `why` is what
+ * clients who wait in vain are told; "": what is known already. */
+void pool_hold(struct pool *pool, const char *why);
+MUST_USE
+bool pool_held(const struct pool *pool);
+/* All links end, as lost. From the loop only, as pool_aim(). */
+void pool_drop(struct pool *pool);
+/* The upstream is there: `to` as it is called, `at` as it was found. True when that is another than
+ * before: all links have been dropped. The words of `to` are copied. */
+MUST_USE
+bool pool_aim(struct pool *pool, const struct address *to, const struct sock_address *at);
+/* Some sign that the upstream may be elsewhere by now; nothing when the pool is not guided. */
+void pool_doubt(struct pool *pool, enum pool_doubt why);
 
 /* ---- lanes ---- */
 

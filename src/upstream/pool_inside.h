@@ -9,6 +9,8 @@
 struct resolver_query;
 struct timer;
 
+#define HOST_TEXT 256 /* room for a host's name */
+
 struct lane {
     struct list node;
     struct pool *pool;
@@ -51,7 +53,14 @@ struct pool {
     uint64_t retry_ms;  /* no attempt to connect before this */
     uint32_t failures;  /* in a row */
     unsigned version;
-    char address[ADDRESS_TEXT];
+    const struct address *to;       /* where it is; NULL: not known */
+    struct sock_address at;         /* .. when guided: found there */
+    const struct pool_guide *guide; /* NULL: it is where the settings say */
+    bool held;                      /* nothing is dialled for the moment */
+    char held_why[512];
+    struct address guided; /* .. as the guide says */
+    char host[HOST_TEXT];  /* of that */
+    char address[ADDRESS_TEXT + HOST_TEXT];
     char trouble[256];
     struct upstream_counters count;
 };
@@ -92,6 +101,9 @@ void dial_pause(struct lane *lane);
 MUST_USE
 uint64_t dial_backoff_ms(const struct pool *pool, uint32_t failures);
 void dial_forget(struct link *l);
+/* 0 .. n - 1. */
+MUST_USE
+uint64_t random_below(uint64_t n);
 
 /* greeting.c */
 void greeting_begin(struct link *l);

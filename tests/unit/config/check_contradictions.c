@@ -100,6 +100,36 @@ START_TEST(bounds)
 }
 END_TEST
 
+START_TEST(sentinels)
+{
+    struct settings *s = loads(
+        "[upstream]\nsentinels = a:1, [::1]:2,unix:/s\nmaster = m\nsentinel_username = u\n"
+        "sentinel_password = p\n");
+
+    ck_assert_uint_eq(s->upstream.sentinels.n, 3);
+    ck_assert_str_eq(s->upstream.sentinels.v[1].host, "::1");
+    ck_assert_str_eq(s->upstream.sentinels.v[2].path, "/s");
+    settings_free(s);
+    refuses("[upstream]\nsentinels = a:1\n", "t.ini:2: sentinels needs master\n");
+    refuses("[upstream]\nmaster = m\n", "t.ini:2: master needs sentinels\n");
+    refuses("[upstream]\nsentinels =\nmaster = m\n", "t.ini:3: master needs sentinels\n");
+    refuses("[upstream]\nsentinel_username = u\nsentinel_password = p\n",
+            "t.ini:2: sentinel_username needs sentinels\n"
+            "t.ini:3: sentinel_password needs sentinels\n");
+    refuses("[upstream]\nsentinels = a:1\nmaster = m\naddress = 127.0.0.1:6379\n",
+            "t.ini:4: address excludes sentinels in t.ini:2\n");
+    refuses("[upstream]\nsentinels = a:1, b:1, A:1\nmaster = m\n",
+            "t.ini:2: sentinels: A:1 stands there twice\n");
+    refuses("[upstream]\nsentinels = a:1\nmaster = my master\n",
+            "t.ini:3: master: \"my master\" holds a blank\n");
+    /* A refused value stands at its default, and is no second mistake. */
+    refuses("[upstream]\nsentinels = a\nmaster = m\n",
+            "t.ini:2: sentinels: \"a\" is no address: write host:port, [IPv6]:port or "
+            "unix:/path\n");
+    settings_free(loads("[upstream]\nsentinels =\nmaster =\naddress = h:1\n"));
+}
+END_TEST
+
 static void policy_loads(const char *lines)
 {
     struct buffer text = {0};
@@ -202,6 +232,7 @@ Suite *contradictions_suite(void)
     tcase_add_test(tcase, same_prefixes);
     tcase_add_test(tcase, same_addresses);
     tcase_add_test(tcase, bounds);
+    tcase_add_test(tcase, sentinels);
     tcase_add_test(tcase, expiry);
     tcase_add_test(tcase, expiry_within_bounds);
     tcase_add_test(tcase, modes);

@@ -75,6 +75,7 @@ START_TEST(dump_loads_to_the_same)
     round_trip(
         "[upstream]\nusername = a $$ ; # \"b\" $${c} =\naddress = [fe80::1%lo]:1\n"
         "backoff_min = 1ms\nbackoff_max = 3599s\n");
+    round_trip("[upstream]\nsentinels = a:1,[::1]:2, unix:/s\nmaster = m\n");
     round_trip(
         "[larder]\nlog_level = error\nclient_idle_timeout = 365d\nmax_bulk = 1073741823\n"
         "admin_commands = allow\nclient_buffer_max = 2000mb\nshutdown_timeout = 0\n");

@@ -17,6 +17,7 @@ struct fields {
     int choice;
     uint64_t rate;
     struct string_list list;
+    struct address_list addresses;
 };
 
 #define FIELD(name, type, fallback)                                                                \
@@ -34,6 +35,7 @@ static const struct row rows[] = {
     FIELD(choice, TYPE_CHOICE, "one|two|three"),
     FIELD(rate, TYPE_RATE, "1/s 0/s..100/s"),
     FIELD(list, TYPE_LIST, "a, b"),
+    FIELD(addresses, TYPE_ADDRESSES, ""),
 };
 static const struct kind kind = {.word = "fields", .rows = rows, .count = ARRAY_LEN(rows)};
 
@@ -209,6 +211,20 @@ START_TEST(addresses)
 }
 END_TEST
 
+START_TEST(address_lists)
+{
+    gives("addresses", " a:1 ,[::1]:2,unix:/s ", "a:1, [::1]:2, unix:/s");
+    gives("addresses", "", "");
+    fails("addresses", "a:1,", "\"\" is no address: write host:port, [IPv6]:port or unix:/path");
+    fails("addresses", "a:1, b", "\"b\" is no address: write host:port, [IPv6]:port or unix:/path");
+    fails("addresses", "a:1, b:0", "\"b:0\" is no address: the port must be 1..65535");
+    fails("addresses",
+          ":1,:2,:3,:4,:5,:6,:7,:8,:9,:1,:1,:1,:1,:1,:1,:1,:1,:1,:1,:1,:1,:1,:1,:1,"
+          ":1,:1,:1,:1,:1,:1,:1,:1,:1",
+          "more than 32 addresses");
+}
+END_TEST
+
 START_TEST(rates)
 {
     gives("rate", "0", "0/s");
@@ -266,8 +282,8 @@ END_TEST
 
 START_TEST(differences)
 {
-    static const char *const other[] = {"t",   "x",   "yes", "11",  "2s",
-                                        "2kb", "h:2", "two", "2/s", "a"};
+    static const char *const other[] = {"t",   "x",   "yes", "11", "2s", "2kb",
+                                        "h:2", "two", "2/s", "a",  "h:2"};
     struct pool pool = {0};
     struct fields a, b;
     struct buffer why = {0};
@@ -379,6 +395,7 @@ Suite *value_suite(void)
     tcase_add_test(tcase, numbers);
     tcase_add_test(tcase, choices);
     tcase_add_test(tcase, addresses);
+    tcase_add_test(tcase, address_lists);
     tcase_add_test(tcase, rates);
     tcase_add_test(tcase, lists);
     tcase_add_test(tcase, long_lists);

@@ -12,6 +12,8 @@ Suite *lanes_suite(void);        /* check_lanes.c: greeting, databases, refusals
 Suite *prefixes_suite(void);     /* check_prefixes.c */
 Suite *notices_suite(void);      /* check_notices.c: what comes on the invalidation link */
 Suite *invalidation_suite(void); /* check_invalidation.c: before a scripted server */
+Suite *sentinels_suite(void);    /* check_sentinels.c: what they say, whom to believe */
+Suite *aim_suite(void);          /* check_aim.c: a pool that is guided */
 Suite *coherence_suite(void);    /* check_coherence.c: before a real one */
 
 #endif
