@@ -170,6 +170,8 @@ START_TEST(expiry)
                    "t.ini:3: immutable = yes is not possible with local = no (its default)\n");
     policy_refuses("local = no\nimmutable = yes\n",
                    "t.ini:4: immutable = yes is not possible with local = no\n");
+    policy_refuses("stampede = wait\n",
+                   "t.ini:3: stampede = wait is not possible with local = no (its default)\n");
     /* Each at its own line, whichever policy. */
     refuses(
         "[policy a]\nprefix = a:\nttl = 5m\n[policy b]\nprefix = b:\nttl = 3d\nmax_ttl = 1d\n"
@@ -204,6 +206,7 @@ START_TEST(expiry_within_bounds)
     policy_loads("ttl = 5s\nttl_jitter = 4999ms\n");
     policy_loads("require_ttl = yes\nttl = 0\nmax_ttl = 1h\nsliding = 1m\nabsolute = 1h\n");
     policy_loads("immutable = yes\nlocal = yes\n");
+    policy_loads("stampede = wait\nlocal = yes\n");
     policy_loads(
         "deny = yes\nlocal = yes\nlocal_ttl = 1m\nmax_value = 1kb\nttl = 1m\n"
         "ttl_jitter = 1s\nmax_ttl = 1h\nsliding = 1m\nabsolute = 1h\nimmutable = yes\n");
