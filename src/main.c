@@ -24,6 +24,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "net/service.h"
+#include "net/tls.h"
 #include "upstream/pool.h"
 
 #ifndef LARDER_VERSION
@@ -36,6 +37,7 @@ struct larder {
     struct log log;
     struct loop *loop;
     struct resolver *resolver;
+    struct tls *tls;
     struct pool *pool;
     struct lane *lane; /* keeps a connection open from the start */
     struct admin *admin;
@@ -140,6 +142,26 @@ static struct settings *load_or_exit(const char *path)
     return s;
 }
 
+static void print_lines(const struct buffer *lines)
+{
+    fprintf(stderr, "%.*s", (int)buffer_len(lines), buffer_head(lines));
+}
+
+/* What is in the files that settings_load() has found to be there. */
+static int check_certificates(const struct settings *s)
+{
+    struct tls *tls = tls_new();
+    struct buffer errors = {0}, notes = {0};
+    bool fine = tls_settle(tls, s, &errors, &notes);
+
+    print_lines(&errors);
+    print_lines(&notes);
+    buffer_done(&errors);
+    buffer_done(&notes);
+    tls_free(tls);
+    return fine ? 0 : EX_CONFIG;
+}
+
 static int dump(const struct settings *s)
 {
     struct buffer out = {0};
@@ -211,6 +233,23 @@ static enum log_format format_of(const struct settings *s)
     return formats[s->larder.log_format];
 }
 
+/* The certificates that the settings name, read anew: a renewed one has the name of the old. */
+static bool certify(struct larder *l, const struct settings *s, const char *otherwise)
+{
+    struct buffer errors = {0}, notes = {0};
+    bool fine = tls_settle(l->tls, s, &errors, &notes);
+
+    if (!fine) {
+        log_error(&l->log, "larder: %s", otherwise);
+        log_report(&l->log, LOG_LEVEL_ERROR, "tls", buffer_slice(&errors));
+    } else {
+        log_report(&l->log, LOG_LEVEL_WARNING, "tls", buffer_slice(&notes));
+    }
+    buffer_done(&errors);
+    buffer_done(&notes);
+    return fine;
+}
+
 /* All or nothing: a mistake, or a change that needs a restart, leaves everything as it was. */
 static struct settings *load_changed(struct larder *l)
 {
@@ -230,6 +269,12 @@ static struct settings *load_changed(struct larder *l)
         }
     }
     buffer_done(&errors);
+    if (fresh != NULL && !certify(l, fresh,
+                                  "settings and certificates not reloaded, the old ones "
+                                  "stay in force:")) {
+        settings_free(fresh);
+        fresh = NULL;
+    }
     return fresh;
 }
 
@@ -350,9 +395,11 @@ static bool open_listeners(struct larder *l)
         buffer_done(&error);
         if (one == NULL)
             return false;
+        listener_secure(one, l->tls);
         l->listeners[l->listener_count++] = one;
         listener_text(one, where, sizeof where);
-        log_info(&l->log, "larder: listens, listener=%s address=%s", s->listeners[i].name, where);
+        log_info(&l->log, "larder: listens, listener=%s address=%s%s", s->listeners[i].name, where,
+                 listener_tls(one) != NULL ? " tls=yes" : "");
     }
     return true;
 }
@@ -394,8 +441,13 @@ static bool set_up(struct larder *l)
     if (l->loop == NULL)
         return false;
     l->resolver = resolver_new(l->loop);
+    l->tls = tls_new();
+    if (!certify(l, l->settings, "cannot begin without these:"))
+        return false;
     l->pool = pool_new(l->loop, l->resolver, &l->settings->upstream);
+    pool_secure(l->pool, l->tls);
     l->admin = admin_new(l->loop, l->pool, l->settings);
+    admin_watch_tls(l->admin, l->tls);
     l->console = admin_console(l->admin);
     l->clients = clients_new(l->loop, l->pool, &l->settings->larder, &l->console);
     admin_watch(l->admin, l->clients);
@@ -433,6 +485,7 @@ static void tear_down(struct larder *l)
     near_cache_free(l->near);
     admin_free(l->admin);
     close_listeners(l);
+    tls_free(l->tls);
     resolver_free(l->resolver);
     loop_free(l->loop);
     settings_free(l->settings);
@@ -449,6 +502,7 @@ int main(int argc, char **argv)
         int rc = action == DUMP_CONFIG ? dump(l.settings) : 0;
 
         rc = action == HEALTHCHECK ? healthcheck(l.settings) : rc;
+        rc = action == CHECK_CONFIG ? check_certificates(l.settings) : rc;
         settings_free(l.settings);
         return rc;
     }

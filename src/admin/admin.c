@@ -12,6 +12,7 @@
 #include "client/near_view.h"
 #include "errands/self_check.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "resp/write.h"
 #include "upstream/invalidation.h"
 #include "upstream/pool.h"
@@ -24,6 +25,7 @@ struct admin {
     struct loop *loop;
     struct pool *pool;
     struct clients *clients;
+    struct tls *tls;
     const struct self_check *check; /* NULL: there is no near cache */
     const struct settings *settings;
     uint64_t started_ms;
@@ -43,6 +45,11 @@ void admin_watch(struct admin *a, struct clients *clients)
     a->clients = clients;
 }
 
+void admin_watch_tls(struct admin *a, struct tls *tls)
+{
+    a->tls = tls;
+}
+
 void admin_watch_check(struct admin *a, const struct self_check *check)
 {
     a->check = check;
@@ -60,7 +67,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 5u
+#define COUNTER_SETS 6u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -72,6 +79,8 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
     sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);
+    if (tls_in_use(a->tls))
+        sets[n++] = tls_counters(a->tls);
     return n;
 }
 
@@ -133,10 +142,11 @@ static void link_row(void *context, const struct link_view *v)
 {
     buffer_printf(context,
                   "link=%llu state=%s user=%s resp=%d db=%d upstream-id=%llu age-ms=%llu "
-                  "idle-ms=%llu waiting=%u unsent=%zu stalled=%d streaming=%d\n",
+                  "idle-ms=%llu waiting=%u unsent=%zu stalled=%d streaming=%d%s%s\n",
                   (unsigned long long)v->number, v->state, v->user, v->proto, v->db,
                   (unsigned long long)v->id, (unsigned long long)v->age_ms,
-                  (unsigned long long)v->idle_ms, v->waiting, v->unsent, v->stalled, v->streaming);
+                  (unsigned long long)v->idle_ms, v->waiting, v->unsent, v->stalled, v->streaming,
+                  v->tls[0] != 0 ? " tls=" : "", v->tls);
 }
 
 static void put_links(struct admin *a, struct buffer *out)

@@ -10,6 +10,7 @@ import os
 import re
 import select
 import socket
+import ssl
 import struct
 import time
 
@@ -215,6 +216,9 @@ def encode_all(commands):
     return b"".join(encode(*c) for c in commands)
 
 
+TLS = {}  # address -> ssl.SSLContext, of who speaks TLS there
+
+
 def connect(address, timeout=None, source=None):
     """A connected socket to (host, port) or the path of a Unix socket."""
     if isinstance(address, str):
@@ -228,6 +232,8 @@ def connect(address, timeout=None, source=None):
     if source:
         sock.bind((source, 0))
     sock.connect(address)
+    if address in TLS:
+        return TLS[address].wrap_socket(sock, server_hostname="localhost")
     return sock
 
 
@@ -273,6 +279,8 @@ class Conn:
             raise NoReply(f"no {what} in time; so far {bytes(self.data[:300])!r}")
         try:
             got = self.sock.recv(1 << 20)
+        except ssl.SSLEOFError:
+            got = b""
         except ConnectionResetError:
             raise Closed(f"reset; so far {bytes(self.data[:300])!r}") from None
         if not got:
@@ -390,6 +398,8 @@ class Conn:
 
 def select_in(sock, seconds):
     """poll, not select: descriptors may be over 1024."""
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return True
     poller = select.poll()
     poller.register(sock, select.POLLIN)
     return bool(poller.poll(max(0, seconds) * 1000))
