@@ -106,7 +106,7 @@ static void wait_for(struct stream *s, unsigned waits)
 }
 
 /* The socket is watched for what the owner wants, in TLS's terms. */
-static void watch(struct stream *s)
+NOINLINE static void watch(struct stream *s)
 {
     const struct tls_session *t = s->tls;
     unsigned waits = s->wants;
@@ -160,6 +160,7 @@ void stream_open(struct stream *s, struct loop *loop, int fd, const struct strea
     s->ops = ops;
     s->hasty = NULL;
     s->tls = NULL;
+    s->fd = fd;
     s->error = 0;
     s->wants = 0;
     s->waits = 0;
@@ -216,7 +217,7 @@ const char *stream_tls_version(const struct stream *s)
     return s->tls != NULL && s->tls->state == TLS_UP ? SSL_get_version(s->tls->ssl) : "";
 }
 
-static enum io read_tls(struct stream *s, char *room, size_t n, size_t *ret_n)
+NOINLINE static enum io read_tls(struct stream *s, char *room, size_t n, size_t *ret_n)
 {
     enum io io = tls_read(s->tls, room, n, s->hasty != NULL, ret_n);
 
@@ -225,7 +226,7 @@ static enum io read_tls(struct stream *s, char *room, size_t n, size_t *ret_n)
     return io;
 }
 
-static enum io write_tls(struct stream *s, const struct iovec *v, int count, size_t *ret_n)
+NOINLINE static enum io write_tls(struct stream *s, const struct iovec *v, int count, size_t *ret_n)
 {
     bool needed_read = s->tls->write_needs_read;
     enum io io = tls_write(s->tls, v, count, ret_n);
@@ -235,7 +236,14 @@ static enum io write_tls(struct stream *s, const struct iovec *v, int count, siz
     return io;
 }
 
-static enum io failed(struct stream *s)
+NOINLINE static enum io write_one_tls(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
+{
+    struct iovec v = {(void *)(uintptr_t)bytes, n};
+
+    return write_tls(s, &v, 1, ret_n);
+}
+
+NOINLINE static enum io failed(struct stream *s)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
         return IO_AGAIN;
@@ -262,11 +270,8 @@ enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_
 {
     ssize_t r;
 
-    if (UNLIKELY(s->tls != NULL)) {
-        struct iovec v = {(void *)(uintptr_t)bytes, n};
-
-        return write_tls(s, &v, 1, ret_n);
-    }
+    if (UNLIKELY(s->tls != NULL))
+        return write_one_tls(s, bytes, n, ret_n);
     r = send(stream_fd(s), bytes, n, MSG_NOSIGNAL);
     if (UNLIKELY(r < 0))
         return failed(s);
@@ -334,7 +339,7 @@ size_t stream_unsent(const struct stream *s)
 
 int stream_fd(const struct stream *s)
 {
-    return (int)event_get_fd(&s->event);
+    return s->fd;
 }
 
 const char *stream_error_text(const struct stream *s)

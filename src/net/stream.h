@@ -44,7 +44,8 @@ struct stream {
     const struct stream_ops *ops;
     struct loop *hasty;      /* see stream_hasten(); NULL: one of many */
     struct tls_session *tls; /* NULL: plain */
-    int error;               /* errno of the last IO_ERROR */
+    int fd;
+    int error; /* errno of the last IO_ERROR */
     uint8_t wants;
     uint8_t waits; /* what the socket is watched for: `wants`, but TLS may need something else */
     bool open;
