@@ -49,6 +49,7 @@ struct larder {
     struct listener_events events;
     struct timer *watchdog, *deadline;
     bool draining;
+    int exit_code; /* where it can not begin */
 };
 
 /* ---- command line ---- */
@@ -442,8 +443,10 @@ static bool set_up(struct larder *l)
         return false;
     l->resolver = resolver_new(l->loop);
     l->tls = tls_new();
-    if (!certify(l, l->settings, "cannot begin without these:"))
+    if (!certify(l, l->settings, "cannot begin without these:")) {
+        l->exit_code = EX_CONFIG;
         return false;
+    }
     l->pool = pool_new(l->loop, l->resolver, &l->settings->upstream);
     pool_secure(l->pool, l->tls);
     l->admin = admin_new(l->loop, l->pool, l->settings);
@@ -493,7 +496,7 @@ static void tear_down(struct larder *l)
 
 int main(int argc, char **argv)
 {
-    struct larder l = {0};
+    struct larder l = {.exit_code = 1};
     enum action action = parse_options(argc, argv, &l.path);
     bool up;
 
@@ -513,5 +516,5 @@ int main(int argc, char **argv)
         log_info(&l.log, "larder: exits");
     }
     tear_down(&l);
-    return up ? 0 : 1;
+    return up ? 0 : l.exit_code;
 }

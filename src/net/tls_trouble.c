@@ -243,7 +243,8 @@ void tls_tell_file(struct buffer *out, const char *section, const char *setting,
     /* The first that says something; the later ones say where it came through. */
     while (words == NULL && (e = ERR_get_error()) != 0)
         words = of_file(e);
-    if (words == NULL && ERR_GET_LIB(first) != ERR_LIB_PEM && ERR_GET_LIB(first) != ERR_LIB_X509)
+    /* "ee key too small"; those of the other libraries say how it could not be read. */
+    if (words == NULL && ERR_GET_LIB(first) == ERR_LIB_SSL)
         words = ERR_reason_error_string(first);
     if (words == NULL)
         words = strcmp(setting, "tls_key") == 0 ? "there is no private key (PEM) in it"
