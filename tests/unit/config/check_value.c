@@ -17,6 +17,7 @@ struct fields {
     int choice;
     uint64_t rate;
     struct string_list list;
+    const char *path;
 };
 
 #define FIELD(name, type, fallback)                                                                \
@@ -34,6 +35,7 @@ static const struct row rows[] = {
     FIELD(choice, TYPE_CHOICE, "one|two|three"),
     FIELD(rate, TYPE_RATE, "1/s 0/s..100/s"),
     FIELD(list, TYPE_LIST, "a, b"),
+    FIELD(path, TYPE_PATH, ""),
 };
 static const struct kind kind = {.word = "fields", .rows = rows, .count = ARRAY_LEN(rows)};
 
@@ -104,6 +106,8 @@ START_TEST(strings)
     gives("string", "a b", "a b");
     gives("string", " \ta b\t ", "a b");
     gives("string", "", "");
+    gives("path", " /a b\t ", "/a b");
+    gives("path", "", "");
     gives_bytes("string", SLICE("$a${b}"), "$a${b}", "$$a$${b}");
     fails("string", "a\nb = c", "\"a?b = c\" holds a control character");
     fails("string", "\x7f", "\"?\" holds a control character");
@@ -267,7 +271,7 @@ END_TEST
 START_TEST(differences)
 {
     static const char *const other[] = {"t",   "x",   "yes", "11",  "2s",
-                                        "2kb", "h:2", "two", "2/s", "a"};
+                                        "2kb", "h:2", "two", "2/s", "a",   "/p"};
     struct pool pool = {0};
     struct fields a, b;
     struct buffer why = {0};
