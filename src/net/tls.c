@@ -162,9 +162,9 @@ struct counter_set tls_counters(struct tls *t)
     static const struct counter_row expiries[] = {TLS_EXPIRIES(ROW)
 #undef ROW
     };
-    const int64_t expires[ARRAY_LEN(expiries)] = {first_door_expiry(t),
-                                                  t->upstream != NULL ? t->upstream->expires : 0,
-                                                  t->upstream != NULL ? t->upstream_expires : 0};
+    const int64_t expires[] = {first_door_expiry(t), t->upstream != NULL ? t->upstream->expires : 0,
+                               t->upstream_expires};
+    const bool there[] = {expires[0] != 0, expires[1] != 0, t->upstream != NULL};
     size_t n = ARRAY_LEN(rows);
 
     _Static_assert(ARRAY_LEN(rows) + ARRAY_LEN(expiries) <= ARRAY_LEN(t->rows), "room for all");
@@ -173,7 +173,7 @@ struct counter_set tls_counters(struct tls *t)
         uint64_t *value = (uint64_t *)(void *)((char *)&t->count + expiries[i].offset);
 
         *value = seconds_left(expires[i]);
-        if (expires[i] != 0)
+        if (there[i])
             t->rows[n++] = expiries[i];
     }
     return (struct counter_set){"tls", t->rows, n, &t->count};

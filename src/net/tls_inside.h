@@ -25,11 +25,12 @@
     X(client_resumed, TOTAL, ".. that resumed an earlier session, without certificates")           \
     X(client_failures, TOTAL, "TLS handshakes with clients that failed")
 
-/* One whose certificate there is none of is left out, for 0 means that it has expired. */
+/* One of a certificate that the settings have no place for is left out, for 0 means: expired. */
 #define TLS_EXPIRIES(X)                                                                            \
     X(listener_seconds_left, LEVEL, "until the first certificate of a listener expires")           \
     X(own_seconds_left, LEVEL, "until the certificate expires that larder shows the upstream")     \
-    X(upstream_seconds_left, LEVEL, "until the upstream's certificate expires, as last seen")
+    X(upstream_seconds_left, LEVEL,                                                                \
+      "until the upstream's certificate expires, as last seen; 0 also while none has been seen")
 
 struct tls_counts {
     TLS_COUNTERS(COUNTER_FIELD)

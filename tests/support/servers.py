@@ -181,7 +181,8 @@ class Server:
 class Redis(Server):
     """A private redis-server without persistence, or what program names instead."""
 
-    def __init__(self, options=(), unix=False, acl=None, program="redis-server", env=None):
+    def __init__(self, options=(), unix=False, acl=None, program="redis-server", env=None,
+                 tls=True):
         super().__init__("redis")
         self.program = program
         self.env = env
@@ -197,7 +198,7 @@ class Redis(Server):
         self.password = None
         self.port = None
         self.tls_address = None
-        if os.environ.get("LARDER_TLS") and program == "redis-server":
+        if os.environ.get("LARDER_TLS") and program == "redis-server" and tls:
             self.tls_address = ("127.0.0.1", free_port())
             self.options += redis_options(self.tls_address[1], authority(), authority().server)
         self.start()

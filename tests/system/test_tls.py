@@ -23,11 +23,11 @@ LOW = "DEFAULT@SECLEVEL=0"  # what OpenSSL needs to speak versions that it think
 class Far:
     """A redis-server with a port for TLS, and what makes a larder trust it."""
 
-    def __init__(self, w, *options, ca=None, own=None, unix=False):
+    def __init__(self, w, *options, ca=None, own=None):
         self.ca = ca or Authority(w)
         self.own = own or self.ca.issue("server")
         self.port = free_port()
-        self.redis = w.redis(*redis_options(self.port, self.ca, self.own, *options), unix=unix)
+        self.redis = w.redis(*redis_options(self.port, self.ca, self.own, *options), tls=False)
         self.up = {"address": f"localhost:{self.port}", "tls": "yes", "tls_ca": self.ca.cert}
 
     def larder(self, w, **more):
@@ -48,7 +48,7 @@ def near(w, ca=None, own=None, up=None, **listener):
     """A Redis, and a larder before it that speaks TLS to its clients."""
     ca = ca or Authority(w)
     own = own or ca.issue("larder")
-    redis = w.redis()
+    redis = w.redis(tls=False)
     larder = w.larder(redis, listener=tls_listener(own, **listener), up=up, wait=False)
     eventually(lambda: "listens" in larder.log())
     speak(larder, ca.context())
@@ -513,7 +513,7 @@ def test_clients_that_are_refused(w):
 def test_a_handshake_that_does_not_end(w):
     """Is closed after ten seconds, however the client keeps busy; others are served meanwhile."""
     clock = w.clock()
-    redis = clock.redis()
+    redis = clock.redis(tls=False)
     ca = Authority(w)
     larder = clock.larder(redis, listener=tls_listener(ca.issue("larder")), wait=False)
     eventually(lambda: "listens" in larder.log())
@@ -635,7 +635,7 @@ def larder_stats(larder, context):
 
 def test_too_many_clients(w):
     ca = Authority(w)
-    redis = w.redis()
+    redis = w.redis(tls=False)
     larder = w.larder(redis, larder={"max_clients": 2}, wait=False,
                       listener=tls_listener(ca.issue("larder")))
     eventually(lambda: "listens" in larder.log())
@@ -727,7 +727,7 @@ def test_sighup_towards_the_upstream(w):
 
 
 def test_a_listener_turns_to_tls(w):
-    redis = w.redis()
+    redis = w.redis(tls=False)
     ca = Authority(w)
     larder = w.larder(redis)
     c = w.conn(larder)

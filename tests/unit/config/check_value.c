@@ -270,8 +270,8 @@ END_TEST
 
 START_TEST(differences)
 {
-    static const char *const other[] = {"t",   "x",   "yes", "11",  "2s",
-                                        "2kb", "h:2", "two", "2/s", "a",   "/p"};
+    static const char *const other[] = {"t",   "x",   "yes", "11", "2s", "2kb",
+                                        "h:2", "two", "2/s", "a",  "/p"};
     struct pool pool = {0};
     struct fields a, b;
     struct buffer why = {0};

@@ -468,8 +468,8 @@ START_TEST(pieces_are_joined)
     while (SERVER->got_len < 45015) {
         size_t n;
 
-        ck_assert_int_eq(
-            stream_read(&SERVER->s, SERVER->got + SERVER->got_len, 1 << 20, &n), IO_OK);
+        ck_assert_int_eq(stream_read(&SERVER->s, SERVER->got + SERVER->got_len, 1 << 20, &n),
+                         IO_OK);
         SERVER->got_len += n;
     }
     ck_assert_int_eq(memcmp(SERVER->got, sent, 5000), 0);
