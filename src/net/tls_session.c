@@ -254,7 +254,8 @@ static struct slice next_record(const struct tls_session *t, const struct iovec 
         piece = v[i].iov_len - sent;
         if (piece > TLS_RECORD_BYTES - n)
             piece = TLS_RECORD_BYTES - n;
-        memcpy(join + n, (const char *)v[i].iov_base + sent, piece);
+        if (piece > 0) /* an empty one may have no address */
+            memcpy(join + n, (const char *)v[i].iov_base + sent, piece);
         n += piece;
     }
     return slice_of(join, n);

@@ -233,7 +233,14 @@ def connect(address, timeout=None, source=None):
         sock.bind((source, 0))
     sock.connect(address)
     if address in TLS:
-        return TLS[address].wrap_socket(sock, server_hostname="localhost")
+        return over_tls(sock, TLS[address])
+    return sock
+
+
+def over_tls(sock, context):
+    sock = context.wrap_socket(sock, server_hostname="localhost")
+    # python's own forgets that there is TLS, and reads on without
+    sock.shutdown = lambda how: socket.socket.shutdown(sock, how)
     return sock
 
 
@@ -260,7 +267,7 @@ class Conn:
             self.log.append((self, ">", bytes(data[:4096])))
         try:
             self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError) as e:
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as e:
             raise Closed(f"closed while sending: {e}") from None
 
     def send_cmd(self, *args):
@@ -277,10 +284,13 @@ class Conn:
         left = deadline - time.monotonic()
         if left <= 0 or not select_in(self.sock, left):
             raise NoReply(f"no {what} in time; so far {bytes(self.data[:300])!r}")
+        self.sock.settimeout(max(left, 0.001))
         try:
             got = self.sock.recv(1 << 20)
         except ssl.SSLEOFError:
             got = b""
+        except TimeoutError:  # what was readable was no data: a ticket of TLS
+            raise NoReply(f"no {what} in time; so far {bytes(self.data[:300])!r}") from None
         except ConnectionResetError:
             raise Closed(f"reset; so far {bytes(self.data[:300])!r}") from None
         if not got:
@@ -378,9 +388,23 @@ class Conn:
             return True
         if not select_in(self.sock, 0):
             return True
+        if isinstance(self.sock, ssl.SSLSocket):
+            return self.open_tls()
         try:
             return self.sock.recv(1, socket.MSG_PEEK) != b""
         except ConnectionResetError:
+            return False
+
+    def open_tls(self):
+        """There is no peeking in TLS."""
+        try:
+            self.sock.settimeout(0)
+            got = self.sock.recv(1 << 16)
+            self.data += got
+            return got != b""
+        except ssl.SSLWantReadError:
+            return True
+        except (ssl.SSLError, ConnectionError):
             return False
 
     def name(self):

@@ -13,8 +13,8 @@ from certificates import Authority, Certificate, redis_options
 from outage import QUICK, is_upstream, serves_again
 from program import run, write
 from relay import Relay
-from resp import TIMEOUT, TLS, Conn, Error, encode, encode_all, eventually
-from servers import Server, free_port, sanitized
+from resp import TIMEOUT, TLS, encode, encode_all, eventually, over_tls
+from servers import free_port, sanitized
 
 BIG = os.urandom(1 << 20) * 10
 LOW = "DEFAULT@SECLEVEL=0"  # what OpenSSL needs to speak versions that it thinks too old
@@ -588,10 +588,10 @@ def test_half_closed(w):
     _, larder, ca, _ = near(w)
     for end in ("tcp", "tls"):
         with socket.create_connection(larder.address, timeout=TIMEOUT) as raw:
-            sock = ca.context().wrap_socket(raw, server_hostname="localhost")
+            sock = over_tls(raw, ca.context())
             sock.sendall(encode("SET", "k", end) + encode("GET", "k"))
             if end == "tcp":
-                socket.socket.shutdown(sock, socket.SHUT_WR)  # ssl's would forget its state
+                sock.shutdown(socket.SHUT_WR)
                 got = b""
                 while len(got) < 14:
                     piece = sock.recv(100)
