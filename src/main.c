@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/certificates.h"
 #include "admin/healthcheck.h"
 #include "base/log.h"
 #include "client/clients.h"
@@ -141,26 +142,6 @@ static struct settings *load_or_exit(const char *path)
     }
     buffer_done(&errors);
     return s;
-}
-
-static void print_lines(const struct buffer *lines)
-{
-    fprintf(stderr, "%.*s", (int)buffer_len(lines), buffer_head(lines));
-}
-
-/* What is in the files that settings_load() has found to be there. */
-static int check_certificates(const struct settings *s)
-{
-    struct tls *tls = tls_new();
-    struct buffer errors = {0}, notes = {0};
-    bool fine = tls_settle(tls, s, &errors, &notes);
-
-    print_lines(&errors);
-    print_lines(&notes);
-    buffer_done(&errors);
-    buffer_done(&notes);
-    tls_free(tls);
-    return fine ? 0 : EX_CONFIG;
 }
 
 static int dump(const struct settings *s)
@@ -357,24 +338,6 @@ static void on_exhausted(void *context)
     clients_exhausted(l->clients);
 }
 
-/* The socket passed in for listener i: by its name, else the next that no listener has by name; -1:
- * none. *next counts through the latter. */
-static int passed_fd(const struct settings *s, size_t i, size_t *next)
-{
-    int fd = service_listen_fd_named(s->listeners[i].name);
-
-    while (fd < 0 && *next < service_listen_fds()) {
-        bool taken = false;
-
-        fd = 3 + (int)(*next)++;
-        for (size_t k = 0; k < s->listener_count; k++)
-            taken |= service_listen_fd_named(s->listeners[k].name) == fd;
-        if (taken)
-            fd = -1;
-    }
-    return fd;
-}
-
 static bool open_listeners(struct larder *l)
 {
     struct settings *s = l->settings;
@@ -388,8 +351,8 @@ static bool open_listeners(struct larder *l)
     l->events = (struct listener_events){on_accepted, on_exhausted, l};
     l->listeners = must_calloc(s->listener_count, sizeof(struct listener *));
     for (size_t i = 0; i < s->listener_count; i++) {
-        struct listener *one =
-            listener_open(l->loop, &s->listeners[i], passed_fd(s, i, &next), &l->events, &error);
+        struct listener *one = listener_open(l->loop, &s->listeners[i],
+                                             service_listener_fd(s, i, &next), &l->events, &error);
 
         if (buffer_len(&error) > 0)
             log_error(&l->log, "larder: %.*s", (int)buffer_len(&error), buffer_head(&error));
