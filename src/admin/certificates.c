@@ -13,8 +13,8 @@ int check_certificates(const struct settings *s)
     struct buffer lines = {0}, notes = {0};
     bool fine = tls_settle(tls, s, &lines, &notes);
 
-    buffer_add(&lines, buffer_head(&notes), buffer_len(&notes));
-    fprintf(stderr, "%.*s", (int)buffer_len(&lines), buffer_head(&lines));
+    fprintf(stderr, "%.*s%.*s", (int)buffer_len(&lines), buffer_head(&lines),
+            (int)buffer_len(&notes), buffer_head(&notes));
     buffer_done(&lines);
     buffer_done(&notes);
     tls_free(tls);

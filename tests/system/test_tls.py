@@ -819,7 +819,7 @@ def test_idle_connections_keep_little(w):
     for c in conns:
         assert c.cmd("GET", "k") is None
     grown = (larder.rss_kb() - before) / 300
-    assert grown < 60, f"{grown:.0f} kB a connection"
+    assert grown < 30, f"{grown:.0f} kB a connection"
     del ca
 
 
