@@ -393,6 +393,12 @@ def alone_with_redis():
         raise Skip("LARDER_NEAR: Redis has a client more, the invalidation link")
 
 
+def only_plain(why):
+    """For tests that TLS cannot be hidden from."""
+    if os.environ.get("LARDER_TLS"):
+        raise Skip("LARDER_TLS: " + why)
+
+
 def make_ini(address, upstream, larder=None, listener=None, up=None):
     up, listener = dict(up or {}), dict(listener or {})
     if upstream is not None:
