@@ -267,7 +267,8 @@ class Conn:
             self.log.append((self, ">", bytes(data[:4096])))
         try:
             self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as e:
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError,
+                ssl.SSLZeroReturnError) as e:
             raise Closed(f"closed while sending: {e}") from None
 
     def send_cmd(self, *args):

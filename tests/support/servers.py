@@ -298,6 +298,7 @@ class Larder(Server):
     def configure(self, ini=None, **changes):
         """Writes the file; changes: larder=, listener=, up= replace the section."""
         larder, listener, up = self.sections
+        TLS.pop(self.address, None)
         if os.environ.get("LARDER_TLS") == "both" and ini is None:
             own = authority().server
             listener = {"tls_cert": own.cert, "tls_key": own.key, **(listener or {})}

@@ -307,8 +307,6 @@ def test_resumption(w):
         assert stats["tls_upstream_resumed"] >= 9, (version, stats)
         far.redis.restart()  # nobody knows the sessions there now
         serves_again(w.conn(larder))
-        before = larder.stats()
-        assert before["tls_upstream_failures"] == 0, before
 
 
 def test_no_resumption_where_there_is_none(w):
@@ -816,8 +814,9 @@ def test_idle_connections_keep_little(w):
     conns = [w.conn(larder) for _ in range(20)]
     before = larder.rss_kb()
     conns += [w.conn(larder) for _ in range(300)]
-    for c in conns:
-        assert c.cmd("GET", "k") is None
+    for c in conns:  # whose records fill the buffers
+        assert c.cmd("SET", "k", bytes(16000)) == b"OK"
+        assert len(c.cmd("GET", "k")) == 16000
     grown = (larder.rss_kb() - before) / 300
     assert grown < 30, f"{grown:.0f} kB a connection"
     del ca
