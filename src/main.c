@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/certificates.h"
 #include "admin/healthcheck.h"
 #include "base/log.h"
 #include "client/clients.h"
@@ -24,6 +25,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "net/service.h"
+#include "net/tls.h"
 #include "upstream/pool.h"
 #include "upstream/sentinels.h"
 
@@ -37,6 +39,7 @@ struct larder {
     struct log log;
     struct loop *loop;
     struct resolver *resolver;
+    struct tls *tls;
     struct pool *pool;
     struct sentinels *sentinels; /* NULL: the settings name an address */
     struct lane *lane;           /* keeps a connection open from the start */
@@ -49,6 +52,7 @@ struct larder {
     struct listener_events events;
     struct timer *watchdog, *deadline;
     bool draining;
+    int exit_code; /* where it can not begin */
 };
 
 /* ---- command line ---- */
@@ -213,6 +217,23 @@ static enum log_format format_of(const struct settings *s)
     return formats[s->larder.log_format];
 }
 
+/* The certificates that the settings name, read anew: a renewed one has the name of the old. */
+static bool certify(struct larder *l, const struct settings *s, const char *otherwise)
+{
+    struct buffer errors = {0}, notes = {0};
+    bool fine = tls_settle(l->tls, s, &errors, &notes);
+
+    if (!fine) {
+        log_error(&l->log, "larder: %s", otherwise);
+        log_report(&l->log, LOG_LEVEL_ERROR, "tls", buffer_slice(&errors));
+    } else {
+        log_report(&l->log, LOG_LEVEL_WARNING, "tls", buffer_slice(&notes));
+    }
+    buffer_done(&errors);
+    buffer_done(&notes);
+    return fine;
+}
+
 /* All or nothing: a mistake, or a change that needs a restart, leaves everything as it was. */
 static struct settings *load_changed(struct larder *l)
 {
@@ -232,6 +253,12 @@ static struct settings *load_changed(struct larder *l)
         }
     }
     buffer_done(&errors);
+    if (fresh != NULL && !certify(l, fresh,
+                                  "settings and certificates not reloaded, the old ones "
+                                  "stay in force:")) {
+        settings_free(fresh);
+        fresh = NULL;
+    }
     return fresh;
 }
 
@@ -321,24 +348,6 @@ static void on_exhausted(void *context)
     clients_exhausted(l->clients);
 }
 
-/* The socket passed in for listener i: by its name, else the next that no listener has by name; -1:
- * none. *next counts through the latter. */
-static int passed_fd(const struct settings *s, size_t i, size_t *next)
-{
-    int fd = service_listen_fd_named(s->listeners[i].name);
-
-    while (fd < 0 && *next < service_listen_fds()) {
-        bool taken = false;
-
-        fd = 3 + (int)(*next)++;
-        for (size_t k = 0; k < s->listener_count; k++)
-            taken |= service_listen_fd_named(s->listeners[k].name) == fd;
-        if (taken)
-            fd = -1;
-    }
-    return fd;
-}
-
 static bool open_listeners(struct larder *l)
 {
     struct settings *s = l->settings;
@@ -352,17 +361,19 @@ static bool open_listeners(struct larder *l)
     l->events = (struct listener_events){on_accepted, on_exhausted, l};
     l->listeners = must_calloc(s->listener_count, sizeof(struct listener *));
     for (size_t i = 0; i < s->listener_count; i++) {
-        struct listener *one =
-            listener_open(l->loop, &s->listeners[i], passed_fd(s, i, &next), &l->events, &error);
+        struct listener *one = listener_open(l->loop, &s->listeners[i],
+                                             service_listener_fd(s, i, &next), &l->events, &error);
 
         if (buffer_len(&error) > 0)
             log_error(&l->log, "larder: %.*s", (int)buffer_len(&error), buffer_head(&error));
         buffer_done(&error);
         if (one == NULL)
             return false;
+        listener_secure(one, l->tls);
         l->listeners[l->listener_count++] = one;
         listener_text(one, where, sizeof where);
-        log_info(&l->log, "larder: listens, listener=%s address=%s", s->listeners[i].name, where);
+        log_info(&l->log, "larder: listens, listener=%s address=%s%s", s->listeners[i].name, where,
+                 listener_tls(one) != NULL ? " tls=yes" : "");
     }
     return true;
 }
@@ -405,10 +416,17 @@ static bool set_up(struct larder *l)
     if (l->loop == NULL)
         return false;
     l->resolver = resolver_new(l->loop);
+    l->tls = tls_new();
+    if (!certify(l, l->settings, "cannot begin without these:")) {
+        l->exit_code = EX_CONFIG;
+        return false;
+    }
     l->pool = pool_new(l->loop, l->resolver, &l->settings->upstream);
+    pool_secure(l->pool, l->tls);
     l->sentinels = sentinels_new(l->loop, l->resolver, l->pool, &l->settings->upstream);
     sentinels_tell(l->sentinels, &sentinels_ops, l);
     l->admin = admin_new(l->loop, l->pool, l->settings);
+    admin_watch_tls(l->admin, l->tls);
     l->console = admin_console(l->admin);
     l->clients = clients_new(l->loop, l->pool, &l->settings->larder, &l->console);
     admin_watch(l->admin, l->clients);
@@ -448,6 +466,7 @@ static void tear_down(struct larder *l)
     near_cache_free(l->near);
     admin_free(l->admin);
     close_listeners(l);
+    tls_free(l->tls);
     resolver_free(l->resolver);
     loop_free(l->loop);
     settings_free(l->settings);
@@ -455,7 +474,7 @@ static void tear_down(struct larder *l)
 
 int main(int argc, char **argv)
 {
-    struct larder l = {0};
+    struct larder l = {.exit_code = 1};
     enum action action = parse_options(argc, argv, &l.path);
     bool up;
 
@@ -464,6 +483,7 @@ int main(int argc, char **argv)
         int rc = action == DUMP_CONFIG ? dump(l.settings) : 0;
 
         rc = action == HEALTHCHECK ? healthcheck(l.settings) : rc;
+        rc = action == CHECK_CONFIG ? check_certificates(l.settings) : rc;
         settings_free(l.settings);
         return rc;
     }
@@ -474,5 +494,5 @@ int main(int argc, char **argv)
         log_info(&l.log, "larder: exits");
     }
     tear_down(&l);
-    return up ? 0 : 1;
+    return up ? 0 : l.exit_code;
 }

@@ -12,6 +12,7 @@
 #include "client/near_view.h"
 #include "errands/self_check.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "resp/write.h"
 #include "upstream/invalidation.h"
 #include "upstream/pool.h"
@@ -25,7 +26,8 @@ struct admin {
     struct loop *loop;
     struct pool *pool;
     struct clients *clients;
-    struct sentinels *sentinels;    /* NULL: the upstream is where the settings say */
+    struct sentinels *sentinels; /* NULL: the upstream is where the settings say */
+    struct tls *tls;
     const struct self_check *check; /* NULL: there is no near cache */
     const struct settings *settings;
     uint64_t started_ms;
@@ -43,6 +45,11 @@ struct admin *admin_new(struct loop *loop, struct pool *pool, const struct setti
 void admin_watch(struct admin *a, struct clients *clients)
 {
     a->clients = clients;
+}
+
+void admin_watch_tls(struct admin *a, struct tls *tls)
+{
+    a->tls = tls;
 }
 
 void admin_watch_check(struct admin *a, const struct self_check *check)
@@ -67,7 +74,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 8u
+#define COUNTER_SETS 9u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -82,6 +89,8 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
     sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);
+    if (tls_in_use(a->tls))
+        sets[n++] = tls_counters(a->tls);
     return n;
 }
 
@@ -143,10 +152,11 @@ static void link_row(void *context, const struct link_view *v)
 {
     buffer_printf(context,
                   "link=%llu state=%s user=%s resp=%d db=%d upstream-id=%llu age-ms=%llu "
-                  "idle-ms=%llu waiting=%u unsent=%zu stalled=%d streaming=%d\n",
+                  "idle-ms=%llu waiting=%u unsent=%zu stalled=%d streaming=%d%s%s\n",
                   (unsigned long long)v->number, v->state, v->user, v->proto, v->db,
                   (unsigned long long)v->id, (unsigned long long)v->age_ms,
-                  (unsigned long long)v->idle_ms, v->waiting, v->unsent, v->stalled, v->streaming);
+                  (unsigned long long)v->idle_ms, v->waiting, v->unsent, v->stalled, v->streaming,
+                  v->tls[0] != 0 ? " tls=" : "", v->tls);
 }
 
 static void put_links(struct admin *a, struct buffer *out)

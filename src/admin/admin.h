@@ -10,11 +10,13 @@ struct loop;
 struct pool;
 struct self_check;
 struct sentinels;
+struct tls;
 
 /* All borrowed; the clients are told of later, for they need the console: admin_watch(). */
 MUST_USE
 struct admin *admin_new(struct loop *loop, struct pool *pool, const struct settings *settings);
 void admin_watch(struct admin *a, struct clients *clients);
+void admin_watch_tls(struct admin *a, struct tls *tls);
 void admin_watch_check(struct admin *a, const struct self_check *check);
 void admin_watch_sentinels(struct admin *a, struct sentinels *sentinels);
 void admin_resettle(struct admin *a, const struct settings *settings);

@@ -9,6 +9,7 @@
 
 #include "config/settings.h"
 #include "net/address.h"
+#include "net/tls.h"
 
 /* Waits up to a second for the descriptor. */
 static bool ready(int fd, short events)
@@ -31,23 +32,47 @@ static struct address reachable(const struct address *a)
     return to;
 }
 
+static const char request[] = "ECHO larder\r\n";
+
+static bool is_answer(const char *reply, size_t n)
+{
+    return n > 5 && (memcmp(reply, "$6\r\nl", 5) == 0 || memcmp(reply, "-NOAUTH", 5) == 0);
+}
+
+static bool answers(int fd)
+{
+    char reply[64];
+    ssize_t n;
+
+    if (write(fd, request, sizeof request - 1) != (ssize_t)sizeof request - 1 || !ready(fd, POLLIN))
+        return false;
+    n = read(fd, reply, sizeof reply);
+    return n > 0 && is_answer(reply, (size_t)n);
+}
+
+/* One that wants a client certificate and is shown none is well, too: it has said so. */
+static bool answers_tls(int fd)
+{
+    struct timeval most = {.tv_sec = 1};
+    char reply[64];
+    size_t n = 0;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
+    return tls_probe(fd, request, reply, sizeof reply, &n) && (n == 0 || is_answer(reply, n));
+}
+
 /* ECHO is larder's to answer, however the upstream is. One that wants a password is well, too. */
 int healthcheck(const struct settings *s)
 {
     struct address to = reachable(&s->listeners[0].address);
     struct sock_address a;
-    char reply[64];
     int fd = -1, rc = 1;
 
     if (address_numeric(&to, &a))
         fd = socket(a.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&a.storage, a.len) == 0 &&
-        write(fd, "ECHO larder\r\n", 13) == 13 && ready(fd, POLLIN)) {
-        ssize_t n = read(fd, reply, sizeof reply);
-
-        rc =
-            n > 5 && (memcmp(reply, "$6\r\nl", 5) == 0 || memcmp(reply, "-NOAUTH", 5) == 0) ? 0 : 1;
-    }
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&a.storage, a.len) == 0)
+        rc = (s->listeners[0].tls_cert[0] != 0 ? answers_tls(fd) : answers(fd)) ? 0 : 1;
     if (rc != 0)
         fprintf(stderr, "larder: no answer on the listener '%s'\n", s->listeners[0].name);
     if (fd >= 0)

@@ -23,6 +23,9 @@
 /* A reply larger than this is not kept, unless the policy's max_value says otherwise. */
 #define KEPT_VALUE_BYTES (1024u * 1024u)
 
+/* A client that has not got through its TLS handshake by then is closed: some say nothing. */
+#define TLS_HANDSHAKE_MS 10000u
+
 /* Redis' PROTO_INLINE_MAX_SIZE: an inline request, or the line of a `*` or `$`. */
 #define LINE_BYTES (64u * 1024u)
 

@@ -113,24 +113,26 @@ void client_settle(struct client *c)
 
 /* ---- accept ---- */
 
-static void refuse_full(struct clients *all, int fd)
+static void refuse_full(struct clients *all, const struct listener *l, int fd)
 {
     static const char text[] = "-ERR max number of clients reached\r\n";
 
     all->count.refused_max_clients++;
-    /* A new socket takes so few bytes; if not, the client sees only the close. */
-    if (write(fd, text, sizeof text - 1) < 0)
+    /* A new socket takes so few bytes; if not, the client sees only the close. So does one that
+     * would have to be told in TLS. */
+    if (listener_tls(l) == NULL && write(fd, text, sizeof text - 1) < 0)
         log_debug(loop_log(all->loop), "client: refused, and could not be told");
     (void)close(fd);
 }
 
 void clients_accept(struct clients *all, struct listener *l, int fd, bool is_unix)
 {
+    struct tls_context *tls = listener_tls(l);
     struct client *c;
     char peer[ADDRESS_TEXT];
 
     if (all->draining || all->count.clients >= all->settings->max_clients) {
-        refuse_full(all, fd);
+        refuse_full(all, l, fd);
         return;
     }
     c = must_calloc(1, sizeof *c);
@@ -156,6 +158,10 @@ void clients_accept(struct clients *all, struct listener *l, int fd, bool is_uni
         stream_keepalive(&c->stream, CLIENT_KEEPALIVE_MS);
     }
     client_settle(c);
+    if (tls != NULL) {
+        stream_secure(&c->stream, all->loop, tls, NULL);
+        clients_sweep_soon(all);
+    }
     stream_want(&c->stream, WANT_READ);
     if (loop_log(all->loop)->level >= LOG_LEVEL_INFO) {
         address_of_peer(fd, peer, sizeof peer);
@@ -171,6 +177,11 @@ void clients_exhausted(struct clients *all)
 }
 
 /* ---- reading ---- */
+
+static void close_broken(struct client *c)
+{
+    client_close(c, stream_shaking(&c->stream) ? CLOSE_TLS : CLOSE_BROKEN);
+}
 
 /* Takes what the client has said, behind what it said before. */
 static void read_on(struct client *c)
@@ -191,7 +202,7 @@ static void read_on(struct client *c)
         c->eof = true;
         return;
     case IO_ERROR:
-        client_close(c, CLOSE_BROKEN);
+        close_broken(c);
         return;
     }
     if (c->waits != WAIT_NOTHING)
@@ -215,7 +226,7 @@ static void read_fresh(struct client *c)
         c->eof = true;
         return;
     case IO_ERROR:
-        client_close(c, CLOSE_BROKEN);
+        close_broken(c);
         return;
     }
     c->all->count.bytes_in += got;
@@ -452,8 +463,9 @@ void client_close(struct client *c, enum close_reason why)
         return;
     CHECK(why < CLOSE_REASON_COUNT);
     counts[why]++;
-    log_info(loop_log(all->loop), "client: closed, id=%llu reason=%s", (unsigned long long)c->id,
-             words[why]);
+    log_info(loop_log(all->loop), "client: closed, id=%llu reason=%s%s%s",
+             (unsigned long long)c->id, words[why], why == CLOSE_TLS ? ", " : "",
+             why == CLOSE_TLS ? stream_error_text(&c->stream) : "");
     stop_waiting(c);
     c->open = false;
     client_count_listening(c);

@@ -134,6 +134,10 @@ static void sweep_client(struct client *c, uint64_t now_ms)
     const struct larder_settings *set = c->all->settings;
     uint64_t silent_ms = now_ms - c->active_ms;
 
+    if (stream_shaking(&c->stream) && silent_ms >= TLS_HANDSHAKE_MS) {
+        client_close(c, CLOSE_TLS);
+        return;
+    }
     if (c->more != NULL && c->more->stall_ms > 0) {
         size_t unsent = stream_unsent(&c->stream);
 
@@ -168,6 +172,7 @@ static void on_sweep(void *context)
         struct client *c = CONTAINER_OF(node, struct client, node);
 
         sweep_client(c, now_ms);
+        again |= c->open && stream_shaking(&c->stream);
         again |= c->open && c->more != NULL &&
                  (c->more->stall_ms > 0 || !subscriptions_quiet(&c->more->subs));
     }

@@ -26,6 +26,7 @@ struct self_check;
 #define CLOSE_REASONS(X)                                                                           \
     X(CLOSE_GONE, gone, "the client closed it")                                                    \
     X(CLOSE_BROKEN, broken, "the network broke it")                                                \
+    X(CLOSE_TLS, tls, "it did not get through the TLS handshake")                                  \
     X(CLOSE_QUIT, quit, "the client said QUIT")                                                    \
     X(CLOSE_KILLED, killed, "CLIENT KILL")                                                         \
     X(CLOSE_PROTOCOL, protocol, "what the client sent is not RESP, or over a limit")               \

@@ -15,6 +15,9 @@
 /* One file. A real one has a few KB; this keeps `-c /dev/zero` from filling the memory. */
 #define CONFIG_FILE_BYTES (1024u * 1024u)
 
+/* A file of certificates. Those of all the authorities of a system have 220 KB. */
+#define CONFIG_PEM_BYTES (4u * 1024u * 1024u)
+
 /* Files of conf.d. */
 #define CONFIG_FILES 1000u
 

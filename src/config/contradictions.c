@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "config/address.h"
+#include "config/bounds.h"
+#include "config/file.h"
 #include "config/prefix.h"
 #include "config/units.h"
 #include "config/value.h"
@@ -265,6 +267,88 @@ static void find_wrong_sentinels(struct draft *d)
     }
 }
 
+static bool is_set(struct side side)
+{
+    const char *values = side.section->values;
+    const char *string;
+
+    memcpy(&string, values + row_of(side)->offset, sizeof(string));
+    return string[0] != 0;
+}
+
+/* One is of no use without the other. */
+static void needs(struct draft *d, struct side one, struct side other)
+{
+    if (is_set(one) && !is_set(other) && !slot_of(other)->refused)
+        mistake(&d->mistakes, slot_of(one)->at, "%s needs %s as well", one.name, other.name);
+}
+
+/* A certificate names a host; to whom a Unix socket belongs its permissions say. */
+static void no_tls_on_unix(struct draft *d, struct side tls, const struct address *address)
+{
+    if (address->path != NULL)
+        tell(d, tls, "is not possible with", (struct side){tls.section, "address"});
+}
+
+/* Whoever names a certificate means TLS. Who writes `tls = no` beside it has decided; who forgets
+ * `tls` would send passwords in the clear. */
+static void find_unused_tls(struct draft *d)
+{
+    static const char *const names[] = {"tls_ca", "tls_cert", "tls_key", "tls_server_name"};
+
+    if (slot_of((struct side){&d->upstream, "tls"})->at.file != NULL)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct side side = {&d->upstream, names[i]};
+
+        if (is_set(side))
+            mistake(&d->mistakes, slot_of(side)->at, "%s needs tls = yes (or tls = no, to say so)",
+                    side.name);
+    }
+}
+
+static void find_wrong_tls(struct draft *d)
+{
+    struct side up_cert = {&d->upstream, "tls_cert"}, up_key = {&d->upstream, "tls_key"};
+
+    needs(d, up_cert, up_key);
+    needs(d, up_key, up_cert);
+    find_unused_tls(d);
+    if (d->settings->upstream.tls)
+        no_tls_on_unix(d, (struct side){&d->upstream, "tls"}, &d->settings->upstream.address);
+    for (size_t i = 0; i < d->settings->listener_count; i++) {
+        const struct section *s = &d->listeners.v[i];
+        struct side cert = {s, "tls_cert"}, key = {s, "tls_key"};
+
+        needs(d, cert, key);
+        needs(d, key, cert);
+        needs(d, (struct side){s, "tls_client_ca"}, cert);
+        if (is_set(cert))
+            no_tls_on_unix(d, cert, &d->settings->listeners[i].address);
+    }
+}
+
+/* What is in it, who uses it says; but a wrong name is told with the line that it stands in. */
+static void find_unreadable(struct draft *d, const struct section *s)
+{
+    for (size_t i = 0; i < s->kind->count; i++) {
+        struct side side = {s, s->kind->rows[i].name};
+        struct buffer bytes = {0}, why = {0}, path = {0};
+
+        if (s->kind->rows[i].type != TYPE_PATH || !is_set(side))
+            continue;
+        value_show(&s->kind->rows[i], s->values, &path);
+        buffer_add(&path, "", 1);
+        if (!file_read(buffer_head(&path), FILE_REGULAR, CONFIG_PEM_BYTES, &bytes, &why))
+            mistake(&d->mistakes, slot_of(side)->at, "%s: %s: %.*s", side.name,
+                    quoted(slice_str(buffer_head(&path))).text, (int)buffer_len(&why),
+                    buffer_head(&why));
+        buffer_done(&bytes);
+        buffer_done(&why);
+        buffer_done(&path);
+    }
+}
+
 void contradictions_find(struct draft *d)
 {
     at_most(d, (struct side){&d->larder, "max_bulk"}, (struct side){&d->larder, "max_request"});
@@ -277,4 +361,8 @@ void contradictions_find(struct draft *d)
     find_wrong_prefixes(d);
     find_same_prefixes(d);
     find_wrong_expiries(d);
+    find_wrong_tls(d);
+    find_unreadable(d, &d->upstream);
+    for (size_t i = 0; i < d->settings->listener_count; i++)
+        find_unreadable(d, &d->listeners.v[i]);
 }

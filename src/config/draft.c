@@ -28,6 +28,7 @@ static void *open_sections(struct draft *d, struct sections *s, const struct kin
 static void open_section(struct draft *d, struct section *s, const struct kind *kind,
                          const char *name, void *values);
 static bool claim_slot(struct draft *d, struct origin at, const struct row *row, bool twin);
+static struct slice beside(struct draft *d, const struct row *row, const struct buffer *value);
 static void put_value(struct draft *d, struct origin at, const struct row *row, struct slice text);
 static void put_file(struct draft *d, struct origin at, const struct row *row, struct slice path);
 static bool read_secret(struct draft *d, const char *path, struct buffer *bytes,
@@ -226,12 +227,22 @@ static bool claim_slot(struct draft *d, struct origin at, const struct row *row,
     return false;
 }
 
+/* A PATH as seen from the file that names it; what else was written, as it is. */
+static struct slice beside(struct draft *d, const struct row *row, const struct buffer *value)
+{
+    struct slice path = trimmed(buffer_slice(value));
+
+    if (row->type != TYPE_PATH || path.n == 0)
+        return buffer_slice(value);
+    return slice_str(file_beside(d->file, pool_string(d->pool, path), d->pool));
+}
+
 static void put_value(struct draft *d, struct origin at, const struct row *row, struct slice text)
 {
     struct buffer value = {0}, why = {0};
 
     if (expand_at(d, at, row, text, &value) &&
-        !value_read(row, buffer_slice(&value), d->current->values, d->pool, &why)) {
+        !value_read(row, beside(d, row, &value), d->current->values, d->pool, &why)) {
         refuse(d, row);
         mistake(&d->mistakes, at, "%s: %.*s", row->name, (int)buffer_len(&why), buffer_head(&why));
     }

@@ -82,6 +82,11 @@ static void add_range(struct buffer *out, const struct row *row)
     case TYPE_LIST:
         buffer_printf(out, " Must be set.");
         return;
+    case TYPE_PATH:
+        buffer_printf(out,
+                      " A file; a relative path starts at the directory of the file that "
+                      "names it.");
+        return;
     case TYPE_STRING:
     case TYPE_ADDRESS:
     case TYPE_ADDRESSES:

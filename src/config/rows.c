@@ -125,6 +125,7 @@ struct slice row_default(const struct row *row)
         return up_to(row->fallback, " ");
     case TYPE_STRING:
     case TYPE_SECRET:
+    case TYPE_PATH:
     case TYPE_BOOL:
     case TYPE_ADDRESS:
     case TYPE_LIST:

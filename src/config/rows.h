@@ -12,6 +12,7 @@
 enum setting_type {
     TYPE_STRING,
     TYPE_SECRET,
+    TYPE_PATH,
     TYPE_BOOL,
     TYPE_COUNT,
     TYPE_DURATION,

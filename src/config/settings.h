@@ -5,6 +5,8 @@
  * SETTINGS; a test compares. TYPE decides the field:
  *     STRING    const char *     never NULL; "" when unset
  *     SECRET    const char *     the same, masked wherever it is shown; has a twin NAME_file
+ *     PATH      const char *     the same, of a file that larder must be able to read; relative to
+ *                                the file that names it
  *     BOOL      bool             yes | no
  *     COUNT     uint64_t
  *     DURATION  uint64_t         milliseconds; written 500ms 5s 30m 8h 1d, 0 = off
@@ -88,7 +90,13 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
     X(backlog, COUNT, "4096 1..65535", RESTART,                                                    \
       "connections the kernel queues until larder accepts them")                                   \
     X(password, SECRET, "", RELOAD,                                                                \
-      "clients must log in with it (AUTH); empty: AUTH is put to the upstream")
+      "clients must log in with it (AUTH); empty: AUTH is put to the upstream")                    \
+    X(tls_cert, PATH, "", RELOAD,                                                                  \
+      "the certificate that clients are shown, and those between it and its authority, as PEM; "   \
+      "with it the listener speaks TLS 1.2 and 1.3 and nothing else")                              \
+    X(tls_key, PATH, "", RELOAD, "the private key of tls_cert, as PEM without a password")         \
+    X(tls_client_ca, PATH, "", RELOAD,                                                             \
+      "authorities, as PEM: every client must show a certificate of one of them")
 
 #define UPSTREAM_SETTINGS(X)                                                                       \
     X(address, ADDRESS, "127.0.0.1:6379", RESTART, "the Redis server: host:port or unix:/path")    \
@@ -103,6 +111,18 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
     X(password, SECRET, "", RESTART, "its password; empty: larder does not log in")                \
     X(database, COUNT, "0 0..1000000", RESTART,                                                    \
       "the database a client is in before it says SELECT")                                         \
+    X(tls, BOOL, "no", RESTART, "speak TLS 1.2 or 1.3 to the upstream")                            \
+    X(tls_ca, PATH, "", RELOAD,                                                                    \
+      "the authorities that the upstream's certificate may be of, as PEM; empty: those of the "    \
+      "system")                                                                                    \
+    X(tls_cert, PATH, "", RELOAD,                                                                  \
+      "the certificate that larder shows the upstream, where that asks for one, as PEM")           \
+    X(tls_key, PATH, "", RELOAD, "the private key of tls_cert, as PEM without a password")         \
+    X(tls_server_name, STRING, "", RELOAD,                                                         \
+      "the name, or IP address, that the upstream's certificate must be for; empty: the host of "  \
+      "address")                                                                                   \
+    X(tls_verify, BOOL, "yes", RELOAD,                                                             \
+      "no: any certificate will do, so whoever is in between reads and writes along")              \
     X(pool_size, COUNT, "10 2..10000", RELOAD, "connections for shared use and for transactions")  \
     X(max_lent, COUNT, "1000 0..100000", RELOAD,                                                   \
       "connections lent to clients that block, subscribe, monitor or keep state of their own")     \
@@ -179,6 +199,7 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
 
 #define FIELD_TYPE_STRING                                 const char *
 #define FIELD_TYPE_SECRET                                 const char *
+#define FIELD_TYPE_PATH                                   const char *
 #define FIELD_TYPE_BOOL                                   bool
 #define FIELD_TYPE_COUNT                                  uint64_t
 #define FIELD_TYPE_DURATION                               uint64_t

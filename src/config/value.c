@@ -47,6 +47,7 @@ bool value_read(const struct row *row, struct slice text, void *section, struct 
     switch (row->type) {
     case TYPE_STRING:
     case TYPE_SECRET:
+    case TYPE_PATH:
         return read_string(row, text, field, pool, why);
     case TYPE_BOOL:
         return read_bool(text, field, why);
@@ -75,6 +76,7 @@ void value_show(const struct row *row, const void *section, struct buffer *out)
 
     switch (row->type) {
     case TYPE_STRING:
+    case TYPE_PATH:
         string = *(const char *const *)field;
         buffer_add(out, string, strlen(string));
         return;
@@ -136,6 +138,7 @@ bool value_equal(const struct row *row, const void *a, const void *b)
     switch (row->type) {
     case TYPE_STRING:
     case TYPE_SECRET:
+    case TYPE_PATH:
         return strcmp(*(const char *const *)x, *(const char *const *)y) == 0;
     case TYPE_BOOL:
         return *(const bool *)x == *(const bool *)y;

@@ -17,6 +17,7 @@
 #include "config/units.h"
 #include "net/address.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 #define LISTENER_PAUSE_MS 100
 #define LISTENER_TURN_CONNS                                                                        \
@@ -29,6 +30,7 @@ struct listener {
     const struct listener_events *events;
     struct watch *watch;
     struct timer *pause;
+    const struct tls *tls;
     int fd;
     bool is_unix, passed_in;
 };
@@ -164,6 +166,16 @@ const struct listener_settings *listener_settings(const struct listener *l)
 void listener_resettle(struct listener *l, const struct listener_settings *settings)
 {
     l->settings = settings;
+}
+
+void listener_secure(struct listener *l, const struct tls *tls)
+{
+    l->tls = tls;
+}
+
+struct tls_context *listener_tls(const struct listener *l)
+{
+    return tls_for_listener(l->tls, l->settings->name);
 }
 
 void listener_text(const struct listener *l, char *text, size_t room)

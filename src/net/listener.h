@@ -10,6 +10,8 @@
 
 struct listener;
 struct loop;
+struct tls;
+struct tls_context;
 
 struct listener_events {
     /* A new connection: fd is non-blocking, close-on-exec, and now the callee's. */
@@ -35,6 +37,10 @@ void listener_close(struct listener *l);
 const struct listener_settings *listener_settings(const struct listener *l);
 /* After a reload: the settings of the same name in the new configuration. */
 void listener_resettle(struct listener *l, const struct listener_settings *settings);
+/* The certificates, among which its own is, if it has one; borrowed. */
+void listener_secure(struct listener *l, const struct tls *tls);
+/* For stream_secure(), with the certificate now in force; NULL: its clients speak plain. */
+struct tls_context *listener_tls(const struct listener *l);
 /* Where it listens, as text; for port 0 the port it got. */
 void listener_text(const struct listener *l, char *text, size_t room);
 

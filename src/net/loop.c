@@ -32,6 +32,7 @@ struct loop {
     struct event *kick; /* made active when a beat has left work */
     size_t beat_count, signal_count, hasty_count;
     struct event *hasty[LOOP_HASTY]; /* first in each turn */
+    struct list reminders;
     struct {
         bool (*fn)(void *context);
         void *context;
@@ -64,6 +65,7 @@ struct loop *loop_new(struct log *log)
     struct loop *loop = must_calloc(1, sizeof *loop);
 
     loop->log = log;
+    list_init(&loop->reminders);
     loop->scratch = aligned_alloc(4096, LOOP_HEADROOM + READ_BYTES);
     CHECK(loop->scratch != NULL);
     if (config != NULL) {
@@ -96,6 +98,16 @@ void loop_free(struct loop *loop)
     free(loop);
 }
 
+static void remind(struct loop *loop)
+{
+    while (!list_empty(&loop->reminders)) {
+        struct loop_reminder *r = CONTAINER_OF(loop->reminders.next, struct loop_reminder, node);
+
+        list_leave(&r->node);
+        event_active(r->event, EV_READ, 0);
+    }
+}
+
 void loop_run(struct loop *loop)
 {
     while (!loop->stopping) {
@@ -109,6 +121,7 @@ void loop_run(struct loop *loop)
         /* Nothing but the kick is active here: a priority can be set. */
         for (size_t i = 0; i < loop->hasty_count; i++)
             CHECK(event_priority_set(loop->hasty[i], PRIORITY_FIRST) == 0);
+        remind(loop);
     }
 }
 
@@ -177,6 +190,23 @@ void loop_unhasten(struct loop *loop, struct event *e)
         i++;
     CHECK(i < loop->hasty_count);
     loop->hasty[i] = loop->hasty[--loop->hasty_count];
+}
+
+void loop_reminder_init(struct loop_reminder *r)
+{
+    list_init(&r->node);
+}
+
+void loop_remind(struct loop *loop, struct loop_reminder *r, struct event *e)
+{
+    r->event = e;
+    if (list_empty(&r->node))
+        list_push_back(&loop->reminders, &r->node);
+}
+
+void loop_forget_reminder(struct loop_reminder *r)
+{
+    list_leave(&r->node);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

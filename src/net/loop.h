@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/list.h"
 #include "base/log.h"
 
 struct event;
@@ -58,6 +59,18 @@ void loop_again(struct loop *loop);
 void loop_hasten(struct loop *loop, struct event *e);
 void loop_served(struct event *e);
 void loop_unhasten(struct loop *loop, struct event *e);
+
+/* For streams that have read more from the socket than their owner has taken: epoll does not tell
+ * of that. The event is told that it is readable in the next turn, once, which does not wait; if it
+ * is to be told of anything then. Reminding again changes nothing; loop_forget_reminder() before
+ * the event or the reminder goes. */
+struct loop_reminder {
+    struct list node;
+    struct event *event;
+};
+void loop_reminder_init(struct loop_reminder *r);
+void loop_remind(struct loop *loop, struct loop_reminder *r, struct event *e);
+void loop_forget_reminder(struct loop_reminder *r);
 
 /* A timer, not running. The caller owns it: timer_free(). */
 MUST_USE

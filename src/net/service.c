@@ -97,3 +97,19 @@ int service_listen_fd_named(const char *name)
     }
     return -1;
 }
+
+int service_listener_fd(const struct settings *s, size_t i, size_t *next)
+{
+    int fd = service_listen_fd_named(s->listeners[i].name);
+
+    while (fd < 0 && *next < service_listen_fds()) {
+        bool taken = false;
+
+        fd = 3 + (int)(*next)++;
+        for (size_t k = 0; k < s->listener_count; k++)
+            taken |= service_listen_fd_named(s->listeners[k].name) == fd;
+        if (taken)
+            fd = -1;
+    }
+    return fd;
+}

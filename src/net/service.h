@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/check.h"
+#include "config/settings.h"
 
 /* Sends lines such as "READY=1\nSTATUS=..."; nothing happens without $NOTIFY_SOCKET. */
 void service_notify(const char *format, ...) PRINTF(1, 2);
@@ -28,5 +29,10 @@ size_t service_listen_fds(void);
 /* The one of them that the manager calls `name` (FileDescriptorName=); -1 when none is. */
 MUST_USE
 int service_listen_fd_named(const char *name);
+
+/* The one for listener i of the settings: by its name, else the next that no listener has by name;
+ * -1: none. *next counts through the latter, from 0. */
+MUST_USE
+int service_listener_fd(const struct settings *s, size_t i, size_t *next);
 
 #endif

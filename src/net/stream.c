@@ -1,4 +1,5 @@
-/* stream.c - plain sockets, see stream.h. */
+/* stream.c - sockets, plain and with TLS on them, see stream.h. A plain one pays for the other with
+ * one branch in each read and write: its events have a callback of their own. */
 #include "net/stream.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "net/loop.h"
+#include "net/tls_inside.h"
 
 /* Bytes arrived for somebody who wants none now, or the connection ended. */
 static bool hung_up(struct stream *s, short what)
@@ -45,22 +47,123 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         s->ops->hangup(s);
 }
 
+/* Reading may have waited for the socket to be writable, and the reverse. */
+static short in_owners_terms(const struct stream *s, short what)
+{
+    short told = what;
+
+    if (s->tls != NULL && (what & EV_READ) != 0 && s->tls->write_needs_read)
+        told |= EV_WRITE;
+    if (s->tls != NULL && (what & EV_WRITE) != 0 && s->tls->read_needs_write)
+        told |= EV_READ;
+    return told;
+}
+
 static void on_hasty_event(evutil_socket_t fd, short what, void *arg)
 {
     struct stream *s = arg;
 
     loop_served(&s->event);
+    what = in_owners_terms(s, what);
     if ((what & EV_READ) != 0 && (s->wants & WANT_READ) != 0)
         read_all(s);
     on_event(fd, (short)(what & ~EV_READ), s);
+}
+
+static void on_tls_event(evutil_socket_t fd, short what, void *arg);
+
+static event_callback_fn callback(const struct stream *s)
+{
+    if (s->hasty != NULL)
+        return on_hasty_event;
+    return s->tls != NULL ? on_tls_event : on_event;
+}
+
+/* Watches the socket for `waits`, of enum stream_want. */
+static void wait_for(struct stream *s, unsigned waits)
+{
+    int events = EV_PERSIST;
+
+    if (s->waits == waits)
+        return;
+    if (s->waits != 0)
+        (void)event_del(&s->event);
+    s->waits = (uint8_t)waits;
+    if (waits == 0)
+        return;
+    if ((waits & WANT_READ) != 0)
+        events |= EV_READ;
+    if ((waits & WANT_WRITE) != 0)
+        events |= EV_WRITE;
+    /* libevent reports a reset as readable and never as closed: an event for EV_CLOSED alone would
+     * be passed over and epoll report it again for ever. So EV_READ goes with it, edge-triggered,
+     * for bytes that nobody reads now must not be reported again and again. */
+    if ((waits & WANT_HANGUP) != 0)
+        events |= (waits & WANT_READ) != 0 ? EV_CLOSED : EV_CLOSED | EV_READ | EV_ET;
+    CHECK(event_assign(&s->event, event_get_base(&s->event), stream_fd(s), (short)events,
+                       callback(s), s) == 0);
+    CHECK(event_add(&s->event, NULL) == 0);
+}
+
+/* The socket is watched for what the owner wants, in TLS's terms. */
+NOINLINE static void watch(struct stream *s)
+{
+    const struct tls_session *t = s->tls;
+    unsigned waits = s->wants;
+
+    if (t != NULL && t->state <= TLS_SHAKING) {
+        wait_for(s, t->needs);
+        return;
+    }
+    if (t != NULL && t->read_needs_write && (waits & WANT_READ) != 0)
+        waits = (waits & ~(unsigned)WANT_READ) | WANT_WRITE;
+    if (t != NULL && t->write_needs_read && (s->wants & WANT_WRITE) != 0)
+        waits = (waits & ~(unsigned)WANT_WRITE) | WANT_READ;
+    wait_for(s, waits);
+    if (t != NULL && t->more && (s->wants & WANT_READ) != 0)
+        loop_remind(s->tls->loop, &s->tls->reminder, &s->event);
+}
+
+/* TCP is up, or not; from then on it is a handshake. */
+static enum io shake(struct stream *s)
+{
+    socklen_t len = sizeof s->error;
+
+    if (s->tls->state == TLS_CONNECTING &&
+        (getsockopt(stream_fd(s), SOL_SOCKET, SO_ERROR, &s->error, &len) != 0 || s->error != 0)) {
+        tls_unreached(s->tls, s->error);
+        return IO_ERROR;
+    }
+    return tls_shake(s->tls);
+}
+
+static void on_tls_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct stream *s = arg;
+    short told = in_owners_terms(s, what);
+
+    if (s->tls->state <= TLS_SHAKING) {
+        if (shake(s) == IO_AGAIN) {
+            watch(s);
+            return;
+        }
+        /* Whatever it waits for: it can go on, or must hear that it cannot. What the peer has said
+         * at once may be in the session already, and the socket silent. */
+        told = EV_READ | EV_WRITE;
+        watch(s);
+    }
+    on_event(fd, told, s);
 }
 
 void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops)
 {
     s->ops = ops;
     s->hasty = NULL;
+    s->tls = NULL;
+    s->fd = fd;
     s->error = 0;
     s->wants = 0;
+    s->waits = 0;
     s->open = true;
     CHECK(event_assign(&s->event, loop_base(loop), fd, EV_PERSIST, on_event, s) == 0);
 }
@@ -88,12 +191,59 @@ bool stream_connected(struct stream *s)
 {
     socklen_t len = sizeof s->error;
 
+    if (s->tls != NULL)
+        return s->tls->state == TLS_UP;
     if (getsockopt(stream_fd(s), SOL_SOCKET, SO_ERROR, &s->error, &len) != 0)
         s->error = errno;
     return s->error == 0;
 }
 
-static enum io failed(struct stream *s)
+void stream_secure(struct stream *s, struct loop *loop, struct tls_context *context,
+                   const char *host)
+{
+    CHECK(s->open && s->tls == NULL);
+    s->tls = tls_session_new(context, loop, stream_fd(s), host);
+    wait_for(s, 0); /* its callback is another from now on */
+    watch(s);
+}
+
+bool stream_shaking(const struct stream *s)
+{
+    return s->tls != NULL && s->tls->state != TLS_UP;
+}
+
+const char *stream_tls_version(const struct stream *s)
+{
+    return s->tls != NULL && s->tls->state == TLS_UP ? SSL_get_version(s->tls->ssl) : "";
+}
+
+NOINLINE static enum io read_tls(struct stream *s, char *room, size_t n, size_t *ret_n)
+{
+    enum io io = tls_read(s->tls, room, n, s->hasty != NULL, ret_n);
+
+    s->drained = !s->tls->more;
+    watch(s);
+    return io;
+}
+
+NOINLINE static enum io write_tls(struct stream *s, const struct iovec *v, int count, size_t *ret_n)
+{
+    bool needed_read = s->tls->write_needs_read;
+    enum io io = tls_write(s->tls, v, count, ret_n);
+
+    if (UNLIKELY(s->tls->write_needs_read != needed_read))
+        watch(s);
+    return io;
+}
+
+NOINLINE static enum io write_one_tls(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
+{
+    struct iovec v = {(void *)(uintptr_t)bytes, n};
+
+    return write_tls(s, &v, 1, ret_n);
+}
+
+NOINLINE static enum io failed(struct stream *s)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
         return IO_AGAIN;
@@ -103,8 +253,11 @@ static enum io failed(struct stream *s)
 
 enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n)
 {
-    ssize_t r = recv(stream_fd(s), room, n, 0);
+    ssize_t r;
 
+    if (UNLIKELY(s->tls != NULL))
+        return read_tls(s, room, n, ret_n);
+    r = recv(stream_fd(s), room, n, 0);
     if (LIKELY(r > 0)) {
         *ret_n = (size_t)r;
         s->drained = (size_t)r < n;
@@ -115,8 +268,11 @@ enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n)
 
 enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
 {
-    ssize_t r = send(stream_fd(s), bytes, n, MSG_NOSIGNAL);
+    ssize_t r;
 
+    if (UNLIKELY(s->tls != NULL))
+        return write_one_tls(s, bytes, n, ret_n);
+    r = send(stream_fd(s), bytes, n, MSG_NOSIGNAL);
     if (UNLIKELY(r < 0))
         return failed(s);
     *ret_n = (size_t)r;
@@ -126,8 +282,11 @@ enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_
 enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t *ret_n)
 {
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)count};
-    ssize_t r = sendmsg(stream_fd(s), &m, MSG_NOSIGNAL);
+    ssize_t r;
 
+    if (UNLIKELY(s->tls != NULL))
+        return write_tls(s, v, count, ret_n);
+    r = sendmsg(stream_fd(s), &m, MSG_NOSIGNAL);
     if (UNLIKELY(r < 0))
         return failed(s);
     *ret_n = (size_t)r;
@@ -136,37 +295,23 @@ enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t
 
 void stream_want(struct stream *s, unsigned wants)
 {
-    int events = EV_PERSIST;
-
     if (s->wants == wants)
         return;
-    if (s->wants != 0)
-        (void)event_del(&s->event);
     s->wants = (uint8_t)wants;
-    if (wants == 0)
-        return;
-    if ((wants & WANT_READ) != 0)
-        events |= EV_READ;
-    if ((wants & WANT_WRITE) != 0)
-        events |= EV_WRITE;
-    /* libevent reports a reset as readable and never as closed: an event for EV_CLOSED alone would
-     * be passed over and epoll report it again for ever. So EV_READ goes with it, edge-triggered,
-     * for bytes that nobody reads now must not be reported again and again. */
-    if ((wants & WANT_HANGUP) != 0)
-        events |= (wants & WANT_READ) != 0 ? EV_CLOSED : EV_CLOSED | EV_READ | EV_ET;
-    CHECK(event_assign(&s->event, event_get_base(&s->event), stream_fd(s), (short)events,
-                       s->hasty != NULL ? on_hasty_event : on_event, s) == 0);
-    CHECK(event_add(&s->event, NULL) == 0);
+    if (UNLIKELY(s->tls != NULL))
+        watch(s);
+    else
+        wait_for(s, wants);
 }
 
 void stream_hasten(struct stream *s, struct loop *loop)
 {
-    unsigned wants = s->wants;
+    unsigned waits = s->waits;
 
-    CHECK(s->open && s->hasty == NULL);
-    stream_want(s, 0);
+    CHECK(s->open && s->hasty == NULL && !stream_shaking(s));
+    wait_for(s, 0);
     s->hasty = loop;
-    stream_want(s, wants);
+    wait_for(s, waits);
     loop_hasten(loop, &s->event);
 }
 
@@ -174,11 +319,14 @@ void stream_close(struct stream *s)
 {
     if (!s->open)
         return;
-    stream_want(s, 0);
+    wait_for(s, 0);
+    s->wants = 0;
     if (s->hasty != NULL)
         loop_unhasten(s->hasty, &s->event);
     s->hasty = NULL;
     s->open = false;
+    tls_session_free(s->tls);
+    s->tls = NULL;
     (void)close(stream_fd(s));
 }
 
@@ -191,11 +339,15 @@ size_t stream_unsent(const struct stream *s)
 
 int stream_fd(const struct stream *s)
 {
-    return (int)event_get_fd(&s->event);
+    return s->fd;
 }
 
 const char *stream_error_text(const struct stream *s)
 {
+    if (s->tls != NULL && s->tls->trouble[0] != 0)
+        return s->tls->trouble;
+    if (stream_shaking(s))
+        return "TLS: the handshake has not ended in time";
     return s->error == 0 ? "closed by the peer" : strerror(s->error);
 }
 

@@ -1,4 +1,5 @@
-/* stream.h - a connection that carries bytes, whatever is beneath: read, write, want, close.
+/* stream.h - a connection that carries bytes, whatever is beneath, plain or TLS: read, write, want,
+ * close.
  *
  * The owner embeds a struct stream and is told of events through its ops. A stream never frees its
  * owner and never closes itself: on IO_EOF and IO_ERROR the owner decides. */
@@ -16,6 +17,8 @@
 
 struct loop;
 struct stream;
+struct tls_context;
+struct tls_session;
 
 enum io {
     IO_OK,
@@ -39,9 +42,12 @@ struct stream_ops {
 struct stream {
     struct event event;
     const struct stream_ops *ops;
-    struct loop *hasty; /* see stream_hasten(); NULL: one of many */
-    int error;          /* errno of the last IO_ERROR */
+    struct loop *hasty;      /* see stream_hasten(); NULL: one of many */
+    struct tls_session *tls; /* NULL: plain */
+    int fd;
+    int error; /* errno of the last IO_ERROR */
     uint8_t wants;
+    uint8_t waits; /* what the socket is watched for: `wants`, but TLS may need something else */
     bool open;
     bool drained; /* the last read has left nothing */
 };
@@ -57,7 +63,22 @@ bool stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *
 MUST_USE
 bool stream_connected(struct stream *s);
 
-/* One system call each; *ret_n is set with IO_OK only. */
+/* From here on it speaks TLS, with the context of a listener as server, else as client of `host`,
+ * whom the certificate must name; host may be NULL for a server. Right after stream_open() or
+ * stream_connect(). While the handshake is under way nothing can be read or written (IO_AGAIN);
+ * when it has ended, well or not, the owner is told that the stream is readable, writable, or both,
+ * as it wants. Has it failed, stream_connected() is false, reading is IO_ERROR, and
+ * stream_error_text() a sentence that says why. It does not time out by itself. */
+void stream_secure(struct stream *s, struct loop *loop, struct tls_context *context,
+                   const char *host);
+/* Has not got through its handshake, yet or at all; never of a plain one. */
+MUST_USE
+bool stream_shaking(const struct stream *s);
+/* "TLSv1.3"; "" of a plain one. */
+const char *stream_tls_version(const struct stream *s);
+
+/* One system call each, or one for each record of 16 KB; *ret_n is set with IO_OK only. What could
+ * not be written must be what the next write begins with, though it may have moved. */
 MUST_USE
 enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n);
 MUST_USE

@@ -10,6 +10,7 @@
 
 #include "net/loop.h"
 #include "net/resolver.h"
+#include "net/tls.h"
 #include "upstream/pool.h"
 #include "upstream/pool_inside.h"
 
@@ -72,6 +73,7 @@ void dial_refused(struct lane *lane, const char *why)
 static void connect_to(struct link *l, const struct sock_address *a)
 {
     struct pool *pool = l->pool;
+    struct tls_context *tls = tls_for_upstream(pool->tls);
 
     if (!stream_connect(&l->stream, pool->loop, (const struct sockaddr *)&a->storage, a->len,
                         &link_stream_ops)) {
@@ -80,6 +82,8 @@ static void connect_to(struct link *l, const struct sock_address *a)
     }
     stream_no_delay(&l->stream);
     stream_keepalive(&l->stream, pool->settings->keepalive);
+    if (tls != NULL)
+        stream_secure(&l->stream, pool->loop, tls, pool->settings->address.host);
 }
 
 static void on_resolved(void *context, const struct sock_address *addresses, size_t count,

@@ -136,7 +136,7 @@ void link_flush(struct link *l)
         break;
     case IO_EOF:
     case IO_ERROR:
-        link_fail(l, LINK_LOST);
+        link_fail(l, l->state <= LINK_GREETING ? LINK_UNREACHED : LINK_LOST);
         return;
     }
     stream_want(&l->stream,
@@ -457,7 +457,11 @@ void link_tick(struct link *l, uint64_t now_ms)
 
     if (l->state == LINK_CONNECTING || l->state == LINK_GREETING) {
         if (now_ms - l->since_ms >= set->connect_timeout) {
-            l->trouble = "no answer within connect_timeout";
+            l->trouble =
+                stream_shaking(&l->stream)
+                    ? "no end of the TLS handshake within connect_timeout: does a port for "
+                      "TLS answer there?"
+                    : "no answer within connect_timeout";
             link_fail(l, LINK_UNREACHED);
         }
         return;

@@ -38,6 +38,11 @@ void pool_resettle(struct pool *pool, const struct upstream_settings *settings)
     address_setting_text(pool->to, pool->address, sizeof pool->address);
 }
 
+void pool_secure(struct pool *pool, const struct tls *tls)
+{
+    pool->tls = tls;
+}
+
 static void free_links(struct list *l)
 {
     while (!list_empty(l)) {
@@ -365,6 +370,7 @@ void pool_each_link(const struct pool *pool, void *context,
                                          .idle_ms = now_ms - (l->read_ms ? l->read_ms : now_ms),
                                          .state = link_state_word((enum link_state)state),
                                          .user = lane_user(lane),
+                                         .tls = stream_tls_version(&l->stream),
                                          .proto = lane->proto,
                                          .db = l->db,
                                          .unsent = buffer_len(&l->out),

@@ -20,6 +20,7 @@
 struct loop;
 struct resolver;
 struct pool;
+struct tls;
 struct lane;
 struct sock_address;
 
@@ -56,6 +57,8 @@ struct pool *pool_new(struct loop *loop, struct resolver *resolver,
                       const struct upstream_settings *settings);
 void pool_free(struct pool *pool);
 void pool_resettle(struct pool *pool, const struct upstream_settings *settings);
+/* Where the upstream speaks TLS, these are the certificates; borrowed. */
+void pool_secure(struct pool *pool, const struct tls *tls);
 
 /* Opens a first connection for the lanes that are held. */
 void pool_warm(struct pool *pool);
@@ -238,7 +241,7 @@ void loan_move(struct loan *loan, struct lane *lane);
 
 struct link_view {
     uint64_t number, id, age_ms, idle_ms;
-    const char *state, *user;
+    const char *state, *user, *tls; /* tls: its version; "" of a plain one */
     int proto, db;
     uint32_t waiting; /* replies due */
     size_t unsent;

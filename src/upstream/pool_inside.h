@@ -40,6 +40,7 @@ struct pool {
     struct loop *loop;
     struct resolver *resolver;
     const struct upstream_settings *settings;
+    const struct tls *tls; /* NULL: plain */
     struct list lanes;
     struct list dirty;  /* links with unsent requests */
     struct list buried; /* links that ended in this turn */

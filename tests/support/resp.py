@@ -10,6 +10,7 @@ import os
 import re
 import select
 import socket
+import ssl
 import struct
 import time
 
@@ -215,6 +216,9 @@ def encode_all(commands):
     return b"".join(encode(*c) for c in commands)
 
 
+TLS = {}  # address -> ssl.SSLContext, of who speaks TLS there
+
+
 def connect(address, timeout=None, source=None):
     """A connected socket to (host, port) or the path of a Unix socket."""
     if isinstance(address, str):
@@ -228,6 +232,15 @@ def connect(address, timeout=None, source=None):
     if source:
         sock.bind((source, 0))
     sock.connect(address)
+    if address in TLS:
+        return over_tls(sock, TLS[address])
+    return sock
+
+
+def over_tls(sock, context):
+    sock = context.wrap_socket(sock, server_hostname="localhost")
+    # python's own forgets that there is TLS, and reads on without
+    sock.shutdown = lambda how: socket.socket.shutdown(sock, how)
     return sock
 
 
@@ -254,7 +267,8 @@ class Conn:
             self.log.append((self, ">", bytes(data[:4096])))
         try:
             self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError) as e:
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError,
+                ssl.SSLZeroReturnError) as e:
             raise Closed(f"closed while sending: {e}") from None
 
     def send_cmd(self, *args):
@@ -271,8 +285,13 @@ class Conn:
         left = deadline - time.monotonic()
         if left <= 0 or not select_in(self.sock, left):
             raise NoReply(f"no {what} in time; so far {bytes(self.data[:300])!r}")
+        self.sock.settimeout(max(left, 0.001))
         try:
             got = self.sock.recv(1 << 20)
+        except ssl.SSLEOFError:
+            got = b""
+        except TimeoutError:  # what was readable was no data: a ticket of TLS
+            raise NoReply(f"no {what} in time; so far {bytes(self.data[:300])!r}") from None
         except ConnectionResetError:
             raise Closed(f"reset; so far {bytes(self.data[:300])!r}") from None
         if not got:
@@ -345,7 +364,11 @@ class Conn:
         """Fails when anything comes within so long."""
         assert not self.data, f"unexpected {bytes(self.data[:300])!r}"
         if select_in(self.sock, seconds * SLOW):
-            got = self.sock.recv(1 << 16)
+            self.sock.settimeout(0)
+            try:
+                got = self.sock.recv(1 << 16)
+            except ssl.SSLWantReadError:  # a ticket of TLS, which is no data
+                return
             raise AssertionError(f"unexpected {got[:300]!r}" if got else "unexpected close")
 
     def rest(self, timeout=None):
@@ -370,9 +393,23 @@ class Conn:
             return True
         if not select_in(self.sock, 0):
             return True
+        if isinstance(self.sock, ssl.SSLSocket):
+            return self.open_tls()
         try:
             return self.sock.recv(1, socket.MSG_PEEK) != b""
         except ConnectionResetError:
+            return False
+
+    def open_tls(self):
+        """There is no peeking in TLS."""
+        try:
+            self.sock.settimeout(0)
+            got = self.sock.recv(1 << 16)
+            self.data += got
+            return got != b""
+        except ssl.SSLWantReadError:
+            return True
+        except (ssl.SSLError, ConnectionError):
             return False
 
     def name(self):
@@ -390,6 +427,8 @@ class Conn:
 
 def select_in(sock, seconds):
     """poll, not select: descriptors may be over 1024."""
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return True
     poller = select.poll()
     poller.register(sock, select.POLLIN)
     return bool(poller.poll(max(0, seconds) * 1000))

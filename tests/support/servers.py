@@ -9,10 +9,13 @@ stopped by their own pid, their logs kept for the report of a failure.
     LARDER_NEAR  larder keeps every key in its near cache, which no test may notice
     LARDER_POLICY  every key is under a policy that gives, cuts and renews expiries: what no test may
                  notice but by looking at a TTL, or by counting what Redis is sent
+    LARDER_TLS   every larder speaks TLS to its Redis, which no test may notice; "both": and to its
+                 clients
 
 A World is what one test function is given. It starts things and afterwards stops what it started.
 Servers die with the process that started them (setpriv --pdeathsig), so a killed test leaves none.
 """
+import atexit
 import os
 import random
 import resource
@@ -23,8 +26,9 @@ import subprocess
 import tempfile
 import time
 
+from certificates import Authority, redis_options
 from clock import Clock
-from resp import SLOW, TIMEOUT, Conn, Error, connect, encode, eventually
+from resp import SLOW, TIMEOUT, TLS, Conn, Error, connect, encode, eventually
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LARDER = os.environ.get("LARDER") or os.path.join(ROOT, "build", "larder")
@@ -179,7 +183,8 @@ class Server:
 class Redis(Server):
     """A private redis-server without persistence, or what program names instead."""
 
-    def __init__(self, options=(), unix=False, acl=None, program="redis-server", env=None):
+    def __init__(self, options=(), unix=False, acl=None, program="redis-server", env=None,
+                 tls=True):
         super().__init__("redis")
         self.program = program
         self.env = env
@@ -194,6 +199,10 @@ class Redis(Server):
         self.unix = os.path.join(self.dir, "redis.sock") if unix else None
         self.password = None
         self.port = None
+        self.tls_address = None
+        if os.environ.get("LARDER_TLS") and program == "redis-server" and tls:
+            self.tls_address = ("127.0.0.1", free_port())
+            self.options += redis_options(self.tls_address[1], authority(), authority().server)
         self.start()
 
     def start(self):
@@ -291,6 +300,11 @@ class Larder(Server):
     def configure(self, ini=None, **changes):
         """Writes the file; changes: larder=, listener=, up= replace the section."""
         larder, listener, up = self.sections
+        TLS.pop(self.address, None)
+        if os.environ.get("LARDER_TLS") == "both" and ini is None:
+            own = authority().server
+            listener = {"tls_cert": own.cert, "tls_key": own.key, **(listener or {})}
+            TLS[self.address] = authority().context()
         larder = changes.get("larder", larder)
         listener = changes.get("listener", listener)
         up = changes.get("up", up)
@@ -391,10 +405,19 @@ def alone_with_redis():
         raise Skip("LARDER_NEAR: Redis has a client more, the invalidation link")
 
 
+def only_plain(why):
+    """For tests that TLS cannot be hidden from."""
+    if os.environ.get("LARDER_TLS"):
+        raise Skip("LARDER_TLS: " + why)
+
+
 def make_ini(address, upstream, larder=None, listener=None, up=None):
     up, listener = dict(up or {}), dict(listener or {})
     if upstream is not None:
         where = upstream if isinstance(upstream, (tuple, str)) else upstream.address
+        if getattr(upstream, "tls_address", None) and "address" not in up:
+            where = upstream.tls_address
+            up = {"tls": "yes", "tls_ca": authority().cert, **up}
         up.setdefault("address", "unix:" + where if isinstance(where, str) else "%s:%d" % where)
     listener.setdefault("address", "%s:%d" % address)
     text = ""
@@ -458,6 +481,16 @@ class Pair:
         self.redis, self.larder = redis, larder
 
 
+def authority():
+    """Of LARDER_TLS; one for all."""
+    if "authority" not in SHARED_FILES:
+        SHARED_FILES["authority"] = Authority()
+        SHARED_FILES["authority"].server = SHARED_FILES["authority"].issue("server")
+        atexit.register(SHARED_FILES["authority"].stop)
+    return SHARED_FILES["authority"]
+
+
+SHARED_FILES = {}
 SHARED = {}  # pairs that the tests of one process share: the worker's, not a test's
 
 

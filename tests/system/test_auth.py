@@ -193,7 +193,7 @@ def test_listener_password_keeps_replies_short(w):
     try:
         while sent < 400 << 20:
             sent += c.sock.send(block)
-    except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+    except OSError:
         pass
     assert w.conn(pair.larder).cmd("AUTH", "door") == b"OK"
     assert pair.larder.rss_kb() < 200 << 10

@@ -4,7 +4,7 @@ import struct
 import time
 
 from resp import Closed, Conn, Error, NoReply, connect, encode, eventually
-from servers import raise_file_limit, read_stats, sanitized, scaled
+from servers import only_plain, raise_file_limit, read_stats, sanitized, scaled
 
 MB = 1 << 20
 
@@ -15,6 +15,7 @@ def pass_time(redis, seconds):
 
 
 def test_max_clients(w):
+    only_plain("who is one too many is not told why")
     redis = w.redis()
     larder = w.larder(redis, larder={"max_clients": 5})
     conns = [w.conn(larder) for _ in range(5)]
@@ -154,6 +155,7 @@ def test_subscriber_that_does_not_read(w):
 
 def test_out_of_descriptors(w):
     """EMFILE on accept: no spinning, those that are in are served, and later all is well again."""
+    only_plain("a handshake waits for larder")
     redis = w.redis()
     larder = w.larder(redis, limits=["--nofile=48"])
     good = w.conn(larder)
@@ -183,6 +185,7 @@ def test_out_of_descriptors(w):
 
 
 def test_ten_thousand_connections(w):
+    only_plain("each takes more memory")
     limit = raise_file_limit()
     count = min(scaled(10000), limit - 1000)
     redis = w.redis()
@@ -237,6 +240,7 @@ def churn(address, count):
 
 
 def test_memory_is_flat_over_100000_connections(w):
+    only_plain("so many handshakes take minutes")
     redis = w.redis()
     larder = w.larder(redis, up={"queue_timeout": "30s"})
     churn(larder.address, scaled(20000))

@@ -5,7 +5,7 @@ from fake_server import FakeRedis
 from outage import QUICK, is_upstream, serves_again, timed
 from relay import Relay
 from resp import SLOW, Error, encode, eventually
-from servers import free_port
+from servers import free_port, only_plain
 
 
 def test_away_at_the_start(w):
@@ -124,6 +124,7 @@ def test_loading_upstream(w):
 
 def test_restarted_with_another_password(w):
     """The login that worked no longer does: an error, not a loop."""
+    only_plain("its options are replaced")
     redis = w.redis("--requirepass", "one")
     redis.password = "one"
     larder = w.larder(redis, up={**QUICK, "password": "one"})

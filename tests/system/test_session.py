@@ -4,7 +4,7 @@ import re
 
 from compare import same, same_bytes, same_commands
 from resp import Closed, Error, Map, encode, encode_all, eventually
-from servers import Pair, alone_with_redis, scaled
+from servers import Pair, alone_with_redis, only_plain, scaled
 
 
 def test_select(w):
@@ -162,6 +162,7 @@ def test_client_list(w):
 
 def test_client_kill(w):
     """By each filter; who is killed sees a close, who is not goes on."""
+    only_plain("links come to another port")
     alone_with_redis()
 
     def victims(s, count=2):

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client/near_view.h"
+#include "upstream/sentinels.h"
 #include "config/load.h"
 #include "desk.h"
 #include "suites.h"
@@ -40,16 +41,17 @@ START_TEST(help_names_what_there_is)
 }
 END_TEST
 
-#define ROOMS 6
+#define ROOMS 7
 
 static void all_counters(struct counter_set sets[ROOMS])
 {
     sets[0] = clients_counters(desk.clients);
     sets[1] = pool_counters(desk.pool);
-    sets[2] = clients_cache_counters(desk.clients);
-    sets[3] = clients_rule_counters(desk.clients);
-    sets[4] = clients_lease_counters(desk.clients);
-    sets[5] = invalidation_counters(NULL);
+    sets[2] = sentinels_counters(NULL);
+    sets[3] = clients_cache_counters(desk.clients);
+    sets[4] = clients_rule_counters(desk.clients);
+    sets[5] = clients_lease_counters(desk.clients);
+    sets[6] = invalidation_counters(NULL);
 }
 
 static size_t count_rows(const struct counter_set sets[ROOMS])

@@ -225,6 +225,48 @@ START_TEST(modes)
 }
 END_TEST
 
+/* A file that can be read; what is in it, config does not ask. */
+#define PEM "/proc/self/status"
+
+START_TEST(tls_pairs)
+{
+    refuses("[listener a]\ntls_cert = " PEM "\n", "t.ini:2: tls_cert needs tls_key as well\n");
+    refuses("[listener a]\ntls_key = " PEM "\n", "t.ini:2: tls_key needs tls_cert as well\n");
+    refuses("[listener a]\ntls_client_ca = " PEM "\n",
+            "t.ini:2: tls_client_ca needs tls_cert as well\n");
+    refuses("[upstream]\ntls = yes\ntls_key = " PEM "\n",
+            "t.ini:3: tls_key needs tls_cert as well\n");
+    refuses("[upstream]\ntls = no\ntls_cert = " PEM "\n",
+            "t.ini:3: tls_cert needs tls_key as well\n");
+    settings_free(
+        loads("[listener a]\ntls_cert = " PEM "\ntls_key = " PEM "\ntls_client_ca = " PEM "\n"
+              "[upstream]\ntls = yes\ntls_cert = " PEM "\ntls_key = " PEM "\ntls_ca = " PEM "\n"));
+}
+END_TEST
+
+/* Whoever forgets tls = yes would speak plain. */
+START_TEST(tls_that_is_not_used)
+{
+    refuses("[upstream]\ntls_ca = " PEM "\n",
+            "t.ini:2: tls_ca needs tls = yes (or tls = no, to say so)\n");
+    refuses("[upstream]\ntls_server_name = a\n",
+            "t.ini:2: tls_server_name needs tls = yes (or tls = no, to say so)\n");
+    settings_free(loads("[upstream]\ntls = no\ntls_server_name = a\ntls_ca = " PEM "\n"));
+    refuses("[upstream]\ntls = perhaps\ntls_server_name = a\n",
+            "t.ini:2: tls: \"perhaps\" is neither yes nor no\n");
+}
+END_TEST
+
+START_TEST(tls_on_unix_sockets)
+{
+    refuses("[upstream]\naddress = unix:/x\ntls = yes\n",
+            "t.ini:3: tls = yes is not possible with address = unix:/x\n");
+    settings_free(loads("[upstream]\naddress = unix:/x\ntls = no\n"));
+    refuses("[listener a]\ntls_cert = " PEM "\ntls_key = " PEM "\naddress = unix:/x\n",
+            "t.ini:2: tls_cert = " PEM " is not possible with address = unix:/x\n");
+}
+END_TEST
+
 Suite *contradictions_suite(void)
 {
     Suite *suite = suite_create("contradictions");
@@ -239,6 +281,9 @@ Suite *contradictions_suite(void)
     tcase_add_test(tcase, expiry);
     tcase_add_test(tcase, expiry_within_bounds);
     tcase_add_test(tcase, modes);
+    tcase_add_test(tcase, tls_pairs);
+    tcase_add_test(tcase, tls_that_is_not_used);
+    tcase_add_test(tcase, tls_on_unix_sockets);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -284,6 +284,31 @@ START_TEST(secret_file_of_conf_d)
 }
 END_TEST
 
+/* A PATH is seen from the file that names it, and must be readable. */
+START_TEST(paths)
+{
+    char *beside = scratch_path(&scratch, "conf.d/ca.pem"), *fifo = scratch_path(&scratch, "fifo");
+    struct settings *s;
+
+    scratch_text(&scratch, "larder.ini", "");
+    scratch_text(&scratch, "conf.d/a.ini", "[upstream]\ntls = yes\ntls_ca = ca.pem \n");
+    scratch_text(&scratch, "conf.d/ca.pem", "x");
+    s = load();
+    ck_assert_str_eq(s->upstream.tls_ca, beside);
+    settings_free(s);
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    scratch_text(&scratch, "conf.d/a.ini",
+                 "[upstream]\ntls = yes\ntls_ca = /gone\n"
+                 "[listener a]\ntls_key = ../fifo\ntls_cert = ..\n");
+    fails(
+        "@/conf.d/a.ini:3: tls_ca: \"/gone\": cannot open it: No such file or directory\n"
+        "@/conf.d/a.ini:6: tls_cert: \"@/conf.d/..\": it is not a regular file\n"
+        "@/conf.d/a.ini:5: tls_key: \"@/conf.d/../fifo\": it is not a regular file\n");
+    free(beside);
+    free(fifo);
+}
+END_TEST
+
 START_TEST(secret_files_wrong)
 {
     char *fifo = scratch_path(&scratch, "fifo"), *big = must_alloc(CONFIG_SECRET_BYTES + 1);
@@ -364,6 +389,7 @@ Suite *files_suite(void)
     tcase_add_test(tcase, from_a_pipe);
     tcase_add_test(tcase, secret_files);
     tcase_add_test(tcase, secret_file_of_conf_d);
+    tcase_add_test(tcase, paths);
     tcase_add_test(tcase, secret_files_wrong);
     tcase_add_test(tcase, reading_fails);
     tcase_add_test(tcase, beside);

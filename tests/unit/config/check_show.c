@@ -55,9 +55,11 @@ START_TEST(dump)
     ck_assert_ptr_nonnull(strstr(text_of(&out),
                                  "\n\n[listener b]\naddress = unix:/tmp/x\n"
                                  "mode = 0660\nbacklog = 4096\n"
-                                 "password = ********\n\n[listener a]\n"
+                                 "password = ********\n"
+                                 "tls_cert =\ntls_key =\ntls_client_ca =\n\n[listener a]\n"
                                  "address = [::1]:0\nmode = 0660\nbacklog = 4096\n"
-                                 "password =\n\n[upstream]\n"));
+                                 "password =\n"
+                                 "tls_cert =\ntls_key =\ntls_client_ca =\n\n[upstream]\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&out), "\nusername = $$x\npassword =\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&out),
                                  "\n\n[cache]\nmax_memory = 64mb\ncoherence = auto\n"

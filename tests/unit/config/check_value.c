@@ -18,6 +18,7 @@ struct fields {
     uint64_t rate;
     struct string_list list;
     struct address_list addresses;
+    const char *path;
 };
 
 #define FIELD(name, type, fallback)                                                                \
@@ -36,6 +37,7 @@ static const struct row rows[] = {
     FIELD(rate, TYPE_RATE, "1/s 0/s..100/s"),
     FIELD(list, TYPE_LIST, "a, b"),
     FIELD(addresses, TYPE_ADDRESSES, ""),
+    FIELD(path, TYPE_PATH, ""),
 };
 static const struct kind kind = {.word = "fields", .rows = rows, .count = ARRAY_LEN(rows)};
 
@@ -106,6 +108,8 @@ START_TEST(strings)
     gives("string", "a b", "a b");
     gives("string", " \ta b\t ", "a b");
     gives("string", "", "");
+    gives("path", " /a b\t ", "/a b");
+    gives("path", "", "");
     gives_bytes("string", SLICE("$a${b}"), "$a${b}", "$$a$${b}");
     fails("string", "a\nb = c", "\"a?b = c\" holds a control character");
     fails("string", "\x7f", "\"?\" holds a control character");
@@ -282,8 +286,8 @@ END_TEST
 
 START_TEST(differences)
 {
-    static const char *const other[] = {"t",   "x",   "yes", "11", "2s", "2kb",
-                                        "h:2", "two", "2/s", "a",  "h:2"};
+    static const char *const other[] = {"t",   "x",   "yes", "11", "2s",  "2kb",
+                                        "h:2", "two", "2/s", "a",  "h:2", "/p"};
     struct pool pool = {0};
     struct fields a, b;
     struct buffer why = {0};

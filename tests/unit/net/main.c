@@ -15,6 +15,7 @@ int main(void)
     srunner_add_suite(runner, hasty_suite());
     srunner_add_suite(runner, resolver_suite());
     srunner_add_suite(runner, listener_suite());
+    srunner_add_suite(runner, tls_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

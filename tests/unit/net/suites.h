@@ -11,5 +11,6 @@ Suite *stream_suite(void);   /* check_stream.c */
 Suite *hasty_suite(void);    /* check_hasty.c: streams that are read first */
 Suite *resolver_suite(void); /* check_resolver.c */
 Suite *listener_suite(void); /* check_listener.c */
+Suite *tls_suite(void);      /* check_tls.c: TLS on streams; certificates */
 
 #endif
