@@ -310,6 +310,9 @@ static bool on_piece(struct asker *a, struct slice bytes, bool last)
     struct client *c = f->leader;
     bool full = false;
 
+    /* PTTL's reply will come when who has asked is answered and forgotten. */
+    if (!f->streaming && f->terms.form != FORM_EXISTS && f->terms.command != CMD_TYPE)
+        slide_look_key(asked_by(f), f->q.key);
     f->streaming = true;
     if (c != NULL) {
         if (c->open)

@@ -250,6 +250,10 @@ enum next mget_ask(struct client *c, const struct request *q)
     g->asked_us = near_clock_us();
     link_ask(l, &g->asker, buffer_slice(out), g->due, true);
     fill_lead(c);
+    for (uint32_t i = 0; i < g->n; i++) {
+        if (g->parts[i].known.n == 0 && !g->parts[i].keep)
+            slide_look_key(c, q->argv[i + 1]);
+    }
     buffer_done(&ask);
     return NEXT;
 }
@@ -287,6 +291,14 @@ static void give(struct gather *g, struct slice bytes)
     }
     while (!list_empty(&g->flight.waiters))
         client_keep_promise(first_waiting(&g->flight.waiters), bytes);
+}
+
+/* One of those who asked; NULL: all have left. */
+static struct client *asked_by(const struct gather *g)
+{
+    if (g->leader != NULL && g->leader->open)
+        return g->leader;
+    return list_empty(&g->flight.waiters) ? NULL : first_waiting(&g->flight.waiters)->client;
 }
 
 /* A value for each key: not an error, and not what no server would say. */
@@ -328,7 +340,7 @@ static void land(struct gather *g, struct slice all)
         histogram_add(&g->near->stats[p->terms.policy]->load_us, took_us);
         if (reply_skip(&ttls)) {
             fill_keep(g->near, &p->flight, &p->q, &p->terms, r);
-            slide_filled(g->leader, &p->q, &p->terms, r.ttl);
+            slide_filled(asked_by(g), &p->q, &p->terms, r.ttl);
         }
     }
     give(g, buffer_slice(out));
@@ -418,6 +430,11 @@ static bool on_piece(struct asker *a, struct slice bytes, bool last)
     bool full;
 
     if (!g->streaming) {
+        /* PTTL's replies will come when who has asked is answered and forgotten. */
+        for (uint32_t i = 0; i < g->n; i++) {
+            if (g->parts[i].keep)
+                slide_look_key(asked_by(g), g->parts[i].q.key);
+        }
         g->streaming = true;
         g->flight.open = false;
         again_alone(g->near, &g->flight.waiters, slice_of(g->text, g->request_n));

@@ -40,6 +40,7 @@ struct renewals {
 /* A question upstream: when will the key expire; or the telling, which ends with the same. */
 struct inquiry {
     struct asker asker;
+    const void *reader; /* who reads the key, of a question only; not looked into */
     struct list node;
     struct renewals *renewals;
     uint64_t asked_ms;
@@ -264,7 +265,15 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     arm(s);
 }
 
-static const struct asker_ops look_ops = {on_replies, NULL, on_failed, NULL};
+/* A question behind a large reply to its reader is not kept waiting by it: the link may rest. */
+static const void *whose(struct asker *a)
+{
+    const struct inquiry *look = CONTAINER_OF(a, struct inquiry, asker);
+
+    return look->reader != NULL ? look->reader : a;
+}
+
+static const struct asker_ops look_ops = {on_replies, NULL, on_failed, whose};
 
 static void tell_due(struct renewals *s, bool all)
 {
@@ -318,7 +327,10 @@ void renewals_hit(struct renewals *s, const struct client *c, const struct polic
 
 void renewals_look(struct renewals *s, const struct client *c, struct slice key)
 {
-    ask(look_new(s, touch_key(key, scope_of(s, c)), 0));
+    struct inquiry *look = look_new(s, touch_key(key, scope_of(s, c)), 0);
+
+    look->reader = c;
+    ask(look);
     arm(s);
 }
 

@@ -129,18 +129,21 @@ static bool renews_nothing(const struct client *c, const struct request *q)
     return renewals_of(c) == NULL || q->command->id == CMD_EXISTS || q->command->id == CMD_TYPE;
 }
 
+void slide_look_key(struct client *c, struct slice key)
+{
+    if (c != NULL && c->open && renewals_of(c) != NULL && policy_of(c, key) != NULL)
+        renewals_look(renewals_of(c), c, key);
+}
+
 void slide_look(struct client *c, const struct request *q)
 {
-    struct renewals *s = renewals_of(c);
     struct key_list named;
 
     if (renews_nothing(c, q))
         return;
     keys_named(q, &named);
-    for (uint32_t i = 0; i < named.n; i++) {
-        if (policy_of(c, q->argv[named.v[i]]) != NULL)
-            renewals_look(s, c, q->argv[named.v[i]]);
-    }
+    for (uint32_t i = 0; i < named.n; i++)
+        slide_look_key(c, q->argv[named.v[i]]);
     keys_done(&named);
 }
 
@@ -179,8 +182,7 @@ void slide_tx_over(struct client *c)
     struct slice key;
 
     while (first_read(keys, &key)) {
-        if (renewals_of(c) != NULL && policy_of(c, key) != NULL)
-            renewals_look(renewals_of(c), c, key);
+        slide_look_key(c, key);
         buffer_take(keys, sizeof key.n + key.n);
     }
 }

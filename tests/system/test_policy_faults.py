@@ -214,3 +214,62 @@ def test_expire_beyond_max_ttl(w):
         assert conn.ok("EXPIRE", "s:k", seconds) == 1
         assert 95 <= conn.ok("TTL", "s:k") <= 100
         assert 95 <= redis.cmd("TTL", "s:k") <= 100
+
+
+def test_large_reads_renew(w):
+    """What is too large to be kept, or to be collected, was read without being renewed."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {"s": {**LOCAL, **SLIDING}, "plain": SLIDING}))
+    conn = w.conn(larder)
+
+    def set_up(**sizes):
+        for key, size in sizes.items():
+            redis.cmd("SET", key.replace("_", ":"), b"x" * size, "EX", 600)
+    set_up(s_a=400000, s_b=400000, s_c=400000)
+    assert [len(v) for v in conn.ok("MGET", "s:a", "s:b", "s:c")] == [400000] * 3
+    renewed(redis, "s:a", "s:b", "s:c")
+    set_up(s_large=3 << 20, plain_large=3 << 20)
+    assert len(conn.ok("GET", "s:large")) == 3 << 20
+    assert len(conn.ok("GET", "plain:large")) == 3 << 20
+    renewed(redis, "s:large", "plain:large")
+    set_up(s_small=10, plain_small=10)
+    assert conn.ok("MGET", "s:small", "plain:small") == [b"x" * 10] * 2
+    renewed(redis, "s:small", "plain:small")
+
+
+def test_who_reads_slowly_what_slides(w):
+    """The question for the TTL of what is read stood behind the reply, as if somebody else's were
+    held up by a slow reader of it: so it was read for him, and he closed when it was too much."""
+    redis = w.redis()
+    redis.cmd("SETRANGE", "s:k", (64 << 20) - 1, "x")
+    for policy in (SLIDING, {**SLIDING, **LOCAL}):
+        larder = larder_for(w, redis, {"s": policy}, {"client_buffer_max": "8mb"})
+        conn, other = w.conn(larder, timeout=20), w.conn(larder)
+        redis.cmd("EXPIRE", "s:k", 600)
+        conn.send_cmd("GET", "s:k")
+        for _ in range(10):
+            conn.data += conn.sock.recv(100000)
+            assert other.ok("EXISTS", "s:k", "t") == 1
+        assert len(conn.reply()) == 64 << 20
+        renewed(redis, "s:k")
+
+
+def test_a_read_of_who_has_left(w):
+    """Of an MGET that two had asked for together, nothing was renewed when the first had left."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {"s": {**LOCAL, **SLIDING}}))
+    redis.cmd("SET", "s:a", 1, "EX", 600)
+    redis.cmd("SET", "s:b", 2, "EX", 600)
+    one, two = w.conn(larder), w.conn(larder)
+    one.ok("EXISTS", "other")
+    two.ok("EXISTS", "other")
+    redis.pause()
+    one.send_cmd("MGET", "s:a", "s:b")
+    eventually(lambda: larder.stats()["cache_misses"] == 2)
+    two.send_cmd("MGET", "s:a", "s:b")
+    eventually(lambda: larder.stats()["cache_coalesced"] == 2)
+    one.rst()
+    eventually(lambda: larder.stats()["clients_clients"] == 2)
+    redis.resume()
+    assert two.reply() == [b"1", b"2"]
+    renewed(redis, "s:a", "s:b")
