@@ -294,7 +294,7 @@ static bool shape_write(struct client *c, const struct request *q, const struct 
 static void forget_renewals(struct client *c, const struct request *q,
                             const struct key_list *touched)
 {
-    if (!is_shaped(q->command) && !ends_key(q->command))
+    if ((!is_shaped(q->command) && !ends_key(q->command)) || shape_other_db(q).n > 0)
         return;
     for (uint32_t i = 0; i < touched->n; i++)
         slide_forget(c, q->argv[touched->v[i]]);

@@ -104,6 +104,9 @@ void shape_begin(struct shape *s); /* empties it */
 /* Adds to r->shape what policy p asks of q, a write of the key; x is what q says itself. */
 void shape_key(struct rules *r, const struct request *q, struct slice key, const struct policy *p,
                const struct expiry *x);
+/* COPY .. DB n: n, the database that its key is made in; else empty. */
+MUST_USE
+struct slice shape_other_db(const struct request *q);
 /* What s holds becomes the caller's: shape_free(). */
 MUST_USE
 struct shape *shape_take(struct shape *s);

@@ -15,9 +15,10 @@
  * again. Where there can be no MULTI (under WATCH, which EXEC would end; a command that blocks)
  * they follow right behind it.
  *
- * One script says all that PEXPIRE cannot: what NX, GT and LT mean before Redis 7, and the cap of
- * `absolute`. That lives in a key of its own, which expires with the key it is about. A key that is
- * not there has no cap: so what is left of one is removed before a write. */
+ * One script says all that PEXPIRE cannot: what NX, GT and LT mean before Redis 7, of keys in
+ * another database (COPY .. DB), and the cap of `absolute`. That lives in a key of its own, which
+ * expires with the key it is about. A key that is not there has no cap: so what is left of one is
+ * removed before a write. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -60,6 +61,7 @@
 
 struct terms {
     uint64_t given, least, most, cap;
+    struct slice db; /* the key is in another, see shape_other_db() */
 };
 
 static bool needs_script(const struct clients *all, const struct policy *p)
@@ -104,25 +106,31 @@ static void say_settle(struct buffer *out, struct slice key, const struct terms 
     uint64_t values[4] = {t->given, t->least, t->most, t->cap};
     char text[24];
 
-    write_array(out, (t->cap > 0 ? 5 : 4) + ARRAY_LEN(values));
+    write_array(out, (t->cap > 0 ? 5 : 4) + ARRAY_LEN(values) + (t->db.n > 0));
     write_bulk(out, SLICE("EVAL"));
-    write_bulk(out, SLICE(SCRIPT_SETTLE));
+    write_bulk(out, t->db.n > 0 ? SLICE("redis.call('SELECT',ARGV[5]) " SCRIPT_SETTLE)
+                                : SLICE(SCRIPT_SETTLE));
     write_bulk(out, t->cap > 0 ? SLICE("2") : SLICE("1"));
     write_bulk(out, key);
     if (t->cap > 0)
         write_deadline_key(out, key);
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         write_bulk(out, number(values[i], text, sizeof text));
+    if (t->db.n > 0)
+        write_bulk(out, t->db);
 }
 
-static void say_begin(struct buffer *out, struct slice key)
+static void say_begin(struct buffer *out, struct slice key, struct slice db)
 {
-    write_array(out, 5);
+    write_array(out, db.n > 0 ? 6 : 5);
     write_bulk(out, SLICE("EVAL"));
-    write_bulk(out, SLICE(SCRIPT_BEGIN));
+    write_bulk(out, db.n > 0 ? SLICE("redis.call('SELECT',ARGV[1]) " SCRIPT_BEGIN)
+                             : SLICE(SCRIPT_BEGIN));
     write_bulk(out, SLICE("2"));
     write_bulk(out, key);
     write_deadline_key(out, key);
+    if (db.n > 0)
+        write_bulk(out, db);
 }
 
 uint32_t shape_renewal(const struct clients *all, const struct policy *p, struct slice key,
@@ -204,6 +212,19 @@ static void cut_down(struct shape *s, const struct request *q, const struct expi
     }
 }
 
+struct slice shape_other_db(const struct request *q)
+{
+    struct slice db = slice_of("", 0);
+
+    if (q->command->id != CMD_COPY)
+        return db;
+    for (uint32_t i = 3; i + 1 < q->argc; i++) {
+        if (option_is(q->argv[i], "DB"))
+            db = q->argv[++i];
+    }
+    return db;
+}
+
 /* Its key may come with an expiry from elsewhere, that the request does not tell. */
 static bool brings_expiry(const struct request *q, const struct expiry *x)
 {
@@ -233,7 +254,7 @@ static bool is_too_long(const struct expiry *x, uint64_t most)
 static struct terms terms_of(struct rules *r, const struct request *q, const struct policy *p,
                              const struct expiry *x)
 {
-    struct terms t = {.cap = p->set->absolute};
+    struct terms t = {.cap = p->set->absolute, .db = shape_other_db(q)};
     bool creates = (q->command->flags & CF_CREATES) != 0;
 
     switch ((enum expiry_kind)x->kind) {
@@ -261,7 +282,7 @@ static void say_behind(struct rules *r, struct slice key, const struct policy *p
 
     if (t->given + t->least + t->most + t->cap == 0)
         return;
-    if (needs_script(r->all, p)) {
+    if (t->db.n > 0 || needs_script(r->all, p)) {
         say_settle(&s->behind, key, t);
         s->behind_n++;
         return;
@@ -334,7 +355,7 @@ void shape_key(struct rules *r, const struct request *q, struct slice key, const
         t = (struct terms){.cap = t.cap};
     }
     if (t.cap > 0 && (q->command->flags & CF_CREATES) != 0) {
-        say_begin(&s->before, key);
+        say_begin(&s->before, key, t.db);
         s->before_n++;
     }
     say_behind(r, key, p, &t);

@@ -273,3 +273,27 @@ def test_a_read_of_who_has_left(w):
     redis.resume()
     assert two.reply() == [b"1", b"2"]
     renewed(redis, "s:a", "s:b")
+
+
+def test_copy_to_another_database(w):
+    """The key of that name in this database was given the expiry; the copy lived forever."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"ttl": TTL, "cap": ABSOLUTE, "s": {**LOCAL, **SLIDING}})
+    direct = w.conn(redis)
+    for kind, ttl in (("ttl", 4800), ("cap", 8 * 3600), ("s", 3600)):
+        for mode in ("", "MULTI", "WATCH"):
+            conn = w.conn(larder)
+            direct.ok("FLUSHALL")
+            direct.ok("SET", "source", 1)
+            direct.ok("SET", f"{kind}:k", "of this database")
+            if mode:
+                conn.ok(*("MULTI",) if mode == "MULTI" else ("WATCH", "none"))
+            done = conn.ok("COPY", "source", f"{kind}:k", "DB", 5)
+            assert conn.ok("EXEC") == [1] if mode == "MULTI" else done == 1
+            assert conn.cmd("GET", f"{kind}:k") == b"of this database"
+            assert direct.ok("TTL", f"{kind}:k") == -1, (kind, mode)
+            direct.ok("SELECT", 5)
+            assert ttl - 100 < direct.ok("TTL", f"{kind}:k") <= ttl, (kind, mode)
+            assert direct.ok("EXISTS", f"larder:deadline:{kind}:k") == (kind == "cap")
+            direct.ok("SELECT", 0)
+            assert direct.ok("EXISTS", f"larder:deadline:{kind}:k") == 0, (kind, mode)
