@@ -39,13 +39,24 @@ void keys_touched(const struct request *q, struct key_list *ret)
     list_keys(command_touched, q, ret);
 }
 
-/* Of a subcommand that is not in the table, any argument. */
+/* Any argument may be a key: of a command, or a subcommand, that is not in the table; DEBUG's have
+ * no rows. */
+static bool is_unknown(const struct command *cmd)
+{
+    return cmd == NULL || (cmd->flags & CF_CONTAINER) != 0 || cmd->id == CMD_DEBUG;
+}
+
+/* .. and of what is not understood: the upstream may. */
 void keys_named(const struct request *q, struct key_list *ret)
 {
     struct request any = *q;
 
-    if (q->command != NULL && (q->command->flags & CF_CONTAINER) != 0 && q->argc > 1)
+    if (is_unknown(q->command) && q->argc > 1)
         any.command = NULL;
+    list_keys(command_keys, &any, ret);
+    if (!ret->any)
+        return;
+    any.command = NULL;
     list_keys(command_keys, &any, ret);
 }
 
@@ -430,8 +441,10 @@ enum large_rules rules_large(struct client *c, const struct request *q)
     const struct policy *p;
 
     shape_begin(&r->shape);
-    if (r->in_force == 0 || cmd == NULL)
+    if (r->in_force == 0)
         return LARGE_PASSES;
+    if (is_unknown(cmd))
+        return (r->in_force & RULE_DENY) != 0 || hide_on(r) ? LARGE_COLLECT : LARGE_PASSES;
     if (!(cmd->keys == KEYS_FIXED && cmd->first == 1 && cmd->last == 1))
         return cmd->keys == KEYS_FIXED && cmd->first == 0 ? LARGE_PASSES : LARGE_COLLECT;
     if (q->argc < 2) /* its key is what is large */

@@ -297,3 +297,21 @@ def test_copy_to_another_database(w):
             assert direct.ok("EXISTS", f"larder:deadline:{kind}:k") == (kind == "cap")
             direct.ok("SELECT", 0)
             assert direct.ok("EXISTS", f"larder:deadline:{kind}:k") == 0, (kind, mode)
+
+
+def test_deny_whatever_the_size(w):
+    """A command that larder does not know was not looked into when it was large."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"deny": DENY, "cap": ABSOLUTE}, {"admin_commands": "allow"})
+    conn = w.conn(larder)
+    for value in (b"x", b"x" * (3 << 20)):
+        for command in (("NOSUCH", "deny:k", value), ("XINFO", "NOSUCH", "deny:k", value),
+                        ("OBJECT", "ENCODING", "deny:k"), ("DEBUG", "OBJECT", "deny:k"),
+                        ("MEMORY", "USAGE", "deny:k"), ("SORT", "k", "GET", "deny:*"),
+                        ("MIGRATE", "h", 1, "", 0, 1, "KEYS", "deny:k"),
+                        ("XREADGROUP", "GROUP", "g", "c", "NEW", 1, "STREAMS", "deny:k", ">"),
+                        ("EVAL", "return 1", "2", "k", "deny:k")):
+            assert conn.cmd(*command) == NOPERM, command[:2]
+            named = [b"larder:deadline:x" if a == "deny:k" else a for a in command]
+            if named != list(command):
+                assert conn.cmd(*named).startswith(b"NOPERM keys that begin with larder:"), named[:2]
