@@ -73,7 +73,7 @@ class Leases:
     def counters(self):
         """Of the leases, without their room's name."""
         found = {k[6:]: v for k, v in self.stats().items() if k.startswith("lease_")}
-        assert "held" in found and "waiting" in found, "LARDER STATS has no lease_held, lease_waiting"
+        assert "held" in found and "waiting" in found, "no lease_held, no lease_waiting"
         return found
 
     def since(self, name):

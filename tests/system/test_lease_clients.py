@@ -1,5 +1,5 @@
-"""Leases and what clients do: those that send before they have their reply are never in each other's
-way for longer than it takes, and no pattern of locks loses more than lease_wait."""
+"""Leases and what clients do: those that send before they have their reply never stand in each
+other's way, and no pattern of locks loses more than lease_wait."""
 import queue
 import threading
 import time
@@ -97,7 +97,7 @@ def test_answers_stay_in_order(w):
 
 
 def test_a_multiplexed_process(w):
-    """One connection for all its threads: many ask, each loads what it was told to, nobody hangs."""
+    """One connection for all its threads: many ask, each loads, nobody hangs."""
     s = Leases(w)
     for proto in (2, 3):
         c, keys = s.conn(proto), [f"m{proto}:{n}" for n in range(20)]

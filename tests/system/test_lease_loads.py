@@ -19,7 +19,8 @@ def strings(k):
             ("APPEND", k, "v"), ("INCR", k), ("INCRBYFLOAT", k, "1.5"), ("SETRANGE", k, 2, "v"),
             ("SETBIT", k, 7, 1), ("COPY", ANOTHER, k), ("PFADD", k, "v"),
             ("BITOP", "NOT", k, ANOTHER), ("EVAL", script, 1, k, "v"),
-            ("LARDER", "MSETEX", 100_000, k, "v"), ("LARDER", "MSETEX", 100_000, ANOTHER, "x", k, "v"),
+            ("LARDER", "MSETEX", 100_000, k, "v"),
+            ("LARDER", "MSETEX", 100_000, ANOTHER, "x", k, "v"),
             [("SET", k, "v"), ("EXPIRE", k, 100)],
             [("MULTI",), ("SET", k, "v"), ("EXPIRE", k, 100), ("EXEC",)],
             [("MULTI",), ("INCR", ANOTHER + ":n"), ("SETEX", k, 100, "v"), ("EXEC",)],
@@ -55,7 +56,8 @@ def failures(k):
             ("EVAL", "return 1", 1, k), ("EVAL", "return redis.call('GET', KEYS[1])", 1, k),
             ("EVAL", "return redis.error_reply('no')", 1, k), ("EVALSHA", "0" * 40, 1, k),
             ("LARDER", "MSETEX", "soon", k, "v"), ("LARDER", "MSETEX", 100_000, k),
-            [("MULTI",), ("SET", k, "v", "XX"), ("EXEC",)], [("MULTI",), ("SET", k, "v"), ("DISCARD",)],
+            [("MULTI",), ("SET", k, "v", "XX"), ("EXEC",)],
+            [("MULTI",), ("SET", k, "v"), ("DISCARD",)],
             [("MULTI",), ("SET", k), ("EXEC",)]]
 
 
@@ -203,8 +205,8 @@ def test_writes_of_other_keys_end_nothing(w):
     s = Leases(w)
     holder = s.hold("k")
     waiting = s.park(("GET", "k"), 3)
-    for command in (("SET", "k2", "v"), ("SET", "K", "v"), ("DEL", "kk"), ("MSET", "a", "k", "b", "k"),
-                    ("SET", "", "v"), ("EVAL", "return redis.call('SET', KEYS[1], 'k')", 1, "l")):
+    for command in (("SET", "k2", "v"), ("SET", "K", "v"), ("DEL", "kk"),
+                    ("MSET", "a", "k", "b", "k"), ("SET", "", "v"), ("EVAL", "return redis.call('SET', KEYS[1], 'k')", 1, "l")):
         s.conn().ok(*command)
         s.redis.cmd(*command)
     s.round()
