@@ -205,8 +205,9 @@ def test_writes_of_other_keys_end_nothing(w):
     s = Leases(w)
     holder = s.hold("k")
     waiting = s.park(("GET", "k"), 3)
-    for command in (("SET", "k2", "v"), ("SET", "K", "v"), ("DEL", "kk"),
-                    ("MSET", "a", "k", "b", "k"), ("SET", "", "v"), ("EVAL", "return redis.call('SET', KEYS[1], 'k')", 1, "l")):
+    script = "return redis.call('SET', KEYS[1], 'k')"
+    for command in (("SET", "k2", "v"), ("SET", "K", "v"), ("DEL", "kk"), ("SET", "", "v"),
+                    ("MSET", "a", "k", "b", "k"), ("EVAL", script, 1, "l")):
         s.conn().ok(*command)
         s.redis.cmd(*command)
     s.round()
