@@ -279,14 +279,18 @@ class Traffic:
                     key.data.come()
 
     def all_answered(self):
-        """Whoever asked before lease_wait began: if not yet, then while the clock stands still."""
+        """Whoever asked longer ago than lease_wait: if not yet, then while the clock stands still.
+        It is moved on only twice, as larder may have read their request after a move."""
         due = self.clock.now() - LEASE_WAIT - 1
         late = [x for app in self.apps for x in app.asked if x.moved < due]
-        deadline = time.monotonic() + LATE
+        begin, moves = time.monotonic(), 0
         while late and not self.away:
             self.read(0.003)
+            if time.monotonic() - begin > (0.3, 0.7, 2)[moves] * LATE / 2 and moves < 2:
+                self.clock.move(LEASE_WAIT + 1)
+                moves += 1
             late = [x for x in late if any(x in app.asked for app in self.apps)]
-            if late and time.monotonic() > deadline:
+            if late and time.monotonic() > begin + LATE:
                 raise AssertionError(
                     f"unanswered: {late[0].word} {late[0].key}, {len(late)} in all; the leases: "
                     f"{[side.lines() for side in self.sides]}")
