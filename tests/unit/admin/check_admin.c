@@ -10,6 +10,7 @@
 #include "desk.h"
 #include "suites.h"
 #include "upstream/invalidation.h"
+#include "upstream/sentinels.h"
 
 START_TEST(help_names_what_there_is)
 {
