@@ -84,7 +84,7 @@
 #define LEASE_SLICE       256u
 
 /* Of so many waits of a policy most were in vain: then nobody waits there for so long. */
-#define NO_PARK_WAITS    40u
+#define NO_PARK_WAITS    20u
 #define NO_PARK_PAUSE_MS 30000u
 
 /* Lines of one report in the log (the state on SIGUSR2): the loop serves nobody while it writes

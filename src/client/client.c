@@ -243,6 +243,8 @@ static void read_fresh(struct client *c)
  * only waits is gone, and a blocked one must not take an element to the grave. */
 static void after_eof(struct client *c)
 {
+    if (c->promised > 0)
+        client_interrupts(c);
     if (c->waits == WAIT_BLOCKED || (c->more != NULL && c->more->streaming))
         client_close(c, CLOSE_GONE);
     else if (c->waits == WAIT_NOTHING || c->waits == WAIT_PAUSE)

@@ -94,6 +94,8 @@ void clients_use_check(struct clients *all, struct self_check *check);
 void clients_key_changed(struct clients *all, struct slice key);
 void clients_all_changed(struct clients *all);
 void clients_upstream_anew(struct clients *all);
+/* .. or that it says nothing any more. */
+void clients_pushes_lost(struct clients *all);
 
 /* Takes over fd: a new client of that listener. */
 void clients_accept(struct clients *all, struct listener *l, int fd, bool is_unix);

@@ -361,7 +361,7 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     f->leader = NULL;
     if (c != NULL)
         client_failed(c, 1, why, begun);
-    if (why != LINK_TIMEOUT)
+    if (why != LINK_TIMEOUT && !f->settles)
         again_together(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
     again_tell(f->near, &f->flight.waiters, why);
     if (f->settles && f->near->leases != NULL)

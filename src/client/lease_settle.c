@@ -8,6 +8,9 @@
 #include "net/loop.h"
 #include "resp/write.h"
 
+#define RETRY_MS   5u
+#define UNASKED_MS 1000u /* so long it is tried to ask */
+
 uint64_t leases_now(const struct leases *l)
 {
     return loop_now_ms(l->near->all->loop);
@@ -52,6 +55,7 @@ struct lease *lease_new(struct leases *l, const struct question *q)
     memcpy(lease->key, q->key.p, q->key.n);
     list_init(&lease->order);
     list_init(&lease->held);
+    list_init(&lease->unasked);
     list_init(&lease->parks);
     list_push_back(lease_bucket(l, q->key), &lease->node);
     l->count.held++;
@@ -85,8 +89,6 @@ void leases_arm(struct leases *l)
 {
     uint64_t now_ms = leases_now(l), next_ms = UINT64_MAX;
 
-    if (!list_empty(&l->draining))
-        next_ms = now_ms;
     if (!list_empty(&l->by_wait))
         next_ms = CONTAINER_OF(l->by_wait.next, struct held, by_time)->until_ms;
     if (!list_empty(&l->by_expiry)) {
@@ -94,8 +96,10 @@ void leases_arm(struct leases *l)
 
         next_ms = at_ms < next_ms ? at_ms : next_ms;
     }
-    if (!list_empty(&l->draining))
-        next_ms = now_ms;
+    if (!list_empty(&l->draining) || !list_empty(&l->unasked))
+        next_ms = l->retry_ms > now_ms && l->retry_ms < next_ms ? l->retry_ms
+                  : l->retry_ms > now_ms                        ? next_ms
+                                                                : now_ms;
     if (next_ms == UINT64_MAX)
         timer_stop(l->timer);
     else
@@ -129,7 +133,8 @@ void lease_free(struct leases *l, struct lease *lease)
         park_free(CONTAINER_OF(lease->parks.next, struct park, node));
     list_leave(&lease->order);
     list_leave(&lease->node);
-    l->count.held -= lease->state != LEASE_DRAINS;
+    list_leave(&lease->unasked);
+    l->count.held -= lease->state != LEASE_DRAINS && lease->state != LEASE_COOL;
     free(lease);
 }
 
@@ -144,6 +149,8 @@ void lease_drain(struct leases *l, struct lease *lease, bool nil)
     lease_leave_holder(lease);
     list_leave(&lease->order);
     list_leave(&lease->node);
+    list_leave(&lease->unasked);
+    lease->unasked_ms = 0;
     lease->state = LEASE_DRAINS;
     lease->nil = nil;
     list_push_back(&l->draining, &lease->node);
@@ -153,6 +160,7 @@ void lease_drain(struct leases *l, struct lease *lease, bool nil)
 /* Not leased again for a while, with nothing kept that says so. */
 void lease_cool(struct leases *l, struct lease *lease, const struct policy *p)
 {
+    l->count.held--;
     lease->state = LEASE_COOL;
     lease_expires_at(l, lease, leases_now(l) + (p != NULL ? p->set->lease_ttl : 0));
 }
@@ -224,6 +232,27 @@ static bool ask(struct leases *l, struct lease *lease, struct park *p, bool sett
     return true;
 }
 
+/* There is no link: one is being opened, or the upstream is away. False: for too long. */
+static bool ask_later(struct leases *l, struct lease *lease)
+{
+    uint64_t now_ms = leases_now(l);
+
+    if (lease->unasked_ms == 0) {
+        lease->unasked_ms = now_ms;
+        list_push_back(&l->unasked, &lease->unasked);
+    }
+    l->retry_ms = now_ms + RETRY_MS;
+    leases_arm(l);
+    return now_ms - lease->unasked_ms < UNASKED_MS;
+}
+
+static void give_up(struct leases *l, struct lease *lease)
+{
+    l->count.failed++;
+    lease_tell_all(l, lease, LINK_UNREACHED);
+    lease_free(l, lease);
+}
+
 /* Something may have changed: is there a value now? */
 void lease_settle(struct leases *l, struct lease *lease)
 {
@@ -242,13 +271,14 @@ void lease_settle(struct leases *l, struct lease *lease)
         return;
     }
     lease->asking = true;
-    if (ask(l, lease, p, true))
+    if (ask(l, lease, p, true)) {
+        list_leave(&lease->unasked);
+        lease->unasked_ms = 0;
         return;
+    }
     lease->asking = false;
-    l->count.failed++;
-    if (p != NULL)
-        lease_tell_all(l, lease, LINK_UNREACHED);
-    lease_free(l, lease);
+    if (!ask_later(l, lease))
+        give_up(l, lease);
 }
 
 /* One who waits is given what the shelf has; else it is asked, for some at a time. */
@@ -264,8 +294,12 @@ static void drain_park(struct leases *l, struct lease *lease, struct park *p)
         if (!lease->nil)
             look = cache_look(l->near->cache, &p->q, leases_now(l), false, &e);
         if (look != LOOK_FRESH) {
-            if (!ask(l, lease, p, false))
+            if (ask(l, lease, p, false)) {
+                list_leave(&lease->unasked);
+                lease->unasked_ms = 0;
+            } else if (!ask_later(l, lease)) {
                 again_tell(l->near, &p->waiters, LINK_UNREACHED);
+            }
             return;
         }
         if (lease->nil || e.kind == ENTRY_ABSENT)
@@ -285,6 +319,22 @@ static void drain_some(struct leases *l)
             drain_park(l, lease, p);
         if (!lease_waited_for(lease))
             lease_free(l, lease);
+    }
+}
+
+static void ask_again(struct leases *l)
+{
+    struct list unasked;
+
+    list_init(&unasked);
+    list_move_all(&l->unasked, &unasked);
+    while (!list_empty(&unasked)) {
+        struct lease *lease = CONTAINER_OF(unasked.next, struct lease, unasked);
+
+        list_leave(&lease->unasked);
+        list_push_back(&l->unasked, &lease->unasked);
+        if (lease->state != LEASE_DRAINS)
+            lease_settle(l, lease);
     }
 }
 
@@ -311,6 +361,9 @@ void leases_on_timer(void *context)
         else
             lease_free(l, lease);
     }
-    drain_some(l);
+    if (leases_now(l) >= l->retry_ms) {
+        ask_again(l);
+        drain_some(l);
+    }
     leases_arm(l);
 }

@@ -61,7 +61,7 @@ static void park_joined(struct leases *l, struct lease *lease, const struct land
 static void absent(struct leases *l, struct lease *lease, const struct landing *landing,
                    const struct policy *p)
 {
-    struct client *c = landing->leader;
+    struct client *c = landing->leader != NULL && landing->leader->open ? landing->leader : NULL;
 
     if (lease == NULL && (l->count.held >= LEASES_MAX || l->near->all->draining))
         return;
@@ -70,7 +70,7 @@ static void absent(struct leases *l, struct lease *lease, const struct landing *
     if (lease->state == LEASE_VACANT) {
         if (c == NULL && !list_empty(landing->waiters))
             c = first_waiting(landing->waiters)->client;
-        if (c != NULL && c->open)
+        if (c != NULL)
             grant(l, lease, c, p);
     }
     if (lease->state == LEASE_HELD)
@@ -154,41 +154,73 @@ static void changed(struct leases *l, struct lease *lease, bool voided)
     lease_settle(l, lease);
 }
 
-/* One of the bucket that has not been seen to in this round; of the key, unless that is NULL. To
+/* Which of a bucket are meant: those of the key (deleted, or by others; or else perhaps written),
+ * of keys that begin so, all. */
+enum match { MATCH_WRITTEN, MATCH_VOID, MATCH_PREFIX, MATCH_ALL, MATCH_ALL_WRITTEN };
+
+static bool is_meant(const struct lease *lease, const struct slice *key, enum match match)
+{
+    switch (match) {
+    case MATCH_WRITTEN:
+    case MATCH_VOID:
+        return slice_eq(lease_key(lease), *key);
+    case MATCH_PREFIX:
+        return slice_starts(lease_key(lease), *key);
+    case MATCH_ALL:
+    case MATCH_ALL_WRITTEN:
+        break;
+    }
+    return true;
+}
+
+/* One of the bucket that is meant and has not been seen to in this round. To
  * answer those who wait may close clients, and so end other leases: nothing is held on to. */
 static struct lease *next_in(const struct leases *l, const struct list *bucket,
-                             const struct slice *key)
+                             const struct slice *key, enum match match)
 {
     for (list_each (node, bucket)) {
         struct lease *lease = CONTAINER_OF(node, struct lease, node);
 
-        if (lease->round != l->round && (key == NULL || slice_eq(lease_key(lease), *key)))
+        if (lease->round != l->round && is_meant(lease, key, match))
             return lease;
     }
     return NULL;
 }
 
 static void change_in(struct leases *l, const struct list *bucket, const struct slice *key,
-                      bool voided)
+                      enum match match)
 {
     struct lease *lease;
 
     l->round++;
-    while ((lease = next_in(l, bucket, key)) != NULL) {
+    while ((lease = next_in(l, bucket, key, match)) != NULL) {
         lease->round = l->round;
-        changed(l, lease, voided);
+        changed(l, lease, match != MATCH_WRITTEN && match != MATCH_ALL_WRITTEN);
     }
 }
 
 void leases_changed(struct near *near, struct slice key, bool voided)
 {
-    change_in(near->leases, lease_bucket(near->leases, key), &key, voided);
+    change_in(near->leases, lease_bucket(near->leases, key), &key,
+              voided ? MATCH_VOID : MATCH_WRITTEN);
+}
+
+void leases_prefix_changed(struct near *near, struct slice prefix)
+{
+    for (uint32_t i = 0; i < LEASE_BUCKETS; i++)
+        change_in(near->leases, &near->leases->buckets[i], &prefix, MATCH_PREFIX);
 }
 
 void leases_all_changed(struct near *near)
 {
     for (uint32_t i = 0; i < LEASE_BUCKETS; i++)
-        change_in(near->leases, &near->leases->buckets[i], NULL, true);
+        change_in(near->leases, &near->leases->buckets[i], NULL, MATCH_ALL);
+}
+
+void leases_upstream_lost(struct near *near)
+{
+    for (uint32_t i = 0; i < LEASE_BUCKETS; i++)
+        change_in(near->leases, &near->leases->buckets[i], NULL, MATCH_ALL_WRITTEN);
 }
 
 void leases_left(struct client *c)
@@ -200,7 +232,6 @@ void leases_left(struct client *c)
 
         lease_leave_holder(lease);
         if (lease->state == LEASE_HELD) {
-            l->count.voided++;
             lease->state = LEASE_VACANT;
             list_leave(&lease->order);
         }
@@ -222,9 +253,14 @@ void leases_count_no_park(struct leases *l)
     size_t n;
     const struct policy *all = policies_all(l->near->policies, &n);
 
-    l->count.no_park = 0;
+    l->count.no_park = l->count.no_park_policies = 0;
     for (size_t i = 0; i < n; i++)
-        l->count.no_park += near_stats_of(l->near, &all[i])->no_park_ms > leases_now(l);
+        l->count.no_park_policies += near_stats_of(l->near, &all[i])->no_park_ms > leases_now(l);
+    for (list_each (node, &l->near->all->open)) {
+        const struct client *c = CONTAINER_OF(node, struct client, node);
+
+        l->count.no_park += c->more != NULL && c->more->no_park_ms > leases_now(l);
+    }
 }
 
 void leases_describe(const struct leases *l, struct buffer *out)
@@ -235,6 +271,9 @@ void leases_describe(const struct leases *l, struct buffer *out)
         for (list_each (node, &l->buckets[i])) {
             const struct lease *lease = CONTAINER_OF(node, struct lease, node);
             uint32_t waiting = 0;
+
+            if (lease->state == LEASE_COOL)
+                continue;
 
             for (list_each (park, &lease->parks)) {
                 for (list_each (w, &CONTAINER_OF(park, struct park, node)->waiters))
@@ -295,6 +334,7 @@ void leases_use(struct near *near)
         list_init(&l->draining);
         list_init(&l->by_expiry);
         list_init(&l->by_wait);
+        list_init(&l->unasked);
         hash_seed_init(&l->seed);
         l->timer = timer_new(near->all->loop, leases_on_timer, l);
     }

@@ -24,11 +24,12 @@
 #define LEASE_COUNTERS(X)                                                                          \
     X(held, LEVEL, "leases: keys that a client is loading")                                        \
     X(waiting, LEVEL, "clients parked until a key is loaded")                                      \
-    X(no_park, LEVEL, "policies that do not park for now: most of their waits timed out")          \
+    X(no_park, LEVEL, "connections whose reads do not wait, for they have sent on while one did")  \
+    X(no_park_policies, LEVEL, "policies in which nobody waits for now: most waits timed out")     \
     X(granted, TOTAL, "leases given to a client that found a key absent")                          \
     X(promoted, TOTAL, "leases given to one of those who waited, for the one before had no value") \
     X(loaded, TOTAL, "leases that ended with a value")                                             \
-    X(voided, TOTAL, "leases ended by DEL, a flush, a push, or with their holder's connection")    \
+    X(voided, TOTAL, "leases ended by DEL, a flush, or a change by others")                        \
     X(lapsed, TOTAL, "leases whose holder did not load in time, or said that there is nothing")    \
     X(failed, TOTAL, "leases that ended because the upstream could not be asked")                  \
     X(parked, TOTAL, "reads that waited for a load")                                               \
@@ -64,6 +65,8 @@ struct lease {
     struct list node;  /* in its bucket; draining: among those */
     struct list order; /* by expires_ms */
     struct list held;  /* among its holder's */
+    struct list unasked;
+    uint64_t unasked_ms; /* since when; 0: it is not */
     struct list parks;
     struct client *holder;
     uint64_t granted_ms, expires_ms;
@@ -82,6 +85,8 @@ struct leases {
     struct near *near;
     struct list *buckets;
     struct list draining, by_expiry, by_wait;
+    struct list unasked; /* leases for which there was no link */
+    uint64_t retry_ms;   /* when it is tried again */
     struct hash_seed seed;
     struct timer *timer;
     uint64_t round;
@@ -117,6 +122,9 @@ bool leases_known(const struct leases *l, struct slice key);
 /* The key may have been written; voided: deleted, or by others. */
 void leases_changed(struct near *near, struct slice key, bool voided);
 void leases_all_changed(struct near *near);
+void leases_prefix_changed(struct near *near, struct slice prefix);
+/* Pushes do not come any more: what was written is to be asked for. */
+void leases_upstream_lost(struct near *near);
 /* c is gone. */
 void leases_left(struct client *c);
 /* LARDER MISS: there is nothing to load. */

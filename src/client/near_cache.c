@@ -59,6 +59,7 @@ static void on_lost(void *context)
     struct near_cache *n = context;
 
     cache_lost(n->cache);
+    clients_pushes_lost(n->clients);
     self_check_lost(n->check);
 }
 

@@ -138,3 +138,9 @@ void clients_upstream_anew(struct clients *all)
     if (all->near != NULL)
         all->near->field_ttl = FIELD_TTL_UNKNOWN;
 }
+
+void clients_pushes_lost(struct clients *all)
+{
+    if (all->near != NULL && all->near->leases != NULL)
+        leases_upstream_lost(all->near);
+}

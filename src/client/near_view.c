@@ -150,6 +150,8 @@ void clients_flush(struct clients *all)
         return;
     all->near->count.flushes_command++;
     cache_flush(all->near->cache);
+    if (all->near->leases != NULL)
+        leases_all_changed(all->near);
 }
 
 void clients_flush_prefix(struct clients *all, struct slice prefix)
@@ -158,4 +160,6 @@ void clients_flush_prefix(struct clients *all, struct slice prefix)
         return;
     all->near->count.flushes_command++;
     cache_flush_prefix(all->near->cache, prefix);
+    if (all->near->leases != NULL)
+        leases_prefix_changed(all->near, prefix);
 }

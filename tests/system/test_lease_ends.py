@@ -94,7 +94,7 @@ def test_flushed_one_loads_again(w):
     s, _, waiting = scene(w)
     s.redis.cmd("FLUSHALL")
     holder, waiting = s.one_misses(waiting)
-    s.probe.ok("LARDER", "FLUSH")
+    s.probe.ok("LARDER", "FLUSH", "ALL")
     holder, waiting = s.one_misses(waiting)
     loads(s, holder, waiting)
 
