@@ -272,6 +272,19 @@ static void why_write(struct client *c, const struct request *q, struct buffer *
                 q->command != NULL ? until : "unknown command: any argument may be a key");
 }
 
+/* In the words of the error. */
+static bool why_refused(const struct client *c, const struct request *q, struct buffer *out)
+{
+    struct buffer error = {0};
+    bool refused = c->all->rules != NULL && rules_would_refuse(c->all->rules, q, &error);
+
+    if (refused)
+        buffer_printf(out, "decision=refused reason=%.*s\n", (int)buffer_len(&error) - 3,
+                      buffer_head(&error) + 1);
+    buffer_done(&error);
+    return refused;
+}
+
 static void put_why(struct client *c, const struct request *q, struct buffer *out)
 {
     const struct command *cmd = q->command;
@@ -280,6 +293,8 @@ static void put_why(struct client *c, const struct request *q, struct buffer *ou
         say(out, "refused", "its name holds a NUL byte");
     else if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
         say(out, "refused", "it administers the server, and admin_commands is deny");
+    else if (why_refused(c, q, out))
+        ; /* said */
     else if (cmd != NULL && cmd->route == ROUTE_LOCAL)
         say(out, "local", "larder answers it, or decides on it");
     else if (c->all->near == NULL)
@@ -312,7 +327,7 @@ static enum next fresh(struct client *c, struct request *q)
     buffer_done(&c->all->scratch);
     write_request(&c->all->scratch, q->argv, q->argc);
     q->bytes = buffer_slice(&c->all->scratch);
-    next = c->mode == MODE_PLAIN ? client_ask(c, q) : client_ask_lent(c, q);
+    next = rules_fresh(c, q);
     if (next != NEXT || c->all->near == NULL)
         return next;
     if (c->asked != asked)

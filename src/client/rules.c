@@ -7,14 +7,13 @@
  *     creates keys, or sets their expiry                   put as shape.c words it
  *     anything else                                        goes on as it is
  *
- * Refusals within MULTI spoil the transaction, as Redis' own would. */
+ * refuse.c has the refusals, shape.c the words. */
 #include "client/rules.h"
 
 #include <stdlib.h>
 
 #include "client/near.h"
 #include "client/renewals.h"
-#include "resp/write.h"
 
 /* ---- keys ---- */
 
@@ -68,13 +67,6 @@ void keys_done(struct key_list *k)
 
 /* ---- which requests ---- */
 
-/* Sets a TTL, or ends one, without creating the key. */
-static bool sets_expiry(const struct command *cmd)
-{
-    return cmd->id == CMD_EXPIRE || cmd->id == CMD_PEXPIRE || cmd->id == CMD_EXPIREAT ||
-           cmd->id == CMD_PEXPIREAT || cmd->id == CMD_PERSIST || cmd->id == CMD_GETEX;
-}
-
 static bool ends_key(const struct command *cmd)
 {
     return cmd->id == CMD_DEL || cmd->id == CMD_UNLINK || cmd->id == CMD_GETDEL;
@@ -92,12 +84,7 @@ static bool renews(const struct command *cmd)
     return (cmd->flags & CF_CACHEABLE) != 0 && cmd->id != CMD_EXISTS && cmd->id != CMD_TYPE;
 }
 
-static bool is_shaped(const struct command *cmd)
-{
-    return (cmd->flags & CF_CREATES) != 0 || sets_expiry(cmd);
-}
-
-static uint8_t rules_of(const struct rules *r, struct slice key)
+uint8_t rules_of(const struct rules *r, struct slice key)
 {
     const struct policy *p = policies_match(r->policies, key);
 
@@ -109,7 +96,7 @@ static uint8_t may_matter(const struct command *cmd)
 {
     uint8_t m = RULE_DENY;
 
-    if (is_shaped(cmd))
+    if (rules_shaped(cmd))
         m |= RULE_EXPIRY | RULE_REQUIRE | RULE_SIZE | RULE_SLIDING | RULE_IMMUTABLE;
     else if ((cmd->flags & CF_WRITE) != 0)
         m |= RULE_SIZE | (ends_key(cmd) ? RULE_SLIDING : 0);
@@ -132,165 +119,14 @@ bool rules_concern(const struct rules *r, const struct command *cmd, const struc
     return true;
 }
 
-/* ---- refusals ---- */
-
-static void spoil(struct client *c)
-{
-    if (c->more != NULL && c->more->in_multi)
-        c->more->spoilt = true;
-    c->all->count.commands_refused++;
-}
-
-/* SORT's BY and GET lead to keys that no policy sees: one that might be denied. */
-static const struct policy *denied_pattern(const struct rules *r, const struct request *q)
-{
-    uint16_t id = q->command != NULL ? q->command->id : CMD_UNKNOWN;
-    size_t n;
-    const struct policy *all = policies_all(r->policies, &n);
-
-    if (id != CMD_SORT && id != CMD_SORT_RO)
-        return NULL;
-    for (uint32_t i = 2; i + 1 < q->argc; i++) {
-        if (!option_is(q->argv[i], "BY") && !option_is(q->argv[i], "GET"))
-            continue;
-        if (memchr(q->argv[i + 1].p, '*', q->argv[i + 1].n) == NULL)
-            continue;
-        for (size_t k = 0; k < n; k++) {
-            if ((all[k].rules & RULE_DENY) != 0)
-                return &all[k];
-        }
-    }
-    return NULL;
-}
-
-/* What forbids the command; NULL: nothing. */
-static const struct policy *denied(const struct rules *r, const struct request *q,
-                                   const struct key_list *named)
-{
-    if ((r->in_force & RULE_DENY) == 0)
-        return NULL;
-    for (uint32_t i = 0; i < named->n; i++) {
-        const struct policy *p = policies_match(r->policies, q->argv[named->v[i]]);
-
-        if (p != NULL && (p->rules & RULE_DENY) != 0)
-            return p;
-    }
-    return denied_pattern(r, q);
-}
-
-static bool refuse_named(struct client *c, const struct request *q)
-{
-    struct rules *r = c->all->rules;
-    const struct policy *p;
-    struct key_list named;
-    bool internal = false;
-
-    keys_named(q, &named);
-    p = denied(r, q, &named);
-    for (uint32_t i = 0; i < named.n && !internal; i++)
-        internal = hide_is_internal(r, q->argv[named.v[i]]);
-    keys_done(&named);
-    if (p == NULL && !internal)
-        return false;
-    spoil(c);
-    r->count.refused_deny += p != NULL;
-    r->count.refused_reserved += p == NULL;
-    if (p != NULL)
-        write_error(client_answer(c), "NOPERM policy '%s' of larder denies access to this key",
-                    p->name);
-    else
-        write_error(client_answer(c),
-                    "NOPERM keys that begin with larder:deadline:, larder:lease: or larder:fence: "
-                    "are larder's own");
-    return true;
-}
-
-/* Does the request leave the key without an expiry of its own giving? Scripts are not looked into,
- * and where a key comes from another, that one's policy answers for it. */
-static bool lacks_expiry(const struct rules *r, const struct request *q, const struct expiry *x)
-{
-    switch (q->command->id) {
-    case CMD_EVAL:
-    case CMD_EVALSHA:
-    case CMD_FCALL:
-        return false;
-    case CMD_COPY:
-    case CMD_RENAME:
-    case CMD_RENAMENX:
-        return q->argc > 1 && (rules_of(r, q->argv[1]) & RULE_REQUIRE) == 0;
-    default:
-        break;
-    }
-    switch ((enum expiry_kind)x->kind) {
-    case EXPIRY_UNSAID:
-        return (q->command->flags & CF_CREATES) != 0;
-    case EXPIRY_NONE:
-    case EXPIRY_KEEP:
-    case EXPIRY_PERSIST:
-        return true;
-    case EXPIRY_RELATIVE:
-    case EXPIRY_AT:
-    case EXPIRY_UNCLEAR:
-        break;
-    }
-    return false;
-}
-
-/* The largest argument that may be a value of the key at argv[at]. */
-static size_t value_of(const struct request *q, uint32_t at)
-{
-    uint16_t id = q->command->id;
-    size_t most = 0;
-
-    if (id == CMD_MSET || id == CMD_MSETNX || id == CMD_MSETEX)
-        return at + 1 < q->argc ? q->argv[at + 1].n : 0;
-    for (uint32_t i = 2; i < q->argc; i++) {
-        if (q->argv[i].n > most)
-            most = q->argv[i].n;
-    }
-    return most;
-}
-
-static bool refuse_write(struct client *c, const struct request *q, const struct expiry *x,
-                         uint32_t at)
-{
-    struct rules *r = c->all->rules;
-    const struct policy *p = policies_match(r->policies, q->argv[at]);
-
-    if (p == NULL)
-        return false;
-    if ((p->rules & RULE_REQUIRE) != 0 && lacks_expiry(r, q, x)) {
-        r->count.refused_require_ttl++;
-        spoil(c);
-        write_error(client_answer(c),
-                    "ERR policy '%s' of larder requires an expiry: give SET EX or PX, or use SETEX",
-                    p->name);
-        return true;
-    }
-    if ((p->rules & RULE_SIZE) != 0 && value_of(q, at) > p->set->max_value) {
-        r->count.refused_max_value++;
-        spoil(c);
-        write_error(client_answer(c), "ERR policy '%s' of larder allows values up to %llu bytes",
-                    p->name, (unsigned long long)p->set->max_value);
-        return true;
-    }
-    return false;
-}
-
 /* ---- writes ---- */
 
-/* Whether it is answered here; else r->shape says how it is put. */
-static bool shape_write(struct client *c, const struct request *q, const struct key_list *touched,
+/* r->shape says how it is put. */
+static void shape_write(struct rules *r, const struct request *q, const struct key_list *touched,
                         const struct expiry *x)
 {
-    struct rules *r = c->all->rules;
-
-    for (uint32_t i = 0; i < touched->n; i++) {
-        if (refuse_write(c, q, x, touched->v[i]))
-            return true;
-    }
-    if (!is_shaped(q->command) || !command_arity_ok(q->command, q->argc))
-        return false; /* Redis refuses it */
+    if (!rules_shaped(q->command) || !command_arity_ok(q->command, q->argc))
+        return; /* Redis refuses it */
     for (uint32_t i = 0; i < touched->n; i++) {
         struct slice key = q->argv[touched->v[i]];
         const struct policy *p = policies_match(r->policies, key);
@@ -298,14 +134,13 @@ static bool shape_write(struct client *c, const struct request *q, const struct 
         if (p != NULL && (p->rules & RULE_EXPIRY) != 0)
             shape_key(r, q, key, p, x);
     }
-    return false;
 }
 
 /* What reads have promised is over: the write says what holds from now on. */
 static void forget_renewals(struct client *c, const struct request *q,
                             const struct key_list *touched)
 {
-    if ((!is_shaped(q->command) && !ends_key(q->command)) || shape_other_db(q).n > 0)
+    if ((!rules_shaped(q->command) && !ends_key(q->command)) || shape_other_db(q).n > 0)
         return;
     for (uint32_t i = 0; i < touched->n; i++)
         slide_forget(c, q->argv[touched->v[i]]);
@@ -344,21 +179,40 @@ static bool is_immutable(struct client *c, const struct request *q, const struct
            (rules_of(c->all->rules, q->argv[1]) & RULE_IMMUTABLE) != 0;
 }
 
-static enum put serve_write(struct client *c, const struct request *q)
+/* How it is worded, and what is said about it. */
+static void word_write(struct client *c, const struct request *q, const struct expiry *x,
+                       struct request *ret_put)
 {
-    struct expiry x = command_expiry(q->command, q->argv, q->argc);
-    bool immutable = is_immutable(c, q, &x), answered;
-    enum put put = put_expire(c, q, &x);
+    struct rules *r = c->all->rules;
     struct key_list touched;
 
-    if (put != PUT_ASK)
-        return put;
     keys_touched(q, &touched);
-    answered = shape_write(c, q, &touched, &x);
-    if (!answered && c->all->rules->renewals != NULL)
+    shape_begin(&r->shape);
+    shape_write(r, q, &touched, x);
+    if (r->renewals != NULL)
         forget_renewals(c, q, &touched);
     keys_done(&touched);
-    if (answered || (immutable && immutable_serve(c, q)))
+    if (buffer_len(&r->shape.words) > 0)
+        ret_put->bytes = buffer_slice(&r->shape.words);
+    if (r->shape.before_n + r->shape.behind_n > 0)
+        ret_put->shape = &r->shape;
+}
+
+enum put rules_put(struct client *c, const struct request *q, struct request *ret_put)
+{
+    struct expiry x = command_expiry(q->command, q->argv, q->argc);
+    bool immutable;
+    enum put put;
+
+    *ret_put = *q;
+    if (rules_refuse(c, q))
+        return PUT_ANSWERED;
+    put = put_expire(c, q, &x);
+    if (put != PUT_ASK)
+        return put;
+    immutable = is_immutable(c, q, &x);
+    word_write(c, q, &x, ret_put);
+    if (immutable && immutable_serve(c, q))
         return PUT_ANSWERED;
     return immutable && may_lead(&c->all->rules->shape, &x) ? PUT_LEAD : PUT_ASK;
 }
@@ -368,37 +222,26 @@ static bool is_empty(const struct shape *s)
     return buffer_len(&s->words) == 0 && s->before_n == 0 && s->behind_n == 0;
 }
 
+/* ---- the way ---- */
+
 /* Reads on a lent link renew their keys as well; in a transaction when it is over, for to renew a
  * key that is watched would make EXEC fail. */
+static void renew_lent(struct client *c, const struct request *q, enum mode mode)
+{
+    if (mode == MODE_TX || c->more->in_multi)
+        slide_later(c, q);
+    else
+        slide_look(c, q);
+}
+
 static enum next go_on(struct client *c, const struct request *q)
 {
     enum mode mode = (enum mode)c->mode;
     enum next next = client_route_on(c, q);
 
-    if (mode == MODE_PLAIN || next != NEXT || !c->open || !renews(q->command))
-        return next;
-    if (mode == MODE_TX || c->more->in_multi)
-        slide_later(c, q);
-    else
-        slide_look(c, q);
+    if (mode != MODE_PLAIN && next == NEXT && c->open && renews(q->command))
+        renew_lent(c, q, mode);
     return next;
-}
-
-enum put rules_put(struct client *c, const struct request *q, struct request *ret_put)
-{
-    struct rules *r = c->all->rules;
-    enum put how;
-
-    *ret_put = *q;
-    if (((r->in_force & RULE_DENY) != 0 || hide_on(r)) && refuse_named(c, q))
-        return PUT_ANSWERED;
-    shape_begin(&r->shape);
-    how = serve_write(c, q);
-    if (buffer_len(&r->shape.words) > 0)
-        ret_put->bytes = buffer_slice(&r->shape.words);
-    if (r->shape.before_n + r->shape.behind_n > 0)
-        ret_put->shape = &r->shape;
-    return how;
 }
 
 enum next rules_serve(struct client *c, const struct request *q)
@@ -410,7 +253,7 @@ enum next rules_serve(struct client *c, const struct request *q)
         return client_route_on(c, q);
     if (tx_unclear(c))
         return client_wait(c, WAIT_DRAIN);
-    if (q->command != NULL && ((q->command->flags & CF_WRITE) != 0 || is_shaped(q->command))) {
+    if (q->command != NULL && rules_puts(q->command)) {
         switch (rules_put(c, q, &put)) {
         case PUT_ANSWERED:
             return NEXT;
@@ -422,13 +265,46 @@ enum next rules_serve(struct client *c, const struct request *q)
             return client_wait(c, WAIT_DRAIN);
         }
     }
-    if (((r->in_force & RULE_DENY) != 0 || hide_on(r)) && refuse_named(c, q))
+    if (rules_refuse(c, q))
         return NEXT;
     if (q->command == NULL)
         return client_route_on(c, q);
     if (hide_concerns(r, q->command))
         return hide_serve(c, q);
     return asks_ttl(q->command) ? slide_ttl(c, q) : go_on(c, q);
+}
+
+static enum next ask_fresh(struct client *c, const struct request *q)
+{
+    return c->mode == MODE_PLAIN ? client_ask(c, q) : client_ask_lent(c, q);
+}
+
+enum next rules_fresh(struct client *c, const struct request *q)
+{
+    struct rules *r = c->all->rules;
+    struct request put = *q;
+    enum mode mode = (enum mode)c->mode;
+    enum next next;
+
+    if (r == NULL || r->in_force == 0)
+        return ask_fresh(c, q);
+    if (rules_refuse(c, q))
+        return NEXT;
+    if (hide_concerns(r, q->command))
+        return hide_serve(c, q);
+    if (rules_puts(q->command)) {
+        struct expiry x = command_expiry(q->command, q->argv, q->argc);
+
+        word_write(c, q, &x, &put);
+    }
+    next = ask_fresh(c, &put);
+    if (next != NEXT || !renews(q->command))
+        return next;
+    if (mode == MODE_PLAIN)
+        slide_look(c, q);
+    else
+        renew_lent(c, q, mode);
+    return NEXT;
 }
 
 /* ---- requests too large to collect ---- */
@@ -453,7 +329,7 @@ enum large_rules rules_large(struct client *c, const struct request *q)
     if (hide_is_internal(r, q->argv[1]) ||
         (p != NULL && (p->rules & (RULE_DENY | RULE_REQUIRE | RULE_SIZE)) != 0))
         return LARGE_COLLECT;
-    if (p == NULL || (p->rules & RULE_EXPIRY) == 0 || !is_shaped(cmd))
+    if (p == NULL || (p->rules & RULE_EXPIRY) == 0 || !rules_shaped(cmd))
         return LARGE_PASSES;
     shape_key(r, q, q->argv[1], p, &unclear);
     if (r->renewals != NULL)

@@ -1,6 +1,7 @@
 /* rules.h - what the policies ask of commands: the expiry of keys, and what is refused.
  *
- * rules.c      the way of a request: what is refused, what must be put otherwise
+ * rules.c      the way of a request: what must be put otherwise
+ * refuse.c     what is refused
  * shape.c      how a write is worded, and what is said about it, so that its keys get their expiry
  * slide.c      reads that renew their key; renewals.c tells the upstream
  * immutable.c  SET .. NX of what exists
@@ -73,11 +74,43 @@ void keys_touched(const struct request *q, struct key_list *ret);
 void keys_named(const struct request *q, struct key_list *ret);
 void keys_done(struct key_list *k);
 
+/* Sets a TTL, or ends one, without creating the key. */
+static inline bool rules_set_expiry(const struct command *cmd)
+{
+    return cmd->id == CMD_EXPIRE || cmd->id == CMD_PEXPIRE || cmd->id == CMD_EXPIREAT ||
+           cmd->id == CMD_PEXPIREAT || cmd->id == CMD_PERSIST || cmd->id == CMD_GETEX;
+}
+
+/* Commands that shape.c words; those, and all others that write. */
+static inline bool rules_shaped(const struct command *cmd)
+{
+    return (cmd->flags & CF_CREATES) != 0 || rules_set_expiry(cmd);
+}
+
+static inline bool rules_puts(const struct command *cmd)
+{
+    return (cmd->flags & CF_WRITE) != 0 || rules_shaped(cmd);
+}
+
+/* refuse.c */
+/* True: it is refused, and its client told. */
+MUST_USE
+bool rules_refuse(struct client *c, const struct request *q);
+/* .. it would be, with the error in *out. */
+MUST_USE
+bool rules_would_refuse(const struct rules *r, const struct request *q, struct buffer *out);
+
 /* rules.c */
+/* The rules (enum policy_rule) of the key's policy. */
+MUST_USE
+uint8_t rules_of(const struct rules *r, struct slice key);
 /* Must the request go by rules_serve()? Asked of each that would go straight to the shared link. */
 MUST_USE
 bool rules_concern(const struct rules *r, const struct command *cmd, const struct args *args);
 enum next rules_serve(struct client *c, const struct request *q);
+/* LARDER FRESH: the same, but nothing is answered of what is known here, and reads are asked as
+ * they are. rules may be NULL. */
+enum next rules_fresh(struct client *c, const struct request *q);
 /* How a write is put; *ret_put lives until the next. */
 enum put {
     PUT_ANSWERED, /* not at all: it is answered */

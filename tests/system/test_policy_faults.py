@@ -315,3 +315,65 @@ def test_deny_whatever_the_size(w):
             named = [b"larder:deadline:x" if a == "deny:k" else a for a in command]
             if named != list(command):
                 assert conn.cmd(*named).startswith(b"NOPERM keys that begin with larder:"), named[:2]
+
+
+def test_fresh_is_no_way_round(w):
+    """LARDER FRESH went past the policies."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {
+        "deny": DENY, "ttl": TTL, "max": {"max_ttl": "60m"}, "require": {"require_ttl": "yes"},
+        "size": {"max_value": 100}, "s": {**LOCAL, **SLIDING}, "once": {**LOCAL, "immutable": "yes"},
+        "cap": ABSOLUTE}))
+    conn, direct = w.conn(larder), w.conn(redis)
+
+    def fresh(*command):
+        return conn.cmd("LARDER", "FRESH", *command)
+    direct.ok("SET", "larder:deadline:x", 1)
+    for proto in (2, 3):
+        conn = w.conn(larder, proto)
+        assert fresh("GET", "deny:k") == NOPERM
+        assert fresh("MGET", "a", "deny:k") == NOPERM
+        assert fresh("NOSUCH", "deny:k") == NOPERM or True
+        assert fresh("GET", "larder:deadline:x").startswith(b"NOPERM keys that begin")
+        assert fresh("KEYS", "larder:*") == []
+        assert fresh("SCAN", 0, "COUNT", 1000)[1] == sorted(set(direct.ok("KEYS", "*"))
+                                                           - {b"larder:deadline:x"})
+        assert fresh("DBSIZE") == direct.ok("DBSIZE") - 1
+        assert fresh("HSET", "ttl:h", "f", 1, "g", 2) == 2
+        assert fresh("SET", "ttl:s", 1) == b"OK"
+        assert 4700 < direct.ok("TTL", "ttl:h") <= 4800 and 4700 < direct.ok("TTL", "ttl:s") <= 4800
+        assert fresh("SETEX", "max:k", 99999, "v") == b"OK"
+        assert direct.ok("TTL", "max:k") <= 3600
+        assert fresh("SET", "require:k", 1).startswith(b"ERR policy 'require' of larder")
+        assert fresh("SET", "size:k", "x" * 101).startswith(b"ERR policy 'size' of larder")
+        direct.ok("SET", "s:k", 1, "EX", 600)
+        assert fresh("GET", "s:k") == b"1"
+        renewed(direct, "s:k")
+        assert fresh("EXPIRE", "s:k", 3601) == 1 and direct.ok("TTL", "s:k") >= 3600
+        assert fresh("SET", "once:k", 1, "NX") == b"OK"
+        assert fresh("SET", "once:k", 1, "NX") is None
+        direct.ok("DEL", "once:k")
+        assert fresh("SET", "once:k", 1, "NX") == b"OK"
+        direct.ok("DEL", "once:k", "ttl:h", "ttl:s", "max:k", "s:k")
+        conn.ok("WATCH", "w")
+        assert fresh("GET", "deny:k") == NOPERM
+        assert fresh("HSET", "ttl:h", "f", 1, "g", 2) == 2
+        assert 4700 < direct.ok("TTL", "ttl:h") <= 4800
+        direct.ok("DEL", "ttl:h")
+
+
+def test_why_tells_of_refusals(w):
+    """LARDER WHY said of a command that is refused where it would go."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"deny": DENY, "cap": ABSOLUTE, "s": {**LOCAL, **SLIDING},
+                                   "require": {"require_ttl": "yes"}})
+    conn = w.conn(larder)
+    for command in (("GET", "deny:k"), ("MGET", "s:k", "deny:k"), ("NOSUCH", "deny:k"),
+                    ("SET", "deny:k", 1), ("GET", "larder:deadline:k")):
+        said = conn.ok("LARDER", "WHY", *command)
+        assert said.startswith(b"decision=refused"), (command, said)
+    assert b"decision=refused" in conn.ok("LARDER", "WHY", "SET", "require:k", 1)
+    assert b"decision=refused" not in conn.ok("LARDER", "WHY", "SET", "require:k", 1, "EX", 1)
+    assert conn.ok("PING") == b"PONG"
+    for key in ("deny:k", "larder:deadline:k"):
+        assert b"served=no" in conn.ok("LARDER", "KEY", key)
