@@ -19,12 +19,13 @@ static struct request_limits limits_of(const struct client *c)
                                    .unauthenticated = !c->authenticated};
 }
 
-/* Swallows the request; the error stands in its place. */
+/* Swallows the request; the error stands in its place. Within MULTI that spoils the transaction. */
 static void swallow(struct client *c, const char *why)
 {
     struct session *m = c->more;
 
     m->streaming = STREAM_SWALLOW;
+    m->spoilt |= m->in_multi;
     c->all->count.commands_refused++;
     write_error(client_answer(c), "%s", why);
 }

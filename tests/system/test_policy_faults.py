@@ -377,3 +377,16 @@ def test_why_tells_of_refusals(w):
     assert conn.ok("PING") == b"PONG"
     for key in ("deny:k", "larder:deadline:k"):
         assert b"served=no" in conn.ok("LARDER", "KEY", key)
+
+
+def test_what_is_too_large_spoils_the_transaction(w):
+    """A request that was refused because it was too large to be looked at was left out, and the rest
+    of its transaction executed."""
+    redis = w.redis()
+    conn = w.conn(larder_for(w, redis, {"size": {"max_value": 100}}))
+    conn.ok("MULTI")
+    conn.ok("INCR", "n")
+    conn.send(encode("SET", "size:k", b"x" * (65 << 20)))
+    assert isinstance(conn.reply(), Error)
+    assert conn.cmd("EXEC").startswith(b"EXECABORT")
+    assert redis.cmd("DBSIZE") == 0
