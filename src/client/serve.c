@@ -246,6 +246,15 @@ static enum next protocol_error(struct client *c, const struct request_scan *sca
     return GONE;
 }
 
+/* The number of the reply behind which q has been executed. What larder says about a command that
+ * blocks comes behind that: who has been told of it may not read what was there before. */
+static uint32_t done_at(const struct client *c, const struct command *cmd, uint32_t asked_before)
+{
+    bool blocks = cmd != NULL && cmd->route == ROUTE_BLOCK;
+
+    return c->asked - (blocks && c->asked - asked_before > 1);
+}
+
 static enum next serve_one(struct client *c, const struct command *cmd, struct slice bytes,
                            bool more)
 {
@@ -268,7 +277,7 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
     if (next == LATER)
         return LATER;
     if (all->near != NULL && c->asked != asked)
-        writes_note(c, &q, c->asked, false);
+        writes_note(c, &q, done_at(c, cmd, asked), false);
     else if (all->near != NULL && c->more != NULL && c->more->muted_asked != muted)
         writes_note(c, &q, c->more->muted_asked, true);
     all->count.commands++;

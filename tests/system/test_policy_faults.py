@@ -390,3 +390,17 @@ def test_what_is_too_large_spoils_the_transaction(w):
     assert isinstance(conn.reply(), Error)
     assert conn.cmd("EXEC").startswith(b"EXECABORT")
     assert redis.cmd("DBSIZE") == 0
+
+
+def test_who_blocked_has_written(w):
+    """The reply to BLMOVE left before what was kept of its keys was dropped: only the reply to the
+    words behind it did that. So somebody else could still read the old value (P1)."""
+    fake, one, two, _ = scene(w, policy={"ttl": "1h", "prefix": "*"}, k="old")
+    keep(fake, two, "GET", "k")
+    gate = fake.hold("PEXPIRE", "k", "3600000")
+    one.send_cmd("BLMOVE", "a", "k", "LEFT", "RIGHT", 0)
+    gate.wait()
+    fake.change("k", "new")
+    assert one.reply() == b"OK"
+    assert two.ok("GET", "k") == b"new"
+    gate.release()
