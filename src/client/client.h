@@ -163,6 +163,7 @@ struct session {
     uint32_t tx_sent;        /* .. with larder's own */
     struct cuts cuts;        /* .. which these are; while a write is unwrapped, all but it */
     struct cutter cutter;
+    bool unwrapping;            /* .. is for a write that comes in pieces */
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
     struct list leases;         /* keys it has been told to load */
@@ -331,6 +332,11 @@ enum exchange_kind {
 };
 void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
                   int32_t detail);
+/* EXEC of a MULTI of larder's, which is to answer `of` elements: the write's is number `at`. */
+struct wrapped {
+    uint32_t at, of;
+};
+void exchange_exec(struct client *c, struct link *l, struct wrapped w);
 /* n requests of larder's; EX_FOLLOW or EX_FOLLOW_LAST. */
 void exchange_follow(struct client *c, struct link *l, struct slice bytes, uint32_t n,
                      enum exchange_kind kind);

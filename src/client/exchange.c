@@ -21,7 +21,8 @@ struct exchange {
     bool muted;
     char type; /* first byte of the reply, while it comes in pieces */
     int32_t detail;
-    uint32_t due; /* replies still to come */
+    uint32_t due;           /* replies still to come */
+    struct wrapped wrapped; /* EX_UNWRAP */
 };
 
 static const struct asker_ops piece_ops, whole_ops;
@@ -70,6 +71,14 @@ void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exc
                   int32_t detail)
 {
     ask(exchange_new(c, kind, detail), l, bytes);
+}
+
+void exchange_exec(struct client *c, struct link *l, struct wrapped w)
+{
+    struct exchange *x = exchange_new(c, EX_UNWRAP, 0);
+
+    x->wrapped = w;
+    ask(x, l, SLICE("*1\r\n$4\r\nEXEC\r\n"));
 }
 
 void exchange_follow(struct client *c, struct link *l, struct slice bytes, uint32_t n,
@@ -244,7 +253,7 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
         put_sum(c, bytes, x->detail);
         return;
     case EX_UNWRAP:
-        client_put(c, unwrap(c, bytes, true, x->detail));
+        client_put(c, unwrap(c, bytes, true, x->wrapped));
         return;
     case EX_ABORT:
         client_put(c, SLICE("-EXECABORT Transaction discarded because of previous errors.\r\n"));
@@ -358,7 +367,7 @@ static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
 static struct slice rework(const struct exchange *x, struct slice bytes, bool first)
 {
     if (x->kind == EX_UNWRAP)
-        return unwrap(x->client, bytes, first, x->detail);
+        return unwrap(x->client, bytes, first, x->wrapped);
     return x->kind == EX_EXEC ? exec_cut(x->client, bytes, first) : bytes;
 }
 

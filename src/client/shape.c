@@ -380,7 +380,7 @@ void shape_open(struct client *c, struct link *l, const struct shape *s)
 void shape_close(struct client *c, struct link *l, const struct shape *s)
 {
     follow(c, l, &s->behind, s->behind_n, EX_FOLLOW);
-    exchange_ask(c, l, SLICE("*1\r\n$4\r\nEXEC\r\n"), EX_UNWRAP, (int32_t)s->before_n);
+    exchange_exec(c, l, (struct wrapped){s->before_n, s->before_n + 1 + s->behind_n});
 }
 
 void shape_ask(struct client *c, struct link *l, const struct request *q)

@@ -29,23 +29,23 @@ void unwrap_note(struct client *c, struct slice replies, bool answers)
     }
 }
 
-static uint32_t elements(struct slice bytes)
+static uint64_t elements(struct slice bytes)
 {
     struct reply r;
 
-    return reply_read(&bytes, &r) && r.type == '*' ? (uint32_t)r.number : 0;
+    return reply_read(&bytes, &r) && r.type == '*' ? (uint64_t)r.number : 0;
 }
 
 /* All elements but one. */
-static void cut_all_but(struct session *m, uint32_t n, uint32_t at)
+static void cut_all_but(struct session *m, struct wrapped w)
 {
-    if (n > m->cuts.cap) {
-        m->cuts.cap = n;
-        m->cuts.v = must_realloc(m->cuts.v, n * sizeof *m->cuts.v);
+    if (w.of > m->cuts.cap) {
+        m->cuts.cap = w.of;
+        m->cuts.v = must_realloc(m->cuts.v, w.of * sizeof *m->cuts.v);
     }
     m->cuts.n = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (i != at)
+    for (uint32_t i = 0; i < w.of; i++) {
+        if (i != w.at)
             m->cuts.v[m->cuts.n++] = i;
     }
     m->cutter = (struct cutter){.cut = m->cuts.v, .cut_n = m->cuts.n, .alone = true};
@@ -83,19 +83,33 @@ static struct slice feed(struct client *c, struct slice bytes)
     return buffer_slice(out);
 }
 
-struct slice unwrap(struct client *c, struct slice bytes, bool first, int32_t at)
+/* So many are not what was queued. */
+static struct slice say_garbled(struct client *c)
+{
+    struct buffer *out = &c->all->scratch;
+
+    buffer_done(out);
+    write_error(out, "UPSTREAM %s", link_failure_sentence(LINK_GARBLED));
+    return buffer_slice(out);
+}
+
+struct slice unwrap(struct client *c, struct slice bytes, bool first, struct wrapped w)
 {
     struct session *m = c->more;
-    uint32_t n;
+    uint64_t n;
 
     if (!first)
-        return feed(c, bytes);
+        return m->unwrapping ? feed(c, bytes) : slice_of("", 0);
+    m->unwrapping = false;
     if (buffer_len(&m->shape_answer) > 0)
         return buffer_slice(&m->shape_answer);
     n = elements(bytes);
     if (n == 0)
         return say_failure(c, bytes);
-    cut_all_but(m, n, (uint32_t)at);
+    if (n != w.of)
+        return say_garbled(c);
+    m->unwrapping = true;
+    cut_all_but(m, w);
     return feed(c, bytes);
 }
 

@@ -7,9 +7,9 @@
 /* The replies of a write within larder's own MULTI (`answers`), or of the words about it: what is
  * no success is remembered until its EXEC is answered. */
 void unwrap_note(struct client *c, struct slice replies, bool answers);
-/* (A piece of) the reply to that EXEC, in which the write is element `at`: what the client is
- * given. It lives until the next call. */
-struct slice unwrap(struct client *c, struct slice bytes, bool first, int32_t at);
+/* (A piece of) the reply to that EXEC: what of it the client is given. It lives until the next
+ * call. */
+struct slice unwrap(struct client *c, struct slice bytes, bool first, struct wrapped w);
 void unwrap_done(struct client *c);
 /* (A piece of) the reply to a client's own EXEC, without what larder had queued. */
 struct slice exec_cut(struct client *c, struct slice bytes, bool first);

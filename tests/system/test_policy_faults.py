@@ -404,3 +404,21 @@ def test_who_blocked_has_written(w):
     assert one.reply() == b"OK"
     assert two.ok("GET", "k") == b"new"
     gate.release()
+
+
+def test_an_upstream_that_lies_about_exec(w):
+    """The number of elements that EXEC announced was believed, and so many numbers were noted."""
+    def script(_link, argv):
+        if argv[0] in (b"HSET", b"PEXPIRE"):
+            return b"+QUEUED\r\n"
+        if argv[0] == b"EXEC":
+            return b"*2000000000\r\n" + b":1\r\n" * 50000
+        return None
+    fake = w.add(FakeRedis(script))
+    larder = larder_for(w, fake, {"ttl": TTL})
+    conn = w.conn(larder)
+    conn.send_cmd("HSET", "ttl:h", "f", 1)
+    eventually(lambda: fake.count("EXEC") == 1)
+    larder_rss = larder.rss_kb
+    w.conn(larder).ok("PING")
+    assert larder_rss() < 1000000, larder_rss()
