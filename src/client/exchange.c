@@ -394,8 +394,11 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
 {
     struct exchange *x = CONTAINER_OF(a, struct exchange, asker);
     struct client *c = x->client;
-    bool silent = x->muted || x->kind == EX_DROP || x->kind == EX_EXEC_DB || x->kind == EX_QUEUED ||
-                  x->kind == EX_FOLLOW || x->kind == EX_FOLLOW_LAST;
+    /* A large write: nothing behind it is asked yet, that could be answered by an error. */
+    bool sending = c->open && c->more != NULL && c->more->streaming;
+    bool silent = x->muted || x->kind == EX_DROP || x->kind == EX_EXEC_DB ||
+                  (x->kind == EX_QUEUED && !sending) || x->kind == EX_FOLLOW ||
+                  x->kind == EX_FOLLOW_LAST;
 
     enum exchange_kind kind = (enum exchange_kind)x->kind;
 

@@ -422,3 +422,16 @@ def test_an_upstream_that_lies_about_exec(w):
     larder_rss = larder.rss_kb
     w.conn(larder).ok("PING")
     assert larder_rss() < 1000000, larder_rss()
+
+
+def test_the_end_of_a_link_while_streaming(w):
+    """The client whose large write was lost with its link was closed without a word."""
+    for rows in ({}, {"ttl": TTL}):
+        fake = w.add(FakeRedis())
+        conn = w.conn(larder_for(w, fake, rows))
+        large = encode("SET", "ttl:k", b"x" * (3 << 20))
+        conn.send(large[:2 << 20])
+        eventually(lambda fake=fake: [link.reset() for link in fake.links
+                                      if len(link.data) > 1 << 20])
+        said = conn.rest()
+        assert said.startswith(b"-UPSTREAM ") and said.count(b"\n") == 1, (rows, said)
