@@ -292,6 +292,8 @@ void client_drop_refs(struct session *m);
 /* serve.c, route.c */
 void client_serve_input(struct client *c);
 size_t client_serve(struct client *c, const char *p, size_t n);
+/* A request is dealt with: CLIENT REPLY SKIP silences exactly the command behind it. */
+void client_after_command(struct client *c);
 enum next client_ask(struct client *c, const struct request *q);
 /* Asks q as it is on that link, whatever its shape. */
 void client_ask_on(struct client *c, struct link *l, const struct request *q);

@@ -210,14 +210,15 @@ static void end_of_request(struct client *c)
     m->streaming = STREAM_NONE;
     m->scan = (struct request_scan){0};
     c->all->count.commands++;
-    if (!passed)
-        return;
-    m->loan.patient = m->was_patient;
-    link_ask_done(m->loan.link);
-    end_shape(c);
+    if (passed) {
+        m->loan.patient = m->was_patient;
+        link_ask_done(m->loan.link);
+        end_shape(c);
+    }
+    client_after_command(c);
     /* The reply to a request may come before its end (an error): then there is nothing to wait for.
      */
-    if (c->mode == MODE_PLAIN && c->owed > 0)
+    if (passed && c->mode == MODE_PLAIN && c->owed > 0)
         (void)client_wait(c, m->was_patient ? WAIT_BLOCKED : WAIT_REPLY);
 }
 

@@ -150,8 +150,7 @@ enum next client_ask_lent(struct client *c, const struct request *q)
     return NEXT;
 }
 
-/* CLIENT REPLY SKIP silences exactly the command behind it. */
-static void after_command(struct client *c)
+void client_after_command(struct client *c)
 {
     struct session *m = c->more;
 
@@ -282,7 +281,7 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
         writes_note(c, &q, c->more->muted_asked, true);
     all->count.commands++;
     if (c->open)
-        after_command(c);
+        client_after_command(c);
     return next;
 }
 

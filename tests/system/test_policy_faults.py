@@ -435,3 +435,37 @@ def test_the_end_of_a_link_while_streaming(w):
                                       if len(link.data) > 1 << 20])
         said = conn.rest()
         assert said.startswith(b"-UPSTREAM ") and said.count(b"\n") == 1, (rows, said)
+
+
+def test_skip_of_a_large_request(w):
+    """CLIENT REPLY SKIP silenced what came behind a large request as well."""
+    redis = w.redis()
+    for rows in ({}, TTL):
+        conn = w.conn(larder_for(w, redis, {"ttl": rows} if rows else {}))
+        conn.send(encode("CLIENT", "REPLY", "SKIP") + encode("SET", "ttl:k", b"x" * (3 << 20)) +
+                  encode("ECHO", "a") + encode("STRLEN", "ttl:k"))
+        assert conn.reply() == b"a", rows
+        assert conn.reply() == 3 << 20
+
+
+def test_muted_writes(w):
+    """CLIENT REPLY OFF and SKIP silence a write with all that larder says about it."""
+    redis = w.redis()
+    for proto in (2, 3):
+        for policy in (TTL, {**LOCAL, **SLIDING}, ABSOLUTE, {**ABSOLUTE, **LOCAL, **SLIDING}):
+            redis.cmd("FLUSHALL")
+            conn = w.conn(larder_for(w, redis, {"p": policy}), proto)
+            writes = [("HSET", "p:h", "f", 1), ("SET", "p:s", 1), ("MSET", "p:a", 1, "p:b", 2),
+                      ("INCR", "p:n"), ("EXPIRE", "p:n", 50), ("TTL", "p:n"), ("GET", "p:s"),
+                      ("DBSIZE",), ("KEYS", "*"), ("HSET", "p:s", "wrong", "type")]
+            said = []
+            for write in writes:
+                conn.send(encode("CLIENT", "REPLY", "SKIP") + encode(*write) + encode("INCR", "n"))
+                said.append(conn.reply())
+            assert said == list(range(1, len(writes) + 1)), said
+            conn.send(encode("CLIENT", "REPLY", "OFF") + encode_all(writes) +
+                      encode("CLIENT", "REPLY", "ON") + encode("LRANGE", "p:l", 0, 1))
+            assert conn.replies(2) == [b"OK", []]
+            conn.send(encode("CLIENT", "REPLY", "OFF") + encode_all(
+                [("MULTI",), *writes, ("EXEC",), ("CLIENT", "REPLY", "ON"), ("STRLEN", "n")]))
+            assert conn.replies(2) == [b"OK", 2]
