@@ -319,18 +319,18 @@ enum exchange_kind {
     EX_LENT, /* the loan ends with the reply */
     EX_AUTH,
     EX_HELLO,
-    EX_DROP,    /* of larder's own: not the client's */
-    EX_OWN_TRY, /* an unknown CLIENT subcommand: if it succeeds the link is kept */
-    EX_EXEC_DB, /* CLIENT INFO after an EXEC with SELECT */
-    EX_REDIR,   /* CLIENT GETREDIR, TRACKINGINFO: a number to be translated */
+    EX_DROP,      /* of larder's own: not the client's */
+    EX_DROP_LAST, /* .. with which the loan ends */
+    EX_OWN_TRY,   /* an unknown CLIENT subcommand: if it succeeds the link is kept */
+    EX_EXEC_DB,   /* CLIENT INFO after an EXEC with SELECT */
+    EX_REDIR,     /* CLIENT GETREDIR, TRACKINGINFO: a number to be translated */
     EX_OWN_HELLO,
-    EX_PAUSE,       /* CLIENT PAUSE or UNPAUSE */
-    EX_PASS,        /* passes as it is; counted by itself */
-    EX_EXISTS,      /* a count, to which those known already are added */
-    EX_QUEUED,      /* a write within a MULTI of larder's: `+QUEUED`, or why not */
-    EX_UNWRAP,      /* .. its EXEC: what it says of the write is the client's */
-    EX_FOLLOW,      /* larder's words about a write: dropped, but an error is remembered */
-    EX_FOLLOW_LAST, /* .. with which the loan ends */
+    EX_PAUSE,  /* CLIENT PAUSE or UNPAUSE */
+    EX_PASS,   /* passes as it is; counted by itself */
+    EX_EXISTS, /* a count, to which those known already are added */
+    EX_QUEUED, /* a write within a MULTI of larder's: `+QUEUED`, or why not */
+    EX_UNWRAP, /* .. its EXEC: what it says of the write is the client's */
+    EX_FOLLOW, /* larder's words about that write: dropped, but an error is remembered */
 };
 void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,
                   int32_t detail);
@@ -339,7 +339,7 @@ struct wrapped {
     uint32_t at, of;
 };
 void exchange_exec(struct client *c, struct link *l, struct wrapped w);
-/* n requests of larder's; EX_FOLLOW or EX_FOLLOW_LAST. */
+/* n requests of larder's; EX_FOLLOW, EX_DROP or EX_DROP_LAST. */
 void exchange_follow(struct client *c, struct link *l, struct slice bytes, uint32_t n,
                      enum exchange_kind kind);
 void exchanges_done(struct clients *all);

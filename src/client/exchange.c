@@ -32,7 +32,7 @@ static bool needs_whole(enum exchange_kind kind)
 {
     return kind == EX_INFO || kind == EX_HELLO || kind == EX_OWN_HELLO || kind == EX_EXEC_DB ||
            kind == EX_REDIR || kind == EX_AUTH || kind == EX_EXISTS || kind == EX_QUEUED ||
-           kind == EX_FOLLOW || kind == EX_FOLLOW_LAST;
+           kind == EX_FOLLOW || kind == EX_DROP || kind == EX_DROP_LAST;
 }
 
 static struct exchange *exchange_new(struct client *c, enum exchange_kind kind, int32_t detail)
@@ -234,7 +234,7 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
     case EX_EXEC_DB:
     case EX_QUEUED:
     case EX_FOLLOW:
-    case EX_FOLLOW_LAST:
+    case EX_DROP_LAST:
         return;
     case EX_EXEC:
         client_put(c, exec_cut(c, bytes, true));
@@ -291,7 +291,7 @@ static void act(struct client *c, struct exchange *x, char type, struct slice by
         tx_replied(c, (enum exchange_kind)x->kind, type, bytes);
         return;
     case EX_LENT:
-    case EX_FOLLOW_LAST:
+    case EX_DROP_LAST:
         borrow_return(c, LOAN_CLEAN);
         return;
     case EX_UNWRAP:
@@ -352,7 +352,7 @@ static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
     char type = slice_starts(bytes, SLICE("*-")) ? '_' : bytes.p[0];
 
     CHECK(n <= x->due);
-    if (x->kind == EX_QUEUED || x->kind == EX_FOLLOW || x->kind == EX_FOLLOW_LAST)
+    if (x->kind == EX_QUEUED || x->kind == EX_FOLLOW)
         unwrap_note(x->client, bytes, x->kind == EX_QUEUED);
     x->due -= n;
     if (x->due > 0)
@@ -398,7 +398,7 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     bool sending = c->open && c->more != NULL && c->more->streaming;
     bool silent = x->muted || x->kind == EX_DROP || x->kind == EX_EXEC_DB ||
                   (x->kind == EX_QUEUED && !sending) || x->kind == EX_FOLLOW ||
-                  x->kind == EX_FOLLOW_LAST;
+                  x->kind == EX_DROP_LAST;
 
     enum exchange_kind kind = (enum exchange_kind)x->kind;
 

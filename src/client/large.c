@@ -197,7 +197,7 @@ static void end_shape(struct client *c)
     if (c->mode == MODE_PLAIN)
         shape_close(c, m->loan.link, m->large_shape);
     else
-        shape_behind(c, m->loan.link, m->large_shape, EX_FOLLOW);
+        shape_behind(c, m->loan.link, m->large_shape, EX_DROP);
     shape_free(m->large_shape);
     m->large_shape = NULL;
 }

@@ -386,9 +386,9 @@ void shape_close(struct client *c, struct link *l, const struct shape *s)
 void shape_ask(struct client *c, struct link *l, const struct request *q)
 {
     if (q->shape->loose) {
-        follow(c, l, &q->shape->before, q->shape->before_n, EX_FOLLOW);
+        follow(c, l, &q->shape->before, q->shape->before_n, EX_DROP);
         exchange_ask(c, l, q->bytes, EX_PASS, 0);
-        follow(c, l, &q->shape->behind, q->shape->behind_n, EX_FOLLOW);
+        follow(c, l, &q->shape->behind, q->shape->behind_n, EX_DROP);
         return;
     }
     shape_open(c, l, q->shape);
@@ -414,7 +414,7 @@ static void note_cut(struct session *m, uint32_t n)
 void shape_before(struct client *c, struct link *l, const struct shape *s)
 {
     note_cut(c->more, s->before_n);
-    follow(c, l, &s->before, s->before_n, EX_FOLLOW);
+    follow(c, l, &s->before, s->before_n, EX_DROP);
     c->more->tx_sent += c->more->in_multi;
 }
 
@@ -430,5 +430,5 @@ void shape_ask_lent(struct client *c, const struct request *q, bool lent)
 
     shape_before(c, l, q->shape);
     exchange_ask(c, l, q->bytes, EX_PASS, 0);
-    shape_behind(c, l, q->shape, lent ? EX_FOLLOW_LAST : EX_FOLLOW);
+    shape_behind(c, l, q->shape, lent ? EX_DROP_LAST : EX_DROP);
 }

@@ -469,3 +469,22 @@ def test_muted_writes(w):
             conn.send(encode("CLIENT", "REPLY", "OFF") + encode_all(
                 [("MULTI",), *writes, ("EXEC",), ("CLIENT", "REPLY", "ON"), ("STRLEN", "n")]))
             assert conn.replies(2) == [b"OK", 2]
+
+
+def test_the_error_of_another_write(w):
+    """What had gone wrong behind a command that blocked was told as the reason why a later write had
+    failed."""
+    def script(_link, argv):
+        if argv[0] == b"PEXPIRE":
+            return b"-ERR of %s\r\n" % argv[1]
+        if argv[0] == b"EXEC":
+            return b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+        if argv[0] == b"HSET":
+            return b"+QUEUED\r\n"
+        return None
+    conn = w.conn(larder_for(w, w.add(FakeRedis(script)), {"ttl": TTL}))
+    assert conn.ok("BLMOVE", "a", "ttl:one", "LEFT", "RIGHT", 1) == b"OK"
+    assert conn.ok("RENAME", "a", "ttl:two") == b"OK"
+    assert conn.cmd("HSET", "ttl:three", "f", 1) == (
+        b"ERR larder could not give the key its expiry, and so it was not written: "
+        b"ERR of ttl:three")
