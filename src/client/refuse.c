@@ -177,6 +177,21 @@ static void say(const struct refusal *no, struct buffer *out)
     }
 }
 
+/* A command that is looked at again may have waited for a connection, when the policy was none yet.
+ */
+static void drop_loan(struct client *c)
+{
+    struct session *m = c->more;
+
+    if (m == NULL || c->mode != MODE_PLAIN)
+        return;
+    m->loan_refused = false;
+    if (m->loan.link == NULL && !m->loan.waiting)
+        return;
+    borrow_judged(c);
+    loan_end(&m->loan, LOAN_CLEAN);
+}
+
 bool rules_refuse(struct client *c, const struct request *q)
 {
     struct rules *r = c->all->rules;
@@ -184,6 +199,7 @@ bool rules_refuse(struct client *c, const struct request *q)
 
     if (no.kind == REFUSED_NOT)
         return false;
+    drop_loan(c);
     r->count.refused_deny += no.kind == REFUSED_DENY;
     r->count.refused_reserved += no.kind == REFUSED_RESERVED;
     r->count.refused_require_ttl += no.kind == REFUSED_EXPIRY;

@@ -488,3 +488,27 @@ def test_the_error_of_another_write(w):
     assert conn.cmd("HSET", "ttl:three", "f", 1) == (
         b"ERR larder could not give the key its expiry, and so it was not written: "
         b"ERR of ttl:three")
+
+
+def test_a_refusal_by_a_policy_that_is_new(w):
+    """A command that had waited for a connection of its own, and was refused by a policy that a
+    reload had brought meanwhile, kept that connection from everybody."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"deny": {"local": "no"}}, up={"max_lent": 1})
+    one, two = w.conn(larder), w.conn(larder)
+    one.send_cmd("BLPOP", "l", 0)
+    eventually(lambda: redis.blocked() == 1)
+    two.send_cmd("BLPOP", "deny:l", 0)
+    eventually(lambda: larder.stats()["upstream_loans_waiting"] == 1)
+    with open(larder.config) as f:
+        ini = f.read()
+    larder.configure(ini.replace("local = no", "deny = yes"))
+    larder.signal(signal.SIGHUP)
+    eventually(lambda: "settings reloaded" in larder.log())
+    redis.cmd("RPUSH", "l", "x")
+    assert one.reply() == [b"l", b"x"]
+    assert two.reply() == NOPERM
+    eventually(lambda: larder.stats()["upstream_links_lent_long"] == 0)
+    one.send_cmd("BLPOP", "l", 0)
+    redis.cmd("RPUSH", "l", "y")
+    assert one.reply() == [b"l", b"y"]
