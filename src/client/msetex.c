@@ -21,7 +21,7 @@ static void set_one(struct client *c, struct link *l, struct request *set)
     set->bytes = buffer_slice(&words);
     put = *set;
     if (c->all->rules == NULL || rules_put(c, set, &put) != PUT_ANSWERED) {
-        bool muted = client_is_muted(c);
+        uint32_t asked = c->asked;
 
         if (c->mode != MODE_PLAIN && put.shape != NULL)
             shape_ask_lent(c, &put, false);
@@ -30,7 +30,8 @@ static void set_one(struct client *c, struct link *l, struct request *set)
         else
             client_ask_on(c, l, &put);
         if (c->all->near != NULL)
-            writes_note(c, set, muted ? c->more->muted_asked : c->asked, muted);
+            writes_note(c, set, c->asked != asked ? c->asked : c->more->muted_asked,
+                        c->asked == asked);
     }
     buffer_done(&words);
 }

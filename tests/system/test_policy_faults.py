@@ -512,3 +512,13 @@ def test_a_refusal_by_a_policy_that_is_new(w):
     one.send_cmd("BLPOP", "l", 0)
     redis.cmd("RPUSH", "l", "y")
     assert one.reply() == [b"l", b"y"]
+
+
+def test_muted_msetex(w):
+    """Keys that LARDER MSETEX had set while replies were off were held for good: nothing was kept of
+    them any more."""
+    fake, one, two, _ = scene(w, policy={"absolute": "1h"})
+    one.send(encode("CLIENT", "REPLY", "OFF") + encode("LARDER", "MSETEX", 0, "k", "new") +
+             encode("CLIENT", "REPLY", "ON"))
+    assert one.reply() == b"OK"
+    assert keep(fake, two, "GET", "k") == b"new"
