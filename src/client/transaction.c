@@ -63,6 +63,8 @@ void tx_replied(struct client *c, enum exchange_kind kind, char type, struct sli
         m->watching &= m->in_multi || type != '+'; /* within MULTI it is only queued */
     else if (kind != EX_MULTI && (type != '-' || aborted))
         m->in_multi = m->watching = m->watch_refused = false;
+    if (c->mode == MODE_OWN && !m->in_multi)
+        slide_tx_over(c);
     if (in_force(m) || c->mode != MODE_TX || c->owed > 1 || m->muted_owed > 0)
         return;
     if (m->want_exec_db && client_lent(c) != NULL) {

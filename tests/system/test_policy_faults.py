@@ -522,3 +522,17 @@ def test_muted_msetex(w):
              encode("CLIENT", "REPLY", "ON"))
     assert one.reply() == b"OK"
     assert keep(fake, two, "GET", "k") == b"new"
+
+
+def test_read_within_multi_of_a_session_with_its_own_link(w):
+    """What it read within MULTI was never renewed."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"s": SLIDING})
+    conn = w.conn(larder)
+    conn.ok("READONLY") if False else conn.ok("CLIENT", "TRACKING", "ON", "NOLOOP")
+    for last in ("EXEC", "DISCARD"):
+        redis.cmd("SET", "s:k", 1, "EX", 600)
+        conn.ok("MULTI")
+        conn.ok("GET", "s:k")
+        conn.ok(last)
+        renewed(redis, "s:k")
