@@ -179,6 +179,22 @@ static bool is_immutable(struct client *c, const struct request *q, const struct
            (rules_of(c->all->rules, q->argv[1]) & RULE_IMMUTABLE) != 0;
 }
 
+/* EXPIRE .. NX, GT .. judges by the deadline that the upstream knows: it is told first of what
+ * reads have been promised. */
+static void tell_promise(struct client *c, const struct request *q, const struct expiry *x)
+{
+    struct rules *r = c->all->rules;
+    struct slice key = q->argc > 1 ? q->argv[1] : slice_of("", 0);
+    uint64_t promised_ms, now_ms = client_now(c);
+
+    if (!x->conditional || !rules_set_expiry(q->command))
+        return;
+    promised_ms = slide_promised(c, key);
+    if (promised_ms > now_ms)
+        r->shape.before_n += shape_renewal(r->all, policies_match(r->policies, key), key,
+                                           promised_ms - now_ms, &r->shape.before);
+}
+
 /* How it is worded, and what is said about it. */
 static void word_write(struct client *c, const struct request *q, const struct expiry *x,
                        struct request *ret_put)
@@ -188,6 +204,7 @@ static void word_write(struct client *c, const struct request *q, const struct e
 
     keys_touched(q, &touched);
     shape_begin(&r->shape);
+    tell_promise(c, q, x);
     shape_write(r, q, &touched, x);
     if (r->renewals != NULL)
         forget_renewals(c, q, &touched);

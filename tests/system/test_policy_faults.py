@@ -536,3 +536,35 @@ def test_read_within_multi_of_a_session_with_its_own_link(w):
         conn.ok("GET", "s:k")
         conn.ok(last)
         renewed(redis, "s:k")
+
+
+def test_conditions_on_what_was_promised(w):
+    """EXPIRE .. GT, NX .. of a sliding key were judged by the deadline that Redis knew, and the later
+    one that reads had been promised was forgotten."""
+    clock = w.clock()
+    redis = clock.redis()
+    ini = make_ini(("127.0.0.1", 0), redis, None, {"address": "127.0.0.1:@PORT@"},
+                   {"command_timeout": "1d", "link_idle_timeout": "1d"})
+    ini += ("[cache]\ncoherence_timeout = 1h\n[policy s]\nprefix = s:\nlocal = yes\nlocal_ttl = 1d\n"
+            "sliding = 30m\n")
+    larder = armed(clock.larder(redis, ini=ini))
+    conn, direct = w.conn(larder), w.conn(redis)
+    for command, changed, ttl in ((("EXPIRE", "s:k", 1795, "GT"), 0, 1800),
+                                  (("EXPIRE", "s:k", 9, "NX"), 0, 1800),
+                                  (("PEXPIRE", "s:k", 2000000, "LT"), 0, 1800),
+                                  (("EXPIRE", "s:k", 1801, "LT"), 0, 1800),
+                                  (("EXPIRE", "s:k", 1790, "LT"), 1, 1790),
+                                  (("EXPIRE", "s:k", 1900, "GT"), 1, 1900),
+                                  (("EXPIRE", "s:k", 100, "XX"), 1, 100)):
+        for mode in (False, True):
+            direct.ok("SET", "s:k", 1, "EX", 1800)
+            eventually(lambda: conn.ok("GET", "s:k") and b"kept=yes" in conn.ok("LARDER", "KEY", "s:k"))
+            clock.move(60)
+            conn.ok("GET", "s:k")
+            assert direct.ok("TTL", "s:k") <= 1740 and conn.ok("TTL", "s:k") >= 1799
+            if mode:
+                conn.ok("MULTI")
+            done = conn.ok(*command)
+            assert (conn.ok("EXEC") == [changed]) if mode else done == changed, (command, mode, done)
+            assert ttl - 1 <= conn.ok("TTL", "s:k") <= ttl, (command, mode)
+            assert ttl - 1 <= direct.ok("TTL", "s:k") <= ttl, (command, mode)
