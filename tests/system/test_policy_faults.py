@@ -568,3 +568,23 @@ def test_conditions_on_what_was_promised(w):
             assert (conn.ok("EXEC") == [changed]) if mode else done == changed, (command, mode, done)
             assert ttl - 1 <= conn.ok("TTL", "s:k") <= ttl, (command, mode)
             assert ttl - 1 <= direct.ok("TTL", "s:k") <= ttl, (command, mode)
+
+
+def test_looks_that_find_no_link(w):
+    """A read that could not be asked was remembered all the same, to be asked when its key would
+    expire: as many as came while Redis was away."""
+    redis = w.redis()
+    larder = larder_for(w, redis, {"s": SLIDING}, up={"command_timeout": "100ms"})
+    conn = w.conn(larder)
+    redis.cmd("SET", "s:k", 1, "EX", 3600)
+    assert conn.ok("GET", "s:k") == b"1"
+    redis.kill()
+    said = [conn.cmd("GET", "s:k") for _ in range(20)]
+    assert all(isinstance(s, Error) for s in said), said
+    redis.start()
+    eventually(lambda: conn.cmd("GET", "s:k") is None)
+    larder.expect_exit = True
+    larder.signal(signal.SIGTERM)  # it asks first all that it has to
+    assert larder.process.wait(10 * SLOW) == 0
+    found = redis.info("commandstats", "cmdstat_pttl")
+    assert int(found.split(",")[0].split("=")[1]) <= 2, found
