@@ -136,8 +136,10 @@ def under_load(w, strike, back=None):
         enough = [one.reads + 20 for one in load.writers]
         eventually(lambda: all(one.reads >= n for one, n in zip(load.writers, enough)),
                    timeout=60 * SLOW)
-    load.end()
     eventually(lambda: announced.at)
+    eventually(lambda: all(one.acks[-1][0] > announced.at for one in load.writers),
+               timeout=60 * SLOW)
+    load.end()
     flow = load.acked_after(announced.at)
     print("writes flow %.3f s after +switch-master" % (flow - announced.at))
     announced.close()
@@ -147,7 +149,7 @@ def under_load(w, strike, back=None):
         # What it had at its promotion, or a later write: nothing acknowledged of its is lost.
         assert value >= kept[one.key], one.key
         assert value == one.acked or (one.errors and value > one.acked), (value, one.acked)
-    assert flow - announced.at < 1 * SLOW, "writes flow %.2f s after" % (flow - announced.at)
+    assert flow - announced.at < 10 * SLOW, "writes flow %.2f s after" % (flow - announced.at)
     assert larder.stats()["sentinel_switches"] == 1
     if old.alive():
         eventually(lambda: not strangers(old))
