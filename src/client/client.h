@@ -444,6 +444,12 @@ static inline size_t client_unsent(const struct client *c)
     return buffer_len(&c->out) + (UNLIKELY(c->more != NULL) ? c->more->refs.bytes : 0);
 }
 
+/* How often it has asked something of a link; wraps. */
+static inline uint32_t client_asked(const struct client *c)
+{
+    return c->asked + (c->more != NULL ? c->more->muted_asked : 0);
+}
+
 /* Nothing is due to the client, nor on its way: an answer may go to the socket as it is. */
 static inline bool client_idle_output(const struct client *c)
 {

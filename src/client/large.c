@@ -102,6 +102,9 @@ static size_t begin_pass(struct client *c, const char *p, const struct request_s
     m->loan.patient = true;
     c->all->count.commands_large++;
     ask_head(c, l, slice_of(p, (size_t)scan->pos));
+    if (m->large_shape != NULL)
+        rules_asked(
+            c, &(struct request){.command = cmd, .argv = c->all->args.v, .argc = c->all->args.n});
     if (c->all->near != NULL)
         writes_note_large(c, cmd, &c->all->args, last_reply(c));
     return (size_t)scan->pos;

@@ -29,6 +29,7 @@ static void set_one(struct client *c, struct link *l, struct request *set)
             shape_ask(c, l, &put);
         else
             client_ask_on(c, l, &put);
+        rules_asked(c, set);
         if (c->all->near != NULL)
             writes_note(c, set, c->asked != asked ? c->asked : c->more->muted_asked,
                         c->asked == asked);

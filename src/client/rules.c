@@ -136,14 +136,17 @@ static void shape_write(struct rules *r, const struct request *q, const struct k
     }
 }
 
-/* What reads have promised is over: the write says what holds from now on. */
-static void forget_renewals(struct client *c, const struct request *q,
-                            const struct key_list *touched)
+void rules_asked(struct client *c, const struct request *q)
 {
-    if ((!rules_shaped(q->command) && !ends_key(q->command)) || shape_other_db(q).n > 0)
+    struct key_list touched;
+
+    if (c->all->rules == NULL || c->all->rules->renewals == NULL || !c->open ||
+        (!rules_shaped(q->command) && !ends_key(q->command)) || shape_other_db(q).n > 0)
         return;
-    for (uint32_t i = 0; i < touched->n; i++)
-        slide_forget(c, q->argv[touched->v[i]]);
+    keys_touched(q, &touched);
+    for (uint32_t i = 0; i < touched.n; i++)
+        slide_forget(c, q->argv[touched.v[i]]);
+    keys_done(&touched);
 }
 
 /* EXPIRE of a sliding key that moves its deadline on by little. */
@@ -206,8 +209,6 @@ static void word_write(struct client *c, const struct request *q, const struct e
     shape_begin(&r->shape);
     tell_promise(c, q, x);
     shape_write(r, q, &touched, x);
-    if (r->renewals != NULL)
-        forget_renewals(c, q, &touched);
     keys_done(&touched);
     if (buffer_len(&r->shape.words) > 0)
         ret_put->bytes = buffer_slice(&r->shape.words);
@@ -261,27 +262,39 @@ static enum next go_on(struct client *c, const struct request *q)
     return next;
 }
 
+static enum next put_write(struct client *c, const struct request *q)
+{
+    uint32_t asked = client_asked(c);
+    enum next next = NEXT;
+    struct request put;
+
+    switch (rules_put(c, q, &put)) {
+    case PUT_ANSWERED:
+        return NEXT;
+    case PUT_LATER:
+        return client_wait(c, WAIT_DRAIN);
+    case PUT_ASK:
+        next = client_route_on(c, &put);
+        break;
+    case PUT_LEAD:
+        next = immutable_ask(c, &put);
+        break;
+    }
+    if (client_asked(c) != asked)
+        rules_asked(c, q);
+    return next;
+}
+
 enum next rules_serve(struct client *c, const struct request *q)
 {
     struct rules *r = c->all->rules;
-    struct request put;
 
     if (r->in_force == 0 || c->mode == MODE_LISTEN)
         return client_route_on(c, q);
     if (tx_unclear(c))
         return client_wait(c, WAIT_DRAIN);
-    if (q->command != NULL && rules_puts(q->command)) {
-        switch (rules_put(c, q, &put)) {
-        case PUT_ANSWERED:
-            return NEXT;
-        case PUT_ASK:
-            return client_route_on(c, &put);
-        case PUT_LEAD:
-            return immutable_ask(c, &put);
-        case PUT_LATER:
-            return client_wait(c, WAIT_DRAIN);
-        }
-    }
+    if (q->command != NULL && rules_puts(q->command))
+        return put_write(c, q);
     if (rules_refuse(c, q))
         return NEXT;
     if (q->command == NULL)
@@ -301,6 +314,7 @@ enum next rules_fresh(struct client *c, const struct request *q)
     struct rules *r = c->all->rules;
     struct request put = *q;
     enum mode mode = (enum mode)c->mode;
+    uint32_t asked = client_asked(c);
     enum next next;
 
     if (r == NULL || r->in_force == 0)
@@ -315,7 +329,9 @@ enum next rules_fresh(struct client *c, const struct request *q)
         word_write(c, q, &x, &put);
     }
     next = ask_fresh(c, &put);
-    if (next != NEXT || !renews(q->command))
+    if (client_asked(c) != asked)
+        rules_asked(c, q);
+    if (client_asked(c) == asked || !renews(q->command))
         return next;
     if (mode == MODE_PLAIN)
         slide_look(c, q);
@@ -349,8 +365,6 @@ enum large_rules rules_large(struct client *c, const struct request *q)
     if (p == NULL || (p->rules & RULE_EXPIRY) == 0 || !rules_shaped(cmd))
         return LARGE_PASSES;
     shape_key(r, q, q->argv[1], p, &unclear);
-    if (r->renewals != NULL)
-        slide_forget(c, q->argv[1]);
     return is_empty(&r->shape) ? LARGE_PASSES : LARGE_SHAPED;
 }
 

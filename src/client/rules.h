@@ -120,6 +120,9 @@ enum put {
 };
 MUST_USE
 enum put rules_put(struct client *c, const struct request *q, struct request *ret_put);
+/* q, a write, was put to the upstream: what reads have promised of its keys is over, it says what
+ * holds from now on. */
+void rules_asked(struct client *c, const struct request *q);
 /* A request too large to collect, of which only the first arguments are known. */
 enum large_rules {
     LARGE_PASSES,  /* no policy has a say */

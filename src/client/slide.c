@@ -203,18 +203,13 @@ static void forget_read(struct session *m, struct slice written)
     m->tx_read = left;
 }
 
-static uint32_t asked_of(const struct client *c)
-{
-    return c->asked + (c->more != NULL ? c->more->muted_asked : 0);
-}
-
 enum next slide_ask(struct client *c, const struct request *q)
 {
-    uint32_t asked = asked_of(c);
+    uint32_t asked = client_asked(c);
     enum next next = client_ask(c, q);
 
     /* Not of what was answered here, by an error. */
-    if (UNLIKELY(renewals_of(c) != NULL) && asked_of(c) != asked &&
+    if (UNLIKELY(renewals_of(c) != NULL) && client_asked(c) != asked &&
         (q->command->flags & CF_CACHEABLE) != 0)
         slide_look(c, q);
     return next;

@@ -588,3 +588,50 @@ def test_looks_that_find_no_link(w):
     assert larder.process.wait(10 * SLOW) == 0
     found = redis.info("commandstats", "cmdstat_pttl")
     assert int(found.split(",")[0].split("=")[1]) <= 2, found
+
+
+def test_sigterm_with_renewals_outstanding(w):
+    """larder ends in time, whatever has become of Redis, with all renewals told if it could."""
+    for fate in ("alive", "killed", "stopped"):
+        redis = w.redis()
+        larder = armed(larder_for(w, redis, {"s": {**LOCAL, **SLIDING}},
+                                  {"shutdown_timeout": "2s"}, {"command_timeout": "500ms"}))
+        conn = w.conn(larder)
+        conn.ok("SET", "s:k", 1)
+        redis.cmd("EXPIRE", "s:k", 3500)
+        eventually(lambda: conn.ok("GET", "s:k") and larder.stats()["policy_sliding_keys"] > 0)
+        {"alive": lambda: None, "killed": redis.kill, "stopped": redis.pause}[fate]()
+        larder.expect_exit = True
+        larder.signal(signal.SIGTERM)
+        assert larder.process.wait(10 * SLOW) == 0
+        if fate == "alive":
+            assert redis.cmd("TTL", "s:k") > 3590
+        if fate == "stopped":
+            redis.resume()
+
+
+def test_what_is_promised_until_a_write_is_asked(w):
+    """What reads had been promised was forgotten for the sake of a write that was never put to Redis:
+    a SET .. NX that larder answered, and one for which there was no connection."""
+    clock = w.clock()
+    redis = clock.redis()
+    ini = make_ini(("127.0.0.1", 0), redis, None, {"address": "127.0.0.1:@PORT@"},
+                   {"command_timeout": "1d", "link_idle_timeout": "1d", "max_lent": 1,
+                    "queue_timeout": "100ms"})
+    ini += ("[cache]\ncoherence_timeout = 1h\n[policy s]\nprefix = s:\nlocal = yes\nlocal_ttl = 1d\n"
+            "sliding = 30m\nimmutable = yes\n")
+    larder = armed(clock.larder(redis, ini=ini))
+    conn, direct = w.conn(larder), w.conn(redis)
+    direct.ok("SET", "s:k", 1, "EX", 1800)
+    eventually(lambda: conn.ok("GET", "s:k") and b"kept=yes" in conn.ok("LARDER", "KEY", "s:k"))
+    clock.move(60)
+    conn.ok("GET", "s:k")
+    assert direct.ok("TTL", "s:k") <= 1740 and conn.ok("TTL", "s:k") >= 1799
+    assert conn.cmd("SET", "s:k", 2, "NX") is None
+    assert conn.ok("SETNX", "s:k", 2) == 0
+    assert conn.ok("TTL", "s:k") >= 1799
+    other = w.conn(larder)
+    other.send_cmd("BLPOP", "l", 0)
+    eventually(lambda: redis.blocked() == 1)
+    assert conn.cmd("BLMOVE", "l", "s:k", "LEFT", "LEFT", 0).startswith(b"UPSTREAM")
+    assert conn.ok("TTL", "s:k") >= 1799
