@@ -412,7 +412,8 @@ class Judge:
         for letter in self.case.letters():
             key = (self.case.number, letter)
             state = self.before[key][0]
-            if under[key][1] != self.before[key][1] or not near(under[key][0], state, state):
+            later = state if state < 0 else state + SLACK  # it was made after the one before
+            if under[key][1] != self.before[key][1] or not near(under[key][0], state, later):
                 return f"@{letter} is changed by what was refused: TTL {under[key][0]}"
         return None
 
