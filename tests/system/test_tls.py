@@ -733,6 +733,7 @@ def test_a_listener_turns_to_tls(w):
     c = w.conn(larder)
     larder.configure(listener=tls_listener(ca.issue("larder")))
     larder.signal(signal.SIGHUP)
+    eventually(lambda: "settings reloaded" in larder.log())
     eventually(lambda: isinstance(refusal(larder, ca.context()), bytes))
     assert c.cmd("SET", "k", "v") == b"OK"
     speak(larder, ca.context())
