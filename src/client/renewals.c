@@ -339,9 +339,24 @@ uint64_t renewals_promised(struct renewals *s, const struct client *c, struct sl
     return touches_promised(s->touches, touch_key(key, scope_of(s, c)));
 }
 
+static void forget_waiting(struct renewals *s, struct touch_key k)
+{
+    for (list_each_safe (node, next, &s->again)) {
+        struct inquiry *look = CONTAINER_OF(node, struct inquiry, node);
+
+        if (look->scope == k.scope && slice_eq(key_of(look).key, k.key))
+            look_free(look);
+    }
+}
+
 void renewals_forget(struct renewals *s, const struct client *c, struct slice key)
 {
-    touches_forget(s->touches, touch_key(key, scope_of(s, c)));
+    struct touch_key k = touch_key(key, scope_of(s, c));
+
+    /* What waits for a link would come behind the write, and give back what that takes. */
+    if (!list_empty(&s->again) && touches_promised(s->touches, k) > 0)
+        forget_waiting(s, k);
+    touches_forget(s->touches, k);
 }
 
 size_t renewals_count(const struct renewals *s)

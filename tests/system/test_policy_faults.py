@@ -635,3 +635,20 @@ def test_what_is_promised_until_a_write_is_asked(w):
     eventually(lambda: redis.blocked() == 1)
     assert conn.cmd("BLMOVE", "l", "s:k", "LEFT", "LEFT", 0).startswith(b"UPSTREAM")
     assert conn.ok("TTL", "s:k") >= 1799
+
+
+def test_a_renewal_that_comes_behind_a_write(w):
+    """A renewal that had waited for a link, or for the end of CLIENT PAUSE, gave a key the time back
+    that a write had taken from it meanwhile."""
+    redis = w.redis()
+    larder = armed(larder_for(w, redis, {"s": {**LOCAL, **SLIDING}}))
+    judge, conn, writer = w.conn(larder), w.conn(larder), w.conn(larder)
+    redis.cmd("SET", "s:k", 1, "EX", 600)
+    redis.cmd("SET", "s:l", 1, "EX", 600)
+    judge.ok("CLIENT", "PAUSE", 600000, "WRITE")
+    conn.ok("MGET", "s:k", "s:l")
+    writer.send_cmd("EXPIRE", "s:k", 100)
+    judge.ok("CLIENT", "UNPAUSE")
+    assert writer.reply() == 1
+    renewed(redis, "s:l")
+    assert redis.cmd("TTL", "s:k") <= 100
