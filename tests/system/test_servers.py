@@ -13,6 +13,8 @@ from near import near_ini, need_cache
 from resp import Error, Map, eventually
 from servers import ROOT, Pair, Skip
 
+ONE_CHANCE = True  # tests/system/run
+
 SERVERS = ("redis-6", "redis-7", "redis-8", "valkey-8", "valkey-9")
 FIELDS_EXPIRE = ("redis-8", "valkey-9")
 
