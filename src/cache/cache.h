@@ -60,6 +60,9 @@ void cache_proven(struct cache *c, uint64_t asked_ms); /* all pushes until then 
 void cache_without_link(struct cache *c);              /* deadlines alone, until cache_lost() */
 bool cache_changed(struct cache *c, struct slice key); /* true: something was kept */
 void cache_flush(struct cache *c);                     /* everything may have changed */
+/* A hold begins or ends, which spoils the flights: its i-th key goes from the shelf. True:
+ * something was kept. */
+bool cache_clear(struct cache *c, const struct hold *h, uint32_t i);
 MUST_USE
 enum trust cache_trust(const struct cache *c, uint64_t now_ms);
 
@@ -74,7 +77,7 @@ enum look cache_look(struct cache *c, const struct question *q, uint64_t now_ms,
 MUST_USE
 enum look cache_look_probed(struct cache *c, const struct question *q, const struct probe *probe,
                             uint64_t now_ms, struct entry *ret_entry);
-/* Keeps the answer of a flight, if its token is good. */
+/* Keeps the answer of a flight, if its token is good; q is of the flight's key. */
 enum filled {
     FILL_KEPT,
     FILL_CHANGED, /* the key may have changed since it was asked for */

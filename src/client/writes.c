@@ -51,9 +51,12 @@ static void clear(struct near *near, const struct hold *h)
     if (h->all)
         cache_flush(near->cache);
     for (uint32_t i = 0; i < h->n; i++) {
-        const struct policy *p = policies_match(near->policies, hold_key(h, i));
+        const struct policy *p;
 
-        if (cache_changed(near->cache, hold_key(h, i)) && p != NULL)
+        if (!cache_clear(near->cache, h, i))
+            continue;
+        p = policies_match(near->policies, hold_key(h, i));
+        if (p != NULL)
             near_stats_of(near, p)->count.invalidated_write++;
     }
 }
