@@ -138,7 +138,13 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "close lent connections that nobody has used for so long")                                   \
     X(keepalive, DURATION, "60s 1s..1d", RELOAD, "TCP keepalive on connections to the upstream")   \
     X(backoff_min, DURATION, "50ms 1ms..1h", RELOAD, "first pause before connecting again")        \
-    X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")
+    X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")        \
+    X(breaker_failures, COUNT, "5 0..1000000", RELOAD,                                             \
+      "after so many failures in a row (connections that do not come up or break, commands "       \
+      "without a reply, -LOADING) the upstream is taken for away: commands are answered at once, " \
+      "until it answers a PING. 0: never")                                                         \
+    X(breaker_open, DURATION, "5s 10ms..1h", RELOAD,                                               \
+      "the longest pause between two of these PINGs; the first comes after an eighth of it")
 
 #define CACHE_SETTINGS(X)                                                                          \
     X(max_memory, SIZE, "64mb 1mb..1024gb", RELOAD,                                                \
