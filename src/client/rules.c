@@ -86,7 +86,7 @@ static bool is_shaped(const struct command *cmd)
     return (cmd->flags & CF_CREATES) != 0 || sets_expiry(cmd);
 }
 
-static uint8_t rules_of(const struct rules *r, struct slice key)
+static uint16_t rules_of(const struct rules *r, struct slice key)
 {
     const struct policy *p = policies_match(r->policies, key);
 
@@ -94,14 +94,14 @@ static uint8_t rules_of(const struct rules *r, struct slice key)
 }
 
 /* The rules that command could fall under. */
-static uint8_t may_matter(const struct command *cmd)
+static uint16_t may_matter(const struct command *cmd)
 {
-    uint8_t m = RULE_DENY;
+    uint16_t m = RULE_DENY;
 
     if (is_shaped(cmd))
-        m |= RULE_EXPIRY | RULE_REQUIRE | RULE_SIZE | RULE_SLIDING | RULE_IMMUTABLE;
+        m |= RULE_EXPIRY | RULE_REQUIRE | RULE_SIZE | RULE_SLIDING | RULE_IMMUTABLE | RULE_FENCE;
     else if ((cmd->flags & CF_WRITE) != 0)
-        m |= RULE_SIZE | (ends_key(cmd) ? RULE_SLIDING : 0);
+        m |= RULE_SIZE | RULE_FENCE | (ends_key(cmd) ? RULE_SLIDING : 0);
     else if (renews(cmd) || asks_ttl(cmd))
         m |= RULE_SLIDING;
     return m;
@@ -109,7 +109,7 @@ static uint8_t may_matter(const struct command *cmd)
 
 bool rules_concern(const struct rules *r, const struct command *cmd, const struct args *args)
 {
-    uint8_t matter = may_matter(cmd) & r->in_force;
+    uint16_t matter = may_matter(cmd) & r->in_force;
 
     if (hide_concerns(r, cmd))
         return true;
@@ -278,15 +278,17 @@ static bool shape_write(struct client *c, const struct request *q, const struct 
         if (refuse_write(c, q, x, touched->v[i]))
             return true;
     }
-    if (!is_shaped(q->command) || !command_arity_ok(q->command, q->argc))
+    if (!command_arity_ok(q->command, q->argc))
         return false; /* Redis refuses it */
-    for (uint32_t i = 0; i < touched->n; i++) {
+    for (uint32_t i = 0; i < touched->n && is_shaped(q->command); i++) {
         struct slice key = q->argv[touched->v[i]];
         const struct policy *p = policies_match(r->policies, key);
 
         if (p != NULL && (p->rules & RULE_EXPIRY) != 0)
             shape_key(r, q, key, p, x);
     }
+    if ((r->in_force & RULE_FENCE) != 0)
+        fence_void(c, q, touched, x);
     return false;
 }
 
@@ -422,6 +424,7 @@ enum large_rules rules_large(struct client *c, const struct request *q)
     struct rules *r = c->all->rules;
     const struct command *cmd = q->command;
     struct expiry unclear = {.kind = EXPIRY_UNCLEAR};
+    struct key_list key = {.few = {1}, .v = key.few, .n = 1};
     const struct policy *p;
 
     shape_begin(&r->shape);
@@ -435,9 +438,11 @@ enum large_rules rules_large(struct client *c, const struct request *q)
     if (hide_is_internal(r, q->argv[1]) ||
         (p != NULL && (p->rules & (RULE_DENY | RULE_REQUIRE | RULE_SIZE)) != 0))
         return LARGE_COLLECT;
-    if (p == NULL || (p->rules & RULE_EXPIRY) == 0 || !is_shaped(cmd))
+    if (p == NULL || (may_matter(cmd) & p->rules & (RULE_EXPIRY | RULE_FENCE)) == 0)
         return LARGE_PASSES;
-    shape_key(r, q, q->argv[1], p, &unclear);
+    if ((p->rules & RULE_EXPIRY) != 0 && is_shaped(cmd))
+        shape_key(r, q, q->argv[1], p, &unclear);
+    fence_void(c, q, &key, &unclear);
     if (r->renewals != NULL)
         slide_forget(c, q->argv[1]);
     return is_empty(&r->shape) ? LARGE_PASSES : LARGE_SHAPED;
@@ -447,7 +452,7 @@ enum large_rules rules_large(struct client *c, const struct request *q)
 
 void clients_use_policies(struct clients *all, const struct policies *policies)
 {
-    uint8_t in_force = policies_rules(policies);
+    uint16_t in_force = policies_rules(policies);
 
     if (all->rules == NULL && in_force == 0)
         return;

@@ -4,6 +4,7 @@
  * shape.c      how a write is worded, and what is said about it, so that its keys get their expiry
  * slide.c      reads that renew their key; renewals.c tells the upstream
  * immutable.c  SET .. NX of what exists
+ * fence.c      LARDER GETLEASE and SETLEASE: nothing old is stored after a write
  * hide.c       larder's own keys, which no client sees */
 #ifndef LARDER_CLIENT_RULES_H
 #define LARDER_CLIENT_RULES_H
@@ -50,7 +51,7 @@ struct seen;
 struct rules {
     struct clients *all;
     const struct policies *policies;
-    uint8_t in_force; /* enum policy_rule, of all policies */
+    uint16_t in_force; /* enum policy_rule, of all policies */
     struct shape shape;
     struct renewals *renewals; /* NULL before a policy slides */
     struct seen *seen;         /* likewise */
@@ -104,6 +105,11 @@ void shape_begin(struct shape *s); /* empties it */
 /* Adds to r->shape what policy p asks of q, a write of the key; x is what q says itself. */
 void shape_key(struct rules *r, const struct request *q, struct slice key, const struct policy *p,
                const struct expiry *x);
+/* Not to be put in a MULTI: it makes no key itself, or is a script. */
+MUST_USE
+bool shape_is_loose(const struct request *q, const struct expiry *x);
+/* prefix and key as one bulk string: a key of larder's own. */
+void shape_own_key(struct buffer *out, struct slice prefix, struct slice key);
 /* What s holds becomes the caller's: shape_free(). */
 MUST_USE
 struct shape *shape_take(struct shape *s);
@@ -160,13 +166,20 @@ enum next immutable_ask(struct client *c, const struct request *q);
 /* msetex.c */
 enum next msetex_serve(struct client *c, const struct request *q);
 
+/* fence.c */
+enum next fence_get(struct client *c, const struct request *q);
+enum next fence_set(struct client *c, const struct request *q);
+/* Adds to r->shape that the tokens of those keys that are fenced are void. */
+void fence_void(struct client *c, const struct request *q, const struct key_list *touched,
+                const struct expiry *x);
+
 /* hide.c */
 enum next hide_serve(struct client *c, const struct request *q);
 
 /* Are there keys of larder's own? Only where a policy needs them. */
 static inline bool hide_on(const struct rules *r)
 {
-    return (r->in_force & RULE_ABSOLUTE) != 0;
+    return (r->in_force & (RULE_ABSOLUTE | RULE_FENCE)) != 0;
 }
 
 static inline bool hide_is_internal(const struct rules *r, struct slice key)

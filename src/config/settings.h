@@ -160,7 +160,10 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
     X(lease_ttl, DURATION, "10s 10ms..1h", RELOAD,                                                 \
       "how long that one may take before the key is taken to be absent")                           \
     X(lease_wait, DURATION, "500ms 1ms..10m", RELOAD,                                              \
-      "how long one waits at most; less than its client's own timeout")
+      "how long one waits at most; less than its client's own timeout")                            \
+    X(fence, BOOL, "no", RELOAD,                                                                   \
+      "LARDER GETLEASE and SETLEASE: what was loaded is stored only if nobody has written or "     \
+      "deleted the key since it was found absent; a token is good for lease_ttl")
 
 #define FIELD_TYPE_STRING                                 const char *
 #define FIELD_TYPE_SECRET                                 const char *

@@ -15,11 +15,15 @@ START_TEST(help_names_what_there_is)
     static const char *const words[] = {"CLIENTS",
                                         "FLUSH ALL | PREFIX <prefix>",
                                         "FRESH <command> [<arg> ...]",
+                                        "GETLEASE <key>",
                                         "HELP",
                                         "KEY <key>",
+                                        "LEASES",
                                         "LINKS",
+                                        "MISS <key>",
                                         "MSETEX <ms> <key> <value> [<key> <value> ...]",
                                         "POLICIES",
+                                        "SETLEASE <key> <token> <value> [<option of SET> ...]",
                                         "SETTINGS",
                                         "STATS [HELP]",
                                         "WHY <command> [<arg> ...]"};
@@ -38,7 +42,7 @@ START_TEST(help_names_what_there_is)
 }
 END_TEST
 
-#define ROOMS 5
+#define ROOMS 6
 
 static void all_counters(struct counter_set sets[ROOMS])
 {
@@ -46,7 +50,8 @@ static void all_counters(struct counter_set sets[ROOMS])
     sets[1] = pool_counters(desk.pool);
     sets[2] = clients_cache_counters(desk.clients);
     sets[3] = clients_rule_counters(desk.clients);
-    sets[4] = invalidation_counters(NULL);
+    sets[4] = clients_lease_counters(desk.clients);
+    sets[5] = invalidation_counters(NULL);
 }
 
 static size_t count_rows(const struct counter_set sets[ROOMS])

@@ -49,6 +49,7 @@ START_TEST(rules)
     asks("max_value = 1\n", 0, RULE_SIZE);
     asks("immutable = yes\nlocal = yes\n", 0, RULE_IMMUTABLE);
     asks("deny = yes\n", 0, RULE_DENY);
+    asks("fence = yes\n", 0, RULE_FENCE);
 }
 END_TEST
 
