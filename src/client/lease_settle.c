@@ -130,6 +130,7 @@ void lease_free(struct leases *l, struct lease *lease)
     list_leave(&lease->order);
     list_leave(&lease->node);
     l->count.held -= lease->state != LEASE_DRAINS;
+    lease_give_back(l, lease);
     free(lease);
 }
 
@@ -141,6 +142,7 @@ void lease_drain(struct leases *l, struct lease *lease, bool nil)
         return;
     }
     l->count.held--;
+    lease_give_back(l, lease);
     lease_leave_holder(lease);
     list_leave(&lease->order);
     list_leave(&lease->node);
@@ -153,6 +155,7 @@ void lease_drain(struct leases *l, struct lease *lease, bool nil)
 /* Not leased again for a while, with nothing kept that says so. */
 void lease_cool(struct leases *l, struct lease *lease, const struct policy *p)
 {
+    lease_give_back(l, lease);
     lease->state = LEASE_COOL;
     lease_expires_at(l, lease, leases_now(l) + (p != NULL ? p->set->lease_ttl : 0));
 }
@@ -229,7 +232,7 @@ void lease_settle(struct leases *l, struct lease *lease)
 {
     struct park *p = lease_first_park(lease);
 
-    if (lease->asking) {
+    if (lease->asking || lease->state == LEASE_ASKED) {
         lease->again = true;
         return;
     }
@@ -308,6 +311,8 @@ void leases_on_timer(void *context)
             break;
         if (lease->state == LEASE_HELD)
             lease_lapse(l, lease);
+        else if (lease->state == LEASE_ELSEWHERE)
+            lease_look_again(l, lease);
         else
             lease_free(l, lease);
     }

@@ -179,7 +179,7 @@ enum next hide_serve(struct client *c, const struct request *q);
 /* Are there keys of larder's own? Only where a policy needs them. */
 static inline bool hide_on(const struct rules *r)
 {
-    return (r->in_force & (RULE_ABSOLUTE | RULE_FENCE)) != 0;
+    return (r->in_force & (RULE_ABSOLUTE | RULE_FENCE | RULE_LEASE)) != 0;
 }
 
 static inline bool hide_is_internal(const struct rules *r, struct slice key)

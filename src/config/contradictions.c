@@ -200,6 +200,9 @@ static void find_wrong_expiries(struct draft *d)
         if (set->immutable && !set->local)
             tell(d, (struct side){s, "immutable"}, "is not possible with",
                  (struct side){s, "local"});
+        if (set->scope == SET_SCOPE_FLEET && set->stampede != SET_STAMPEDE_WAIT)
+            tell(d, (struct side){s, "scope"}, "is not possible with",
+                 (struct side){s, "stampede"});
     }
 }
 

@@ -119,7 +119,8 @@ static uint16_t rules_of(const struct policy_settings *set)
                       (set->max_value > 0 ? RULE_SIZE : 0) | (set->sliding > 0 ? RULE_SLIDING : 0) |
                       (set->absolute > 0 ? RULE_ABSOLUTE : 0) |
                       (set->immutable ? RULE_IMMUTABLE : 0) | (set->deny ? RULE_DENY : 0) |
-                      (set->fence ? RULE_FENCE : 0));
+                      (set->fence ? RULE_FENCE : 0) |
+                      (set->scope == SET_SCOPE_FLEET ? RULE_LEASE : 0));
 }
 
 static uint64_t given_ms(const struct policy_settings *set)

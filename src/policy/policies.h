@@ -28,6 +28,7 @@ enum policy_rule {
     RULE_IMMUTABLE = 1u << 5,
     RULE_DENY = 1u << 6,
     RULE_FENCE = 1u << 7, /* writes void the tokens of LARDER GETLEASE */
+    RULE_LEASE = 1u << 8, /* there are leases upstream */
 };
 
 struct policy {

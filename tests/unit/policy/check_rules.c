@@ -50,6 +50,7 @@ START_TEST(rules)
     asks("immutable = yes\nlocal = yes\n", 0, RULE_IMMUTABLE);
     asks("deny = yes\n", 0, RULE_DENY);
     asks("fence = yes\n", 0, RULE_FENCE);
+    asks("local = yes\nstampede = wait\nscope = fleet\n", 0, RULE_LEASE);
 }
 END_TEST
 
