@@ -230,6 +230,7 @@ struct request {
     uint32_t argc;
     struct slice bytes;        /* RESP multibulk */
     const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
+    bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
     bool more;                 /* further bytes of the client stand behind it */
 };
 

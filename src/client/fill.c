@@ -266,6 +266,8 @@ static void land_leased(struct fill *f, struct slice value, struct slice rest)
     }
     landing.absent = ttl.number == -2 && looks_absent(value);
     leases_landed(f->near, &landing);
+    if (landing.leader == NULL && f->leader != NULL)
+        leader_done(f); /* it waits */
 }
 
 static void land(struct fill *f, struct slice all)

@@ -115,6 +115,8 @@ void clients_key_changed(struct clients *all, struct slice key)
     struct near *near = all->near;
     const struct policy *p;
 
+    if (near->leases != NULL && slice_starts(key, SLICE(LEASE_PREFIX)))
+        leases_moved(near, slice_of(key.p + strlen(LEASE_PREFIX), key.n - strlen(LEASE_PREFIX)));
     if (near->leases != NULL && !keyring_held(cache_keyring(near->cache), key))
         leases_changed(near, key, true);
     if (!cache_changed(near->cache, key))

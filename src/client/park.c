@@ -32,13 +32,13 @@ bool park_waits(uint16_t command, uint32_t argc)
     }
 }
 
-bool park_may(const struct client *c, const struct policy *p)
+bool park_may(const struct client *c, const struct policy *p, uint32_t own)
 {
     const struct near *near = c->all->near;
     const struct session *m = c->more;
     uint64_t now_ms = loop_now_ms(c->all->loop);
 
-    return c->open && c->plain && !c->ending && !c->eof && c->owed == 0 && !c->all->draining &&
+    return c->open && c->plain && !c->ending && !c->eof && c->owed == own && !c->all->draining &&
            buffer_len(&c->in) == 0 && near->stats[p->number]->no_park_ms <= now_ms &&
            (m == NULL || (m->muted_owed == 0 && m->no_park_ms <= now_ms && list_empty(&m->leases)));
 }

@@ -213,6 +213,9 @@ static void find_wrong_expiries(struct draft *d)
         if (set->stampede != SET_STAMPEDE_NO && !set->local)
             tell(d, (struct side){s, "stampede"}, "is not possible with",
                  (struct side){s, "local"});
+        if (set->scope == SET_SCOPE_FLEET && set->stampede != SET_STAMPEDE_WAIT)
+            tell(d, (struct side){s, "scope"}, "is not possible with",
+                 (struct side){s, "stampede"});
     }
 }
 

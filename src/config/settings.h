@@ -54,6 +54,7 @@ enum setting_log_level { SET_LOG_INFO, SET_LOG_DEBUG, SET_LOG_WARNING, SET_LOG_E
 enum setting_log_format { SET_FORMAT_AUTO, SET_FORMAT_TEXT, SET_FORMAT_JSON, SET_FORMAT_JOURNAL };
 enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
 enum setting_stampede { SET_STAMPEDE_NO, SET_STAMPEDE_WAIT };
+enum setting_scope { SET_SCOPE_LOCAL, SET_SCOPE_FLEET };
 enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERENCE_TTL };
 
 #define LARDER_SETTINGS(X)                                                                         \
@@ -195,7 +196,13 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
     X(lease_ttl, DURATION, "10s 10ms..1h", RELOAD,                                                 \
       "how long that one may take before the key is taken to be absent")                           \
     X(lease_wait, DURATION, "500ms 1ms..10m", RELOAD,                                              \
-      "how long one waits at most; less than its client's own timeout")
+      "how long one waits at most; less than its client's own timeout")                            \
+    X(scope, CHOICE, "local|fleet", RELOAD,                                                        \
+      "fleet: one client loads a key of all larders before the upstream, by a key there, "         \
+      "larder:lease:KEY; needs stampede = wait")                                                   \
+    X(fence, BOOL, "no", RELOAD,                                                                   \
+      "LARDER GETLEASE and SETLEASE: what was loaded is stored only if nobody has written or "     \
+      "deleted the key since it was found absent; a token is good for lease_ttl")
 
 #define FIELD_TYPE_STRING                                 const char *
 #define FIELD_TYPE_SECRET                                 const char *
