@@ -62,7 +62,7 @@ bool cache_changed(struct cache *c, struct slice key); /* true: something was ke
 /* The same, if the upstream says so now: of what had expired by then that may tell only that, see
  * shelf_pushed(). */
 bool cache_pushed(struct cache *c, struct slice key, uint64_t now_ms);
-void cache_flush(struct cache *c);                     /* everything may have changed */
+void cache_flush(struct cache *c); /* everything may have changed */
 MUST_USE
 enum trust cache_trust(const struct cache *c, uint64_t now_ms);
 

@@ -38,7 +38,7 @@ struct block {
 
 enum entry_kind {
     ENTRY_VALUE,
-    ENTRY_ABSENT, /* the key does not exist */
+    ENTRY_ABSENT,   /* the key does not exist */
     ENTRY_PAST = 3, /* a value; its key has expired, the upstream says (shelf_pushed()) */
 };
 

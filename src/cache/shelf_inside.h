@@ -55,7 +55,7 @@ struct shelf {
     uint32_t pack_queue;
     shelf_doomed *doomed;
     void *doomed_context;
-    uint32_t weed_at; /* bucket */
+    uint32_t weed_at;       /* bucket */
     const uint64_t *linger; /* by policy; not ours */
     size_t linger_count;
     uint32_t policy_count;

@@ -30,7 +30,8 @@ uint64_t shelf_useful_until(const struct shelf *s, const struct record *r)
                                                   : r->deadline;
 }
 
-/* Its key expired, and that is why it is past its deadline; so is all that hangs on a hollow one. */
+/* Its key expired, and that is why it is past its deadline; so is all that hangs on a hollow one.
+ */
 static bool has_expired(const struct shelf *s, const struct record *head, uint64_t now_ms)
 {
     if (head->deadline > now_ms || shelf_useful_until(s, head) <= now_ms)
@@ -76,8 +77,7 @@ bool shelf_spare(struct shelf *s, struct slice key, uint64_t now_ms, uint64_t si
 {
     struct place head;
 
-    if (!find(s, key, &head) || !has_expired(s, head.record, now_ms) ||
-        head.record->stamp <= since)
+    if (!find(s, key, &head) || !has_expired(s, head.record, now_ms) || head.record->stamp <= since)
         return false;
     return head.record->role == ROLE_ALONE || head.record->kind == RECORD_HOLLOW ||
            keep_alone(s, key, &head);

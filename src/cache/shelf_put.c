@@ -68,13 +68,13 @@ static void look_up_variant(const struct shelf *s, struct putting *p)
     p->needs_head = !p->has_head;
     if (!p->needs_head)
         return;
-    p->hollow = (struct plan){.q = {.key = p->plan.q.key,
-                                    .scope = is_firm(&p->plan) ? HOLLOW_FIRM : 0},
-                              .deadline = p->plan.deadline,
-                              .expiry = EXPIRY_NEVER,
-                              .policy = p->plan.policy,
-                              .kind = RECORD_HOLLOW,
-                              .role = ROLE_FAMILY};
+    p->hollow =
+        (struct plan){.q = {.key = p->plan.q.key, .scope = is_firm(&p->plan) ? HOLLOW_FIRM : 0},
+                      .deadline = p->plan.deadline,
+                      .expiry = EXPIRY_NEVER,
+                      .policy = p->plan.policy,
+                      .kind = RECORD_HOLLOW,
+                      .role = ROLE_FAMILY};
 }
 
 static void look_up(const struct shelf *s, struct putting *p)

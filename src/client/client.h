@@ -167,6 +167,7 @@ struct session {
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
     struct list leases;         /* keys it has been told to load */
+    struct list loads;          /* .. for which nobody waits */
     struct held *parked;        /* its read that waits for a load; it is its only promise */
     uint64_t no_park_ms;        /* none of its reads waits until then */
     struct buffer tx_read;      /* sliding keys read in a transaction, each behind its length */
