@@ -254,9 +254,9 @@ bool cache_look_past(const struct cache *c, const struct question *q, uint64_t n
            !is_doomed(c, q->key, e);
 }
 
-bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms)
+bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms, uint64_t *ret_deadline)
 {
-    return shelf_past(c->shelf, key, now_ms);
+    return shelf_past(c->shelf, key, now_ms, ret_deadline);
 }
 
 bool cache_spare(struct cache *c, struct slice key, uint64_t now_ms)
@@ -264,10 +264,9 @@ bool cache_spare(struct cache *c, struct slice key, uint64_t now_ms)
     return !shelf_weeding(c->shelf) && shelf_spare(c->shelf, key, now_ms, c->floor);
 }
 
-void cache_forget_past(struct cache *c, struct slice key, uint64_t now_ms)
+void cache_forget(struct cache *c, struct slice key)
 {
-    if (shelf_past(c->shelf, key, now_ms))
-        (void)shelf_remove(c->shelf, key);
+    (void)!shelf_remove(c->shelf, key);
 }
 
 enum filled cache_fill(struct cache *c, const struct flight *f, const struct question *q,

@@ -82,12 +82,14 @@ enum look cache_look_probed(struct cache *c, const struct question *q, const str
 MUST_USE
 bool cache_look_past(const struct cache *c, const struct question *q, uint64_t now_ms,
                      struct entry *ret_entry);
-/* Is such a one kept of the key? Forgets all of the key, if so. True: only such are kept now. */
+/* Is such a one kept of the key, and since when is it past? */
 MUST_USE
-bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms);
-void cache_forget_past(struct cache *c, struct slice key, uint64_t now_ms);
+bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms, uint64_t *ret_deadline);
+/* True: only such are kept of the key from now on. False: there is none. */
 MUST_USE
 bool cache_spare(struct cache *c, struct slice key, uint64_t now_ms);
+/* Forgets what is kept of the key; nothing is known of a change. */
+void cache_forget(struct cache *c, struct slice key);
 /* Keeps the answer of a flight, if its token is good. */
 enum filled {
     FILL_KEPT,

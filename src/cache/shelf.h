@@ -101,7 +101,7 @@ bool shelf_remove(struct shelf *s, struct slice key);
 void shelf_linger(struct shelf *s, const uint64_t *ms, size_t n);
 /* Is there something of the key that outlives its deadline now? */
 MUST_USE
-bool shelf_past(const struct shelf *s, struct slice key, uint64_t now_ms);
+bool shelf_past(const struct shelf *s, struct slice key, uint64_t now_ms, uint64_t *ret_deadline);
 /* True: what is kept of the key outlives its deadline and came after the stamp `since`; what else
  * there was has been removed. False: it is not so. */
 MUST_USE

@@ -44,11 +44,14 @@ static bool find(const struct shelf *s, struct slice key, struct place *ret_head
     return shelf_find_head(s, key, hash_bytes(&s->seed, key.p, key.n), ret_head);
 }
 
-bool shelf_past(const struct shelf *s, struct slice key, uint64_t now_ms)
+bool shelf_past(const struct shelf *s, struct slice key, uint64_t now_ms, uint64_t *ret_deadline)
 {
     struct place head;
 
-    return find(s, key, &head) && has_expired(s, head.record, now_ms);
+    if (!find(s, key, &head) || !has_expired(s, head.record, now_ms))
+        return false;
+    *ret_deadline = head.record->deadline;
+    return true;
 }
 
 /* The value is put anew, without what hung on it. False: there was no room for that. */

@@ -12,7 +12,6 @@
  */
 #include "client/client.h"
 #include "client/leases.h"
-#include "client/loads.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -482,8 +481,7 @@ void client_close(struct client *c, enum close_reason why)
     client_break_promises(c);
     if (c->more != NULL && !list_empty(&c->more->leases))
         leases_left(c);
-    if (c->more != NULL && !list_empty(&c->more->loads))
-        loads_left(c);
+    loads_left(c);
     lane_release(c->lane);
     buffer_done(&c->in);
     buffer_done(&c->out);

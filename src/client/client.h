@@ -362,6 +362,9 @@ void slide_tx_over(struct client *c);
 void client_interrupts(struct client *c);
 void held_waits_no_more(struct held *h);
 
+/* loads.c: the client is gone, and loads nothing */
+void loads_left(struct client *c);
+
 /* shape.c */
 void shape_free(struct shape *s);
 

@@ -124,10 +124,11 @@ void fill_keep(struct near *near, const struct flight *flight, const struct ques
 {
     struct near_counters *count = &near->stats[t->policy]->count;
     struct question q = *question;
+    uint64_t deadline_ms;
     struct entry e;
 
     if (UNLIKELY(near->loads != NULL) && loads_is_value(reply.value, reply.ttl))
-        loads_found(near, question, t);
+        loads_found(near, question, t, reply.ttl);
     if (t->command == CMD_GETEX) /* it was asked to be waited for, see park.c */
         return;
     switch (weigh(near, t, reply.value, reply.ttl, &e)) {
@@ -148,7 +149,7 @@ void fill_keep(struct near *near, const struct flight *flight, const struct ques
     }
     /* An old value is not to be lost to that. */
     if (e.kind == ENTRY_ABSENT && t->stale_ttl > 0 &&
-        cache_past(near->cache, q.key, loop_now_ms(near->all->loop))) {
+        cache_past(near->cache, q.key, loop_now_ms(near->all->loop), &deadline_ms)) {
         count->discarded_settings++;
         return;
     }

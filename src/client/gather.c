@@ -295,37 +295,18 @@ static void give(struct gather *g, struct slice bytes, struct slice others)
         client_keep_promise(first_waiting(&g->flight.waiters), others.n > 0 ? others : bytes);
 }
 
-/* The key is absent: the leader is to load it, or is given the old value, as those who joined. */
-static void tell_part(struct gather *g, const struct part *p, struct slice *lead,
-                      struct slice *others)
-{
-    struct request get = {.command = command_find(SLICE("GET"))};
-    bool there = g->leader != NULL && g->leader->open;
-    struct load_miss m = {&p->flight, &p->q, &p->terms, &get, there ? g->leader : NULL};
-    struct near_counters *count = &g->near->stats[p->terms.policy]->count;
-    struct entry e;
-    enum told told = loads_absent(g->near, &m, &e);
-
-    if (told == TOLD_SO)
-        return;
-    *others = e.bytes;
-    if (told == TOLD_OLD)
-        *lead = e.bytes;
-    count->stale += told == TOLD_OLD && there;
-    for (list_each (node, &g->flight.waiters))
-        count->stale++;
-}
-
 /* Part i, with its value and the replies of PTTL. */
 static void land_part(struct gather *g, uint32_t i, struct slice value, struct slice ttls,
                       struct buffer *others)
 {
-    struct part *p = &g->parts[i];
+    const struct part *p = &g->parts[i];
+    struct client *c = g->leader != NULL && g->leader->open ? g->leader : NULL;
+    struct load_miss m = {.flight = &p->flight, .q = &p->q, .terms = &p->terms, .asks = c};
     struct slice lead = value, other = value;
 
     if (UNLIKELY(g->near->loads != NULL) && p->keep && p->terms.loads &&
         loads_is_absent(value, ttls))
-        tell_part(g, p, &lead, &other);
+        loads_tell(g->near, &m, &g->flight.waiters, &lead, &other);
     buffer_add(&g->near->pieces, lead.p, lead.n);
     if (others->p != NULL)
         buffer_add(others, other.p, other.n);

@@ -11,6 +11,9 @@
 
 #define LOAD_BUCKETS 1024u
 
+/* Two answers of Redis about the same expiry are no further apart than asking takes. */
+#define SAME_EXPIRY_MS 1000u
+
 static uint64_t now_of(const struct near *near)
 {
     return loop_now_ms(near->all->loop);
@@ -274,12 +277,47 @@ enum told loads_absent(struct near *near, const struct load_miss *m, struct entr
     return old ? TOLD_LOADS : TOLD_SO;
 }
 
-void loads_found(struct near *near, const struct question *q, const struct fill_terms *t)
+void loads_tell(struct near *near, struct load_miss *m, const struct list *joined,
+                struct slice *ret_asks, struct slice *ret_joined)
+{
+    struct request get = {.command = command_find(SLICE("GET"))};
+    struct near_counters *count = &near->stats[m->terms->policy]->count;
+    struct entry e;
+    enum told told;
+
+    m->request = &get;
+    told = loads_absent(near, m, &e);
+    m->request = NULL;
+    if (told == TOLD_SO)
+        return;
+    *ret_joined = e.bytes;
+    if (told == TOLD_OLD)
+        *ret_asks = e.bytes;
+    count->stale += told == TOLD_OLD && m->asks != NULL;
+    for (list_each (node, joined))
+        count->stale++;
+}
+
+/* What is kept here expires a little earlier than in Redis: by as much as asking took. Until then
+ * the old value is Redis' too. */
+static bool is_newer(const struct fill_terms *t, struct slice ttl, uint64_t deadline_ms)
+{
+    struct reply r;
+
+    if (!reply_read(&ttl, &r) || r.type != ':' || r.number == -1)
+        return true;
+    return r.number > 0 && t->asked_ms + (uint64_t)r.number > deadline_ms + SAME_EXPIRY_MS;
+}
+
+void loads_found(struct near *near, const struct question *q, const struct fill_terms *t,
+                 struct slice ttl)
 {
     struct load *load = find(near->loads, q);
+    uint64_t deadline_ms;
 
-    if (t->stale_ttl > 0)
-        cache_forget_past(near->cache, q->key, now_of(near));
+    if (t->stale_ttl > 0 && cache_past(near->cache, q->key, now_of(near), &deadline_ms) &&
+        is_newer(t, ttl, deadline_ms))
+        cache_forget(near->cache, q->key);
     if (load != NULL && !load->ahead)
         load_free(near->loads, load);
 }
@@ -339,8 +377,18 @@ void loads_written(struct near *near, const struct hold *h)
 
 void loads_left(struct client *c)
 {
-    while (!list_empty(&c->more->loads))
+    while (c->more != NULL && !list_empty(&c->more->loads))
         load_free(c->all->near->loads, CONTAINER_OF(c->more->loads.next, struct load, held));
+}
+
+void loads_miss(struct client *c, struct slice key)
+{
+    struct loads *l = c->all->near->loads;
+    struct question q = {.key = key, .scope = c->scope};
+    struct load *load = find(l, &q);
+
+    if (load != NULL)
+        load_free(l, load);
 }
 
 void loads_describe(const struct loads *l, struct buffer *out)

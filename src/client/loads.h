@@ -80,8 +80,12 @@ enum told {
 };
 MUST_USE
 enum told loads_absent(struct near *near, const struct load_miss *m, struct entry *ret_entry);
-/* .. or that there is a value. */
-void loads_found(struct near *near, const struct question *q, const struct fill_terms *t);
+/* The same of a GET among others: what `asks` is told, and those who joined. */
+void loads_tell(struct near *near, struct load_miss *m, const struct list *joined,
+                struct slice *ret_asks, struct slice *ret_joined);
+/* .. or that there is a value, and how long it lives (the reply to PTTL). */
+void loads_found(struct near *near, const struct question *q, const struct fill_terms *t,
+                 struct slice ttl);
 /* Do a reply and that to PTTL say the one, or the other? An error says neither. */
 MUST_USE
 bool loads_is_value(struct slice value, struct slice ttl);
@@ -95,8 +99,8 @@ MUST_USE
 bool loads_spare(struct near *near, const struct policy *p, struct slice key);
 /* What the hold is for is answered. */
 void loads_written(struct near *near, const struct hold *h);
-/* c is gone. */
-void loads_left(struct client *c);
+/* LARDER MISS: there is nothing to load. */
+void loads_miss(struct client *c, struct slice key);
 /* A load of the policy has taken so long. */
 void loads_took(struct near *near, uint16_t policy, uint64_t us);
 

@@ -358,6 +358,8 @@ enum next near_console(struct client *c, const struct request *q, enum console_w
     case CONSOLE_MISS:
         if (c->all->near != NULL && c->all->near->leases != NULL)
             leases_miss(c, q->argv[2]);
+        if (c->all->near != NULL && c->all->near->loads != NULL)
+            loads_miss(c, q->argv[2]);
         write_status(client_answer(c), "OK");
         return NEXT;
     case CONSOLE_MSETEX:

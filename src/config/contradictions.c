@@ -357,8 +357,6 @@ static void find_wrong_loads(struct draft *d)
         const struct section *s = &d->policies.v[i];
         struct side local = {s, "local"}, refresh = {s, "refresh_ahead"};
 
-        if (set->stampede != SET_STAMPEDE_NO && !set->local)
-            tell(d, (struct side){s, "stampede"}, "is not possible with", local);
         if (set->refresh_ahead && !set->local)
             tell(d, refresh, "is not possible with", local);
         if (set->refresh_ahead && set->sliding > 0)

@@ -54,6 +54,8 @@ static bool pushed(const char *key, uint64_t now_ms)
 
 START_TEST(tidied_when_its_time_is_over)
 {
+    uint64_t at = 0;
+
     keep("k", "");
     keep("h", "HGETALL");
     keep_until("local", "", DEADLINE, DEADLINE + 1);
@@ -61,11 +63,12 @@ START_TEST(tidied_when_its_time_is_over)
     ck_assert(!shelf_tidy(s, DEADLINE, 100));
     ck_assert(!shelf_tidy(s, DEADLINE + LINGER - 1, 100));
     ck_assert(there("k", "") && there("h", "HGETALL"));
-    ck_assert(shelf_past(s, SLICE("k"), DEADLINE + LINGER - 1));
-    ck_assert(!shelf_past(s, SLICE("k"), DEADLINE + LINGER));
-    ck_assert(!shelf_past(s, SLICE("k"), DEADLINE - 1));
-    ck_assert(!shelf_past(s, SLICE("local"), DEADLINE));
-    ck_assert(!shelf_past(s, SLICE("never"), DEADLINE));
+    ck_assert(shelf_past(s, SLICE("k"), DEADLINE + LINGER - 1, &at));
+    ck_assert_uint_eq(at, DEADLINE);
+    ck_assert(!shelf_past(s, SLICE("k"), DEADLINE + LINGER, &at));
+    ck_assert(!shelf_past(s, SLICE("k"), DEADLINE - 1, &at));
+    ck_assert(!shelf_past(s, SLICE("local"), DEADLINE, &at));
+    ck_assert(!shelf_past(s, SLICE("never"), DEADLINE, &at));
     ck_assert(!shelf_tidy(s, DEADLINE + LINGER, 100));
     ck_assert(!there("k", "") && !there("h", "HGETALL"));
     ck_assert_uint_eq(shelf_usage_total(s).entries, 0);
