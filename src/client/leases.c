@@ -4,7 +4,12 @@
 #include <stdlib.h>
 
 #include "client/leases_inside.h"
+#include "client/loads.h"
 #include "net/loop.h"
+
+/* So late may the push come which says that the key has expired, behind the answer that it is not
+ * there: they travel on two connections. */
+#define EXPIRY_PUSH_MS 50u
 
 /* ---- what is told from outside ---- */
 
@@ -151,6 +156,8 @@ void leases_landed(struct near *near, struct landing *landing)
         if (lease == NULL)
             return;
         l->count.loaded++;
+        if (lease->state == LEASE_HELD)
+            loads_took(near, landing->terms->policy, (leases_now(l) - lease->granted_ms) * 1000);
         lease_drain(l, lease, false);
         return;
     }
@@ -196,15 +203,23 @@ static void changed(struct leases *l, struct lease *lease, bool voided)
     lease_settle(l, lease);
 }
 
-/* Which of a bucket are meant: those of the key (deleted, or by others; or else perhaps written),
+/* Which of a bucket are meant: those of the key (perhaps written; deleted; changed, says a push),
  * of keys that begin so, all. */
-enum match { MATCH_WRITTEN, MATCH_VOID, MATCH_PREFIX, MATCH_ALL, MATCH_ALL_WRITTEN };
+enum match {
+    MATCH_WRITTEN,
+    MATCH_VOID,
+    MATCH_PUSHED,
+    MATCH_PREFIX,
+    MATCH_ALL,
+    MATCH_ALL_WRITTEN,
+};
 
 static bool is_meant(const struct lease *lease, const struct slice *key, enum match match)
 {
     switch (match) {
     case MATCH_WRITTEN:
     case MATCH_VOID:
+    case MATCH_PUSHED:
         return slice_eq(lease_key(lease), *key);
     case MATCH_PREFIX:
         return slice_starts(lease_key(lease), *key);
@@ -229,6 +244,15 @@ static struct lease *next_in(const struct leases *l, const struct list *bucket,
     return NULL;
 }
 
+/* What is no more than asked about does not end the lease. A push is not told of a key that was
+ * absent and was deleted: soon behind the grant it is nearly always that of the expiry. */
+static bool is_voided(const struct leases *l, const struct lease *lease, enum match match)
+{
+    if (match == MATCH_PUSHED)
+        return leases_now(l) >= lease->granted_ms + EXPIRY_PUSH_MS;
+    return match != MATCH_WRITTEN && match != MATCH_ALL_WRITTEN;
+}
+
 static void change_in(struct leases *l, const struct list *bucket, const struct slice *key,
                       enum match match)
 {
@@ -237,7 +261,7 @@ static void change_in(struct leases *l, const struct list *bucket, const struct 
     l->round++;
     while ((lease = next_in(l, bucket, key, match)) != NULL) {
         lease->round = l->round;
-        changed(l, lease, match != MATCH_WRITTEN && match != MATCH_ALL_WRITTEN);
+        changed(l, lease, is_voided(l, lease, match));
     }
 }
 
@@ -245,6 +269,11 @@ void leases_changed(struct near *near, struct slice key, bool voided)
 {
     change_in(near->leases, lease_bucket(near->leases, key), &key,
               voided ? MATCH_VOID : MATCH_WRITTEN);
+}
+
+void leases_pushed(struct near *near, struct slice key)
+{
+    change_in(near->leases, lease_bucket(near->leases, key), &key, MATCH_PUSHED);
 }
 
 void leases_prefix_changed(struct near *near, struct slice prefix)

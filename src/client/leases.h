@@ -144,8 +144,10 @@ void leases_failed(struct near *near, const struct question *q, enum link_failur
 /* Is anybody loading the key? */
 MUST_USE
 bool leases_known(const struct leases *l, struct slice key);
-/* The key may have been written; voided: deleted, or by others. */
+/* The key may have been written; voided: deleted. */
 void leases_changed(struct near *near, struct slice key, bool voided);
+/* The upstream says that it has changed, and it was not by a write under way here. */
+void leases_pushed(struct near *near, struct slice key);
 void leases_all_changed(struct near *near);
 void leases_prefix_changed(struct near *near, struct slice prefix);
 /* Pushes do not come any more: what was written is to be asked for. */
@@ -176,6 +178,8 @@ bool park_waits(uint16_t command, uint32_t argc);
  * before. */
 void park_add(struct leases *l, struct park *p, struct held *h, const struct policy *policy);
 void park_free(struct park *p);
+/* How a command is told that its key is absent; fields: asked for by HMGET, 1 by MGET. */
+void park_write_nil(struct buffer *out, uint8_t proto, uint16_t command, uint32_t fields);
 /* Keeps h's promise: there is nothing. */
 void park_give_nil(struct held *h);
 /* Those whose time is up are answered, at most so many. */
