@@ -7,6 +7,8 @@ from fake_near import NearRedis
 from leases import PUSH_MS, Leases
 from resp import SLOW, TIMEOUT, Error, encode, eventually
 
+ONE_CHANCE = True  # tests/system/run
+
 GET = ("GET", "k")
 
 

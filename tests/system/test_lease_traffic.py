@@ -6,6 +6,8 @@ import random
 from lease_traffic import Traffic
 from servers import scaled
 
+ONE_CHANCE = True  # tests/system/run
+
 HOURS = 3600
 
 

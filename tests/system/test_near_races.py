@@ -14,6 +14,8 @@ from fake_server import FakeRedis, bulk
 from resp import Error, encode, encode_all, eventually
 from servers import SLOW, sanitized
 
+ONE_CHANCE = True  # tests/system/run
+
 INI = """
 [larder]
 {larder}
