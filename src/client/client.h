@@ -167,6 +167,7 @@ struct session {
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
     struct list leases;         /* keys it has been told to load */
+    struct list loads;          /* .. for which nobody waits */
     struct held *parked;        /* its read that waits for a load; it is its only promise */
     uint64_t no_park_ms;        /* none of its reads waits until then */
     struct buffer tx_read;      /* sliding keys read in a transaction, each behind its length */
@@ -230,6 +231,7 @@ struct request {
     uint32_t argc;
     struct slice bytes;        /* RESP multibulk */
     const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
+    bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
     bool more;                 /* further bytes of the client stand behind it */
 };
 
@@ -240,8 +242,12 @@ enum next {
     GONE,  /* the client serves no more */
 };
 
-/* client.c */
+/* session.c */
 struct session *client_session(struct client *c);
+void session_free(struct session *m);
+void client_settle(struct client *c); /* recomputes `plain` */
+
+/* client.c */
 void client_close(struct client *c, enum close_reason why);
 void client_end(struct client *c, enum close_reason why); /* .. when all it is owed is sent */
 enum next client_wait(struct client *c, enum wait why);
@@ -249,7 +255,6 @@ enum next client_wait_link(struct client *c, struct lane *lane);
 enum next client_again(struct client *c); /* the request is to be looked at anew */
 void client_wake(struct client *c);
 void client_work(struct client *c, enum work what);
-void client_settle(struct client *c); /* recomputes `plain` */
 void client_adjust_wants(struct client *c);
 void client_count_listening(struct client *c);
 MUST_USE bool client_listens(const struct client *c);
@@ -361,6 +366,9 @@ void slide_tx_over(struct client *c);
 /* park.c: the client has more to say while its read waits; that wait is over */
 void client_interrupts(struct client *c);
 void held_waits_no_more(struct held *h);
+
+/* loads.c: the client is gone, and loads nothing */
+void loads_left(struct client *c);
 
 /* shape.c */
 void shape_free(struct shape *s);

@@ -101,6 +101,8 @@ void clients_close(struct clients *all)
         client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
     if (all->near != NULL)
         again_close(all->near);
+    if (all->near != NULL && all->near->leases != NULL)
+        leases_clear(all->near->leases);
     if (all->rules != NULL && all->rules->renewals != NULL)
         renewals_close(all->rules->renewals);
 }

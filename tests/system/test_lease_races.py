@@ -4,7 +4,7 @@ import signal
 import time
 
 from fake_near import NearRedis
-from leases import Leases
+from leases import PUSH_MS, Leases
 from resp import SLOW, TIMEOUT, Error, encode, eventually
 
 ONE_CHANCE = True  # tests/system/run
@@ -230,12 +230,41 @@ def test_pushed_while_nothing_is_there(w):
     """Each push that finds nothing lets one more begin, and no more than one."""
     s, fake, _ = scene(w)
     waiting = s.park(GET, 4, proto=2)
-    for turn in range(3):
+    for _ in range(3):
+        s.old()
         fake.push("k")
         _, waiting = s.one_misses(waiting)
     s.are(1, 1)
     fake.change("k", "v")
     fake.push("k")
+    s.all_get(waiting, b"v")
+    s.rest()
+
+
+def test_the_push_of_the_expiry_that_was_found(w):
+    """It came behind the answer that nothing is there, on another connection, and let a second
+    client load what the first had just begun to."""
+    fake = w.add(NearRedis())
+    s = Leases(w, fake)
+    for turn in range(100):
+        key, began = f"k{turn}", time.monotonic()
+        holder = s.hold(key)
+        waiting = s.park(("GET", key), 2, proto=2)
+        fake.push(key)
+        eventually(lambda key=key: fake.asked("GET", key) == 2)
+        if time.monotonic() - began < PUSH_MS / 1000:
+            break
+        holder.ok("SET", key, "v")
+        s.rest()
+        s.began = s.counters()
+    s.round()
+    s.parked(waiting)
+    assert s.since("promoted") == 0
+    s.old()
+    fake.push(key)
+    _, waiting = s.one_misses(waiting)
+    assert s.since("voided") == 1 and s.since("promoted") == 1
+    holder.ok("SET", key, "v")
     s.all_get(waiting, b"v")
     s.rest()
 

@@ -126,6 +126,21 @@ def test_a_field_that_is_missing_is_no_missing_key(w):
     assert s.since("granted") == 0
 
 
+def test_one_key_of_mget_is_kept(w):
+    """It was kept by a name that it was not looked for by: each was asked upstream."""
+    s = Leases(w)
+    for proto in (2, 3):
+        conn = s.conn(proto)
+        for value in (b"v", b"w"):
+            s.changed("SET", "k", value)
+            assert conn.cmd("MGET", "k") == [value]
+            asked = s.calls("mget")
+            assert conn.pipeline([("MGET", "k")] * 3) == [[value]] * 3
+            assert s.conn(proto).cmd("MGET", "k") == [value]
+            assert s.calls("mget") == asked
+    s.rest()
+
+
 def test_who_cannot_wait_is_answered(w):
     """As without leases: while another loads the key."""
     s = Leases(w, more="[policy plain]\nprefix = plain:\nlocal = yes\n")

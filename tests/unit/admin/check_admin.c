@@ -17,6 +17,7 @@ START_TEST(help_names_what_there_is)
     static const char *const words[] = {"CLIENTS",
                                         "FLUSH ALL | PREFIX <prefix>",
                                         "FRESH <command> [<arg> ...]",
+                                        "GETLEASE <key>",
                                         "HELP",
                                         "KEY <key>",
                                         "LEASES",
@@ -24,6 +25,7 @@ START_TEST(help_names_what_there_is)
                                         "MISS <key>",
                                         "MSETEX <ms> <key> <value> [<key> <value> ...]",
                                         "POLICIES",
+                                        "SETLEASE <key> <token> <value> [<option of SET> ...]",
                                         "SETTINGS",
                                         "STATS [HELP]",
                                         "WHY <command> [<arg> ...]"};
