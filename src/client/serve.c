@@ -113,6 +113,16 @@ static bool at_held_answer(const struct client *c)
     return c->more != NULL && c->more->held_last != NULL && c->more->held_last->at == c->asked;
 }
 
+/* A command that has waited for a link waits no longer for its reply than is left of its time. */
+void client_asked_late(struct client *c, struct link *l)
+{
+    uint64_t waited_ms = client_now(c) - c->more->wait_ms;
+
+    if (c->more->wait_ms != 0 && waited_ms < pool_command_timeout(c->all->pool))
+        link_ask_since(l, c->more->wait_ms);
+    c->more->wait_ms = 0;
+}
+
 static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n)
 {
     if (UNLIKELY(client_is_muted(c))) {
@@ -125,7 +135,7 @@ static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n
     c->owed += n;
     c->asked += n;
     if (UNLIKELY(c->more != NULL))
-        c->more->wait_ms = 0;
+        client_asked_late(c, l);
 }
 
 /* Asks q on the shared link, its reply to pass as it comes. */
@@ -229,6 +239,8 @@ static inline void join_run(struct client *c, struct run *run, const struct comm
     }
     run->n += bytes.n;
     c->command = cmd->id;
+    if ((cmd->flags & CF_READ) == 0)
+        c->wrote_at = c->asked + run->count;
     if (UNLIKELY(concern != CONCERN_NONE))
         note_in_run(c, cmd, c->asked + run->count, concern);
 }
@@ -299,6 +311,8 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
         writes_note(c, &q, done_at(c, cmd, asked), false);
     else if (all->near != NULL && c->more != NULL && c->more->muted_asked != muted)
         writes_note(c, &q, c->more->muted_asked, true);
+    else if (c->asked != asked && may_write(cmd))
+        c->wrote_at = c->asked;
     all->count.commands++;
     if (c->open)
         client_after_command(c);

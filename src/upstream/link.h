@@ -14,6 +14,7 @@
 #include "net/stream.h"
 #include "resp/reply.h"
 #include "upstream/asker.h"
+#include "upstream/kept.h"
 #include "upstream/slots.h"
 
 struct lane;
@@ -44,6 +45,7 @@ struct link {
     struct slots slots;
     struct buffer in;  /* a reply that is not whole yet */
     struct buffer out; /* requests not sent yet */
+    struct kept kept;  /* requests not answered yet, while it is shared */
     struct reply_scan scan;
     size_t scanned; /* bytes of `in` that the scan has seen */
     struct resolver_query *query;
@@ -63,6 +65,7 @@ struct link {
     bool listening;      /* every frame goes to the loan: subscriber, MONITOR */
     bool refusal;        /* ended by upstream's own refusal, which has been told already */
     bool raw;            /* bytes go to the loan unread: SYNC */
+    bool mixed;          /* not every slot was asked later than the one before it */
     bool stalled;        /* the head has waited long: newcomers go elsewhere */
     bool outdated;       /* to where the upstream is no more: about to end */
     bool probe;          /* the breaker's */
@@ -73,6 +76,8 @@ struct link {
 /* Queues n requests (whole, in bytes, RESP multibulk) for `a`; sent at the end of the turn. fresh:
  * their replies are not to be handed over in one piece with earlier ones of the same asker. */
 void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, bool fresh);
+/* What was asked last has waited since then already: so much earlier is its deadline. */
+void link_ask_since(struct link *l, uint64_t since_ms);
 /* A further piece of the last request asked (streamed). */
 void link_ask_more(struct link *l, struct slice bytes);
 /* .. which is now complete: its deadline begins. */

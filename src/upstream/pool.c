@@ -121,6 +121,8 @@ void link_become(struct link *l, enum link_state state)
         lane->count[l->state]--;
         l->pool->count.links_shared -= l->state == LINK_SHARED;
     }
+    if (l->state == LINK_SHARED || state == LINK_SHARED)
+        kept_begin(&l->kept, state == LINK_SHARED);
     l->state = (uint8_t)state;
     l->since_ms = loop_now_ms(l->pool->loop);
     if (state == LINK_STOCK) {
@@ -354,6 +356,11 @@ const char *pool_trouble(const struct pool *pool)
 const char *pool_address(const struct pool *pool)
 {
     return pool->address;
+}
+
+struct lost_requests pool_lost(const struct pool *pool)
+{
+    return pool->lost;
 }
 
 uint64_t pool_command_timeout(const struct pool *pool)

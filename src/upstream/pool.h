@@ -125,6 +125,15 @@ bool pool_aim(struct pool *pool, const struct address *to, const struct sock_add
 /* Some sign that the upstream may be elsewhere by now; nothing when the pool is not guided. */
 void pool_doubt(struct pool *pool, enum pool_doubt why);
 
+/* While an asker is told that replies will not come, because their link broke: the requests, one
+ * behind the other, perhaps behind some that have been answered; empty where they are not known. */
+struct lost_requests {
+    struct slice bytes;
+    uint64_t asked_ms;
+};
+MUST_USE
+struct lost_requests pool_lost(const struct pool *pool);
+
 /* ---- lanes ---- */
 
 /* The lane of an upstream user (user "" with password "": whoever larder logs in as) and protocol 2

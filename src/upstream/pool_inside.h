@@ -51,6 +51,7 @@ struct pool {
     bool serve_loans; /* somebody has begun to wait for one in this turn */
     bool wake_all;    /* .. whoever waits for a link is to look again */
     struct breaker breaker;
+    struct lost_requests lost; /* see pool_lost() */
     uint64_t link_numbers;
     uint32_t logins;    /* given to lanes so far */
     uint32_t own_loans; /* of larder's own, beside max_lent */
