@@ -204,6 +204,8 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
+    struct health *health;
+    struct list health_waiters;
     struct list again;       /* questions to be asked once more, for which there is no link yet */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
@@ -292,20 +294,8 @@ MUST_USE
 bool client_is_muted(const struct client *c);
 MUST_USE size_t client_unread(struct client *c);
 
-/* retry.c: what a broken link owed */
-/* n replies to plain requests; true: they are asked again, and have been taken back. */
-MUST_USE
-bool retry_reads(struct client *c, uint32_t n, enum link_failure why, bool begun);
-/* The reply to a question of which others wait for the answer as well: true: c waits with them. */
-MUST_USE
-bool retry_leader(struct client *c, struct list *waiters, enum link_failure why, bool begun);
-
-/* again.c */
-/* Asks once more, for those who wait (none of them waits with the list any more); they have waited
- * since then. */
-void again_since(struct clients *all, struct list *waiters, struct slice request,
-                 uint64_t since_ms);
-void again_close(struct clients *all);
+/* health.c: LARDER HEALTH */
+enum next health_serve(struct client *c);
 
 /* output.c: what is ready to go */
 void client_put(struct client *c, struct slice bytes);

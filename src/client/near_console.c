@@ -355,6 +355,8 @@ enum next near_console(struct client *c, const struct request *q, enum console_w
     switch (word) {
     case CONSOLE_FRESH:
         return fresh(c, &inner);
+    case CONSOLE_HEALTH:
+        return health_serve(c);
     case CONSOLE_MISS:
         if (c->all->near != NULL && c->all->near->leases != NULL)
             leases_miss(c, q->argv[2]);
