@@ -89,7 +89,7 @@ ALL_CPPFLAGS = -D_GNU_SOURCE -DLARDER_VERSION='"$(VERSION)"' $(FORTIFY) -Isrc $(
 ALL_CFLAGS = -std=c11 -g $(OPTIMIZE) -fno-omit-frame-pointer -pthread $(WARNINGS) $(HARDENING) \
     $(if $(filter 1,$(WERROR)),-Werror) $(CFLAGS)
 ALL_LDFLAGS = $(HARDENED_LINK) $(LDFLAGS)
-ALL_LIBS = $(MODULE_LIBS) $(LDLIBS)
+ALL_LIBS = $(MODULE_LIBS) -lm $(LDLIBS)
 
 # ---------------------------------------------------------------- what there is
 

@@ -168,6 +168,15 @@ bool cache_changed(struct cache *c, struct slice key)
     return shelf_remove(c->shelf, key);
 }
 
+/* While prefixes are being flushed, what came before that must not look as if it had come later. */
+bool cache_pushed(struct cache *c, struct slice key, uint64_t now_ms)
+{
+    if (shelf_weeding(c->shelf))
+        return cache_changed(c, key);
+    keyring_void(c->keys, key);
+    return shelf_pushed(c->shelf, key, now_ms, c->floor);
+}
+
 void cache_flush(struct cache *c)
 {
     keyring_void_all(c->keys);
@@ -183,10 +192,8 @@ static bool is_alive(const struct cache *c, uint16_t policy)
     return c->alive == NULL || (policy < c->alive_count && c->alive[policy]);
 }
 
-static bool doomed(void *context, struct slice key, const struct entry *e)
+static bool is_doomed(const struct cache *c, struct slice key, const struct entry *e)
 {
-    const struct cache *c = context;
-
     if (!is_alive(c, e->policy))
         return true;
     for (size_t i = 0; i < c->flushed_count; i++) {
@@ -196,6 +203,13 @@ static bool doomed(void *context, struct slice key, const struct entry *e)
             return true;
     }
     return false;
+}
+
+static bool doomed(void *context, struct slice key, const struct entry *e)
+{
+    const struct cache *c = context;
+
+    return is_doomed(c, key, e);
 }
 
 /* May it be served as fresh? */
@@ -230,6 +244,31 @@ enum look cache_look_probed(struct cache *c, const struct question *q, const str
     return found ? judge(c, q->key, ret_entry, now_ms) : LOOK_NOTHING;
 }
 
+bool cache_look_past(const struct cache *c, const struct question *q, uint64_t now_ms,
+                     struct entry *ret_entry)
+{
+    const struct entry *e = ret_entry;
+
+    return shelf_peek(c->shelf, q, ret_entry) && e->deadline_ms <= now_ms &&
+           e->kind != ENTRY_ABSENT && e->expiry_ms == e->deadline_ms && e->stamp > c->floor &&
+           !is_doomed(c, q->key, e);
+}
+
+bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms, uint64_t *ret_deadline)
+{
+    return shelf_past(c->shelf, key, now_ms, ret_deadline);
+}
+
+bool cache_spare(struct cache *c, struct slice key, uint64_t now_ms)
+{
+    return !shelf_weeding(c->shelf) && shelf_spare(c->shelf, key, now_ms, c->floor);
+}
+
+void cache_forget(struct cache *c, struct slice key)
+{
+    (void)!shelf_remove(c->shelf, key);
+}
+
 enum filled cache_fill(struct cache *c, const struct flight *f, const struct question *q,
                        const struct entry *e, uint64_t now_ms)
 {
@@ -245,6 +284,11 @@ void cache_policies(struct cache *c, const bool *alive, size_t n)
     c->alive = alive;
     c->alive_count = n;
     shelf_weed(c->shelf, doomed, c);
+}
+
+void cache_linger(struct cache *c, const uint64_t *ms, size_t n)
+{
+    shelf_linger(c->shelf, ms, n);
 }
 
 void cache_flush_prefix(struct cache *c, struct slice prefix)

@@ -435,6 +435,7 @@ bool shelf_hollow(struct shelf *s, const struct place *at)
         arena_lighten(&s->store.arena, at->ref, outside);
     }
     r->kind = RECORD_HOLLOW;
+    r->scope = 0;
     shelf_account_in(s, r, record_size(r));
     return false;
 }

@@ -55,6 +55,11 @@ static void look_up_head(struct putting *p)
     }
 }
 
+static bool is_firm(const struct plan *variant)
+{
+    return plan_expiry(variant) == EXPIRY_SAME && variant->kind == RECORD_VALUE;
+}
+
 static void look_up_variant(const struct shelf *s, struct putting *p)
 {
     p->hash = shelf_hash_variant(s, p->key_hash, p->plan.q.ask, p->plan.q.scope);
@@ -63,12 +68,13 @@ static void look_up_variant(const struct shelf *s, struct putting *p)
     p->needs_head = !p->has_head;
     if (!p->needs_head)
         return;
-    p->hollow = (struct plan){.q = {.key = p->plan.q.key, .scope = p->plan.q.scope},
-                              .deadline = p->plan.deadline,
-                              .expiry = EXPIRY_NEVER,
-                              .policy = p->plan.policy,
-                              .kind = RECORD_HOLLOW,
-                              .role = ROLE_FAMILY};
+    p->hollow =
+        (struct plan){.q = {.key = p->plan.q.key, .scope = is_firm(&p->plan) ? HOLLOW_FIRM : 0},
+                      .deadline = p->plan.deadline,
+                      .expiry = EXPIRY_NEVER,
+                      .policy = p->plan.policy,
+                      .kind = RECORD_HOLLOW,
+                      .role = ROLE_FAMILY};
 }
 
 static void look_up(const struct shelf *s, struct putting *p)
@@ -121,6 +127,8 @@ static void tell_head(struct record *head, const struct plan *variant)
 {
     if (head->role == ROLE_ALONE)
         head->role = ROLE_FAMILY;
+    if (head->kind == RECORD_HOLLOW && !is_firm(variant))
+        head->scope &= (uint16_t)~HOLLOW_FIRM;
     if (head->kind == RECORD_HOLLOW && head->deadline < variant->deadline)
         head->deadline = variant->deadline & DEADLINE_MAX;
 }

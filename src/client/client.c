@@ -70,6 +70,7 @@ struct session *client_session(struct client *c)
     m->waiter.wake = on_wake;
     list_init(&m->waiter.node);
     list_init(&m->leases);
+    list_init(&m->loads);
     m->loan.ops = &session_loan_ops;
     m->sub.ops = &session_sub_ops;
     m->muted.ops = &muted_asker_ops;
@@ -480,6 +481,7 @@ void client_close(struct client *c, enum close_reason why)
     client_break_promises(c);
     if (c->more != NULL && !list_empty(&c->more->leases))
         leases_left(c);
+    loads_left(c);
     lane_release(c->lane);
     buffer_done(&c->in);
     buffer_done(&c->out);

@@ -167,6 +167,7 @@ struct session {
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
     struct list leases;         /* keys it has been told to load */
+    struct list loads;          /* .. for which nobody waits */
     struct held *parked;        /* its read that waits for a load; it is its only promise */
     uint64_t no_park_ms;        /* none of its reads waits until then */
     struct buffer tx_read;      /* sliding keys read in a transaction, each behind its length */
@@ -360,6 +361,9 @@ void slide_tx_over(struct client *c);
 /* park.c: the client has more to say while its read waits; that wait is over */
 void client_interrupts(struct client *c);
 void held_waits_no_more(struct held *h);
+
+/* loads.c: the client is gone, and loads nothing */
+void loads_left(struct client *c);
 
 /* shape.c */
 void shape_free(struct shape *s);

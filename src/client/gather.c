@@ -9,6 +9,7 @@
  * collect is woven while it passes; then nobody can join, and nothing of it is kept. */
 #include <stdlib.h>
 
+#include "client/loads.h"
 #include "client/near.h"
 #include "client/slide.h"
 #include "net/loop.h"
@@ -282,7 +283,8 @@ static void leader_done(struct gather *g)
     client_answered(c, 1);
 }
 
-static void give(struct gather *g, struct slice bytes)
+/* others: what those who joined are given, if it is another answer. */
+static void give(struct gather *g, struct slice bytes, struct slice others)
 {
     if (g->leader != NULL) {
         if (g->leader->open)
@@ -290,7 +292,24 @@ static void give(struct gather *g, struct slice bytes)
         leader_done(g);
     }
     while (!list_empty(&g->flight.waiters))
-        client_keep_promise(first_waiting(&g->flight.waiters), bytes);
+        client_keep_promise(first_waiting(&g->flight.waiters), others.n > 0 ? others : bytes);
+}
+
+/* Part i, with its value and the replies of PTTL. */
+static void land_part(struct gather *g, uint32_t i, struct slice value, struct slice ttls,
+                      struct buffer *others)
+{
+    const struct part *p = &g->parts[i];
+    struct client *c = g->leader != NULL && g->leader->open ? g->leader : NULL;
+    struct load_miss m = {.flight = &p->flight, .q = &p->q, .terms = &p->terms, .asks = c};
+    struct slice lead = value, other = value;
+
+    if (UNLIKELY(g->near->loads != NULL) && p->keep && p->terms.loads &&
+        loads_is_absent(value, ttls))
+        loads_tell(g->near, &m, &g->flight.waiters, &lead, &other);
+    buffer_add(&g->near->pieces, lead.p, lead.n);
+    if (others->p != NULL)
+        buffer_add(others, other.p, other.n);
 }
 
 /* One of those who asked; NULL: all have left. */
@@ -313,16 +332,19 @@ static void land(struct gather *g, struct slice all)
     struct buffer *out = &g->near->pieces;
     uint64_t took_us = near_clock_us() - g->asked_us;
     struct slice values = all, ttls = all, one;
+    struct buffer others = {0};
     struct reply head;
 
     CHECK(reply_skip(&ttls) && reply_read(&values, &head));
     if (!is_answer(g, &head)) { /* an error, for all of them */
-        give(g, slice_of(all.p, all.n - ttls.n));
+        give(g, slice_of(all.p, all.n - ttls.n), slice_of("", 0));
         gather_free(g);
         return;
     }
     buffer_take_keep(out, buffer_len(out), ASK_KEEP_BYTES);
     write_array(out, g->n);
+    if (UNLIKELY(g->near->loads != NULL) && !list_empty(&g->flight.waiters))
+        write_array(&others, g->n);
     for (uint32_t i = 0; i < g->n; i++) {
         struct part *p = &g->parts[i];
         struct fill_reply r;
@@ -333,7 +355,7 @@ static void land(struct gather *g, struct slice all)
             CHECK(reply_skip(&values));
             one.n -= values.n;
         }
-        buffer_add(out, one.p, one.n);
+        land_part(g, i, one, ttls, &others);
         if (!p->keep)
             continue;
         r = (struct fill_reply){one, ttls};
@@ -343,7 +365,8 @@ static void land(struct gather *g, struct slice all)
             slide_filled(asked_by(g), &p->q, &p->terms, r.ttl);
         }
     }
-    give(g, buffer_slice(out));
+    give(g, buffer_slice(out), buffer_slice(&others));
+    buffer_done(&others);
     gather_free(g);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "client/leases_inside.h"
+#include "client/loads.h"
 #include "net/loop.h"
 
 /* ---- what is told from outside ---- */
@@ -109,6 +110,8 @@ void leases_landed(struct near *near, const struct landing *landing)
         if (lease == NULL)
             return;
         l->count.loaded++;
+        if (lease->state == LEASE_HELD)
+            loads_took(near, landing->terms->policy, (leases_now(l) - lease->granted_ms) * 1000);
         lease_drain(l, lease, false);
         return;
     }

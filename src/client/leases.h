@@ -148,6 +148,8 @@ bool park_waits(uint16_t command, uint32_t argc);
  * before. */
 void park_add(struct leases *l, struct park *p, struct held *h, const struct policy *policy);
 void park_free(struct park *p);
+/* How a command is told that its key is absent; fields: asked for by HMGET, 1 by MGET. */
+void park_write_nil(struct buffer *out, uint8_t proto, uint16_t command, uint32_t fields);
 /* Keeps h's promise: there is nothing. */
 void park_give_nil(struct held *h);
 /* Those whose time is up are answered, at most so many. */

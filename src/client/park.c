@@ -160,28 +160,33 @@ void held_waits_no_more(struct held *h)
     h->until_ms = 0;
 }
 
-void park_give_nil(struct held *h)
+void park_write_nil(struct buffer *out, uint8_t proto, uint16_t command, uint32_t fields)
 {
-    struct client *c = h->client;
-    struct buffer *out = near_words(c->all->near);
-
-    switch (h->command) {
+    switch (command) {
     case CMD_HGETALL:
-        write_map(out, c->proto, 0);
+        write_map(out, proto, 0);
         break;
     case CMD_EXISTS:
         write_int(out, 0);
         break;
     case CMD_HMGET:
     case CMD_MGET:
-        write_array(out, h->fields);
-        for (uint32_t i = 0; i < h->fields; i++)
-            write_null(out, c->proto);
+        write_array(out, fields);
+        for (uint32_t i = 0; i < fields; i++)
+            write_null(out, proto);
         break;
     default:
-        write_null(out, c->proto);
+        write_null(out, proto);
         break;
     }
+}
+
+void park_give_nil(struct held *h)
+{
+    struct client *c = h->client;
+    struct buffer *out = near_words(c->all->near);
+
+    park_write_nil(out, c->proto, h->command, h->fields);
     client_keep_promise(h, buffer_slice(out));
 }
 

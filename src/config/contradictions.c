@@ -349,6 +349,21 @@ static void find_unreadable(struct draft *d, const struct section *s)
     }
 }
 
+/* Who loads what: larder knows of what it keeps. */
+static void find_wrong_loads(struct draft *d)
+{
+    for (size_t i = 0; i < d->settings->policy_count; i++) {
+        const struct policy_settings *set = &d->settings->policies[i];
+        const struct section *s = &d->policies.v[i];
+        struct side local = {s, "local"}, refresh = {s, "refresh_ahead"};
+
+        if (set->refresh_ahead && !set->local)
+            tell(d, refresh, "is not possible with", local);
+        if (set->refresh_ahead && set->sliding > 0)
+            tell(d, refresh, "excludes", (struct side){s, "sliding"});
+    }
+}
+
 void contradictions_find(struct draft *d)
 {
     at_most(d, (struct side){&d->larder, "max_bulk"}, (struct side){&d->larder, "max_request"});
@@ -365,4 +380,5 @@ void contradictions_find(struct draft *d)
     find_unreadable(d, &d->upstream);
     for (size_t i = 0; i < d->settings->listener_count; i++)
         find_unreadable(d, &d->listeners.v[i]);
+    find_wrong_loads(d);
 }

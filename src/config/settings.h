@@ -53,7 +53,7 @@ struct string_list {
 enum setting_log_level { SET_LOG_INFO, SET_LOG_DEBUG, SET_LOG_WARNING, SET_LOG_ERROR };
 enum setting_log_format { SET_FORMAT_AUTO, SET_FORMAT_TEXT, SET_FORMAT_JSON, SET_FORMAT_JOURNAL };
 enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
-enum setting_stampede { SET_STAMPEDE_NO, SET_STAMPEDE_WAIT };
+enum setting_stampede { SET_STAMPEDE_NO, SET_STAMPEDE_WAIT, SET_STAMPEDE_STALE };
 enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERENCE_TTL };
 
 #define LARDER_SETTINGS(X)                                                                         \
@@ -189,9 +189,14 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "a value never changes while its key exists, so SET .. NX and SETNX of a key known to "      \
       "exist are answered without the upstream; needs local = yes")                                \
     X(deny, BOOL, "no", RELOAD, "refuse every command that names such a key")                      \
-    X(stampede, CHOICE, "no|wait", RELOAD,                                                         \
-      "wait: of the clients that find a key absent one is told so, to load it; the others wait "   \
-      "until it has; needs local = yes")                                                           \
+    X(stampede, CHOICE, "no|wait|stale", RELOAD,                                                   \
+      "of the clients that find a key absent one is told so, to load it. wait: the others wait "   \
+      "until it has; stale: they get the value that has expired; needs local = yes")               \
+    X(stale_ttl, DURATION, "1m 1ms..30d", RELOAD,                                                  \
+      "stampede = stale: how long after its expiry a value may still be given")                    \
+    X(refresh_ahead, BOOL, "no", RELOAD,                                                           \
+      "shortly before a key expires one client is told that it is absent, to load it anew; needs " \
+      "local = yes")                                                                               \
     X(lease_ttl, DURATION, "10s 10ms..1h", RELOAD,                                                 \
       "how long that one may take before the key is taken to be absent")                           \
     X(lease_wait, DURATION, "500ms 1ms..10m", RELOAD,                                              \

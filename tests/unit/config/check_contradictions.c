@@ -184,6 +184,23 @@ START_TEST(expiry)
 }
 END_TEST
 
+START_TEST(who_loads)
+{
+    policy_loads("stampede = wait\nlocal = yes\n");
+    policy_loads("stampede = stale\nlocal = yes\nrefresh_ahead = yes\nstale_ttl = 1s\n");
+    policy_loads("stampede = stale\nlocal = yes\nsliding = 1m\n");
+    policy_loads("stale_ttl = 1s\n");
+    policy_refuses("stampede = wait\n",
+                   "t.ini:3: stampede = wait is not possible with local = no (its default)\n");
+    policy_refuses("stampede = stale\nlocal = no\n",
+                   "t.ini:3: stampede = stale is not possible with local = no\n");
+    policy_refuses("ttl = 1m\nrefresh_ahead = yes\n",
+                   "t.ini:4: refresh_ahead = yes is not possible with local = no (its default)\n");
+    policy_refuses("local = yes\nrefresh_ahead = yes\nsliding = 1m\n",
+                   "t.ini:4: refresh_ahead = yes excludes sliding = 1m\n");
+}
+END_TEST
+
 /* What is off bounds nothing, what is equal is within, and deny goes with all of it. */
 START_TEST(expiry_within_bounds)
 {
@@ -280,6 +297,7 @@ Suite *contradictions_suite(void)
     tcase_add_test(tcase, sentinels);
     tcase_add_test(tcase, expiry);
     tcase_add_test(tcase, expiry_within_bounds);
+    tcase_add_test(tcase, who_loads);
     tcase_add_test(tcase, modes);
     tcase_add_test(tcase, tls_pairs);
     tcase_add_test(tcase, tls_that_is_not_used);
