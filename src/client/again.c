@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "client/near.h"
+#include "client/outage.h"
 #include "resp/write.h"
 
 struct again {
@@ -28,10 +29,14 @@ struct again {
 
 static const struct asker_ops again_ops;
 
-void again_tell(struct near *near, struct list *waiters, enum link_failure why)
+void again_tell(struct near *near, struct list *waiters, struct slice request,
+                enum link_failure why)
 {
-    struct buffer *out = near_words(near);
+    struct buffer *out;
 
+    if (UNLIKELY(near->all->outage != NULL) && why != LINK_CLOSED)
+        outage_waiters(waiters, request);
+    out = near_words(near);
     write_error(out, "UPSTREAM %s", link_failure_sentence(why));
     while (!list_empty(waiters)) {
         struct held *h = first_waiting(waiters);
@@ -39,6 +44,11 @@ void again_tell(struct near *near, struct list *waiters, enum link_failure why)
         near->all->count.failed++;
         client_keep_promise(h, buffer_slice(out));
     }
+}
+
+static struct slice request_of(const struct again *a)
+{
+    return slice_of(a->request, a->request_n);
 }
 
 static void again_free(struct again *a)
@@ -72,11 +82,13 @@ static void on_wake(struct lane_waiter *w)
     struct clients *all = a->near->all;
     uint64_t waited = loop_now_ms(all->loop) - a->since_ms;
 
+    if (UNLIKELY(outage_is_on(all)))
+        outage_waiters(&a->waiters, request_of(a));
     if (!list_empty(&a->waiters) && waited < pool_command_timeout(all->pool)) {
         try_to_ask(a);
         return;
     }
-    again_tell(a->near, &a->waiters, LINK_UNREACHED);
+    again_tell(a->near, &a->waiters, request_of(a), LINK_UNREACHED);
     again_free(a);
 }
 
@@ -135,7 +147,7 @@ void again_close(struct near *near)
     while (!list_empty(&near->again)) {
         struct again *a = CONTAINER_OF(near->again.next, struct again, node);
 
-        again_tell(near, &a->waiters, LINK_CLOSED);
+        again_tell(near, &a->waiters, request_of(a), LINK_CLOSED);
         again_free(a);
     }
 }
@@ -147,6 +159,8 @@ static void on_replies(struct asker *asker, struct slice bytes, uint32_t n)
     struct again *a = CONTAINER_OF(asker, struct again, asker);
 
     CHECK(n == 1);
+    if (UNLIKELY(a->near->all->outage != NULL) && outage_is_reply(bytes))
+        outage_waiters(&a->waiters, request_of(a));
     while (!list_empty(&a->waiters))
         client_keep_promise(first_waiting(&a->waiters), bytes);
     again_free(a);
@@ -179,7 +193,7 @@ static void on_failed(struct asker *asker, uint32_t n, enum link_failure why, bo
     (void)n;
     if (begun && !list_empty(&a->waiters))
         client_close(first_waiting(&a->waiters)->client, CLOSE_UPSTREAM); /* half of it is out */
-    again_tell(a->near, &a->waiters, why);
+    again_tell(a->near, &a->waiters, request_of(a), why);
     again_free(a);
 }
 

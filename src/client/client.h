@@ -44,6 +44,7 @@ enum work { WORK_SERVE = 1, WORK_FLUSH = 2 };
 struct block;
 struct near;
 struct out_ref;
+struct outage;
 struct rules;
 struct shape;
 struct session;
@@ -210,8 +211,9 @@ struct clients {
     struct buffer spare_out; /* memory for the answers to whoever is being served */
     struct list spare_exchanges;
     struct unknowns *unknowns;
-    struct near *near;   /* NULL: no policy keeps anything */
-    struct rules *rules; /* NULL: no policy asks anything of commands */
+    struct near *near;     /* NULL: no policy keeps anything */
+    struct rules *rules;   /* NULL: no policy asks anything of commands */
+    struct outage *outage; /* NULL: no policy says anything of outages */
     struct timer *pause_timer, *sweep;
     struct pause pause;
     struct client_counters count;

@@ -11,6 +11,7 @@
 
 #include "client/loads.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/slide.h"
 #include "net/loop.h"
 #include "resp/reply.h"
@@ -295,6 +296,16 @@ static void give(struct gather *g, struct slice bytes, struct slice others)
         client_keep_promise(first_waiting(&g->flight.waiters), others.n > 0 ? others : bytes);
 }
 
+/* The upstream cannot serve: who has a policy's answer is given that. */
+static void give_outage(struct gather *g)
+{
+    struct slice request = slice_of(g->text, g->request_n);
+
+    if (g->leader != NULL && outage_instead(g->leader, request, false))
+        g->leader = NULL;
+    outage_waiters(&g->flight.waiters, request);
+}
+
 /* Part i, with its value and the replies of PTTL. */
 static void land_part(struct gather *g, uint32_t i, struct slice value, struct slice ttls,
                       struct buffer *others)
@@ -337,6 +348,8 @@ static void land(struct gather *g, struct slice all)
 
     CHECK(reply_skip(&ttls) && reply_read(&values, &head));
     if (!is_answer(g, &head)) { /* an error, for all of them */
+        if (g->near->all->outage != NULL && outage_is_reply(all))
+            give_outage(g);
         give(g, slice_of(all.p, all.n - ttls.n), slice_of("", 0));
         gather_free(g);
         return;
@@ -480,11 +493,12 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
 
     (void)n;
     g->leader = NULL;
-    if (c != NULL)
+    if (c != NULL && (LIKELY(c->all->outage == NULL) || why == LINK_CLOSED ||
+                      !outage_instead(c, slice_of(g->text, g->request_n), begun)))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT)
         again_together(g->near, &g->flight.waiters, slice_of(g->text, g->request_n));
-    again_tell(g->near, &g->flight.waiters, why);
+    again_tell(g->near, &g->flight.waiters, slice_of(g->text, g->request_n), why);
     gather_free(g);
 }
 

@@ -189,7 +189,7 @@ void lease_tell_all(struct leases *l, struct lease *lease, enum link_failure why
     struct park *p;
 
     while ((p = lease_first_park(lease)) != NULL)
-        again_tell(l->near, &p->waiters, why);
+        again_tell(l->near, &p->waiters, slice_of("", 0), why);
 }
 
 /* Asks for the first LEASE_SLICE of those in the park; of no park, for its own sake. */
@@ -298,7 +298,7 @@ static void drain_park(struct leases *l, struct lease *lease, struct park *p)
                 list_leave(&lease->unasked);
                 lease->unasked_ms = 0;
             } else if (!ask_later(l, lease)) {
-                again_tell(l->near, &p->waiters, LINK_UNREACHED);
+                again_tell(l->near, &p->waiters, slice_of("", 0), LINK_UNREACHED);
             }
             return;
         }

@@ -18,6 +18,7 @@
  * nothing of its own is unanswered (WAIT_DRAIN). */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -118,7 +119,7 @@ enum next client_ask(struct client *c, const struct request *q)
         return next;
     if (UNLIKELY(q->shape != NULL))
         shape_ask(c, l, q);
-    else
+    else if (LIKELY(c->all->outage == NULL) || !outage_ask(c, l, q))
         ask(c, l, q->bytes, 1);
     return NEXT;
 }
@@ -302,7 +303,8 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
     if (concern == CONCERN_HIT)
         return NEXT;
     if (LIKELY(concern != CONCERN_ASK && joins_run(c, run, cmd, bytes.p[0])) &&
-        !(UNLIKELY(all->rules != NULL) && rules_concern(all->rules, cmd, &all->args))) {
+        !(UNLIKELY(all->rules != NULL) && rules_concern(all->rules, cmd, &all->args)) &&
+        !(UNLIKELY(all->outage != NULL) && outage_concerns(all->outage, cmd, &all->args))) {
         join_run(c, run, cmd, bytes, concern);
         return NEXT;
     }

@@ -54,6 +54,7 @@ enum setting_log_level { SET_LOG_INFO, SET_LOG_DEBUG, SET_LOG_WARNING, SET_LOG_E
 enum setting_log_format { SET_FORMAT_AUTO, SET_FORMAT_TEXT, SET_FORMAT_JSON, SET_FORMAT_JOURNAL };
 enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
 enum setting_stampede { SET_STAMPEDE_NO, SET_STAMPEDE_WAIT, SET_STAMPEDE_STALE };
+enum setting_on_outage { SET_OUTAGE_ERROR, SET_OUTAGE_MISS, SET_OUTAGE_STALE, SET_OUTAGE_OPEN };
 enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERENCE_TTL };
 
 #define LARDER_SETTINGS(X)                                                                         \
@@ -138,7 +139,11 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "close lent connections that nobody has used for so long")                                   \
     X(keepalive, DURATION, "60s 1s..1d", RELOAD, "TCP keepalive on connections to the upstream")   \
     X(backoff_min, DURATION, "50ms 1ms..1h", RELOAD, "first pause before connecting again")        \
-    X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")
+    X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")        \
+    X(journal_ttl, DURATION, "10m 1s..7d", RELOAD,                                                 \
+      "drop_writes: how long larder remembers that a key is to be deleted when the upstream is "   \
+      "back; a key forgotten is outdated there")                                                   \
+    X(journal_max, COUNT, "10000 1..1000000", RELOAD, "drop_writes: so many such keys at most")
 
 #define CACHE_SETTINGS(X)                                                                          \
     X(max_memory, SIZE, "64mb 1mb..1024gb", RELOAD,                                                \
@@ -193,14 +198,21 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "of the clients that find a key absent one is told so, to load it. wait: the others wait "   \
       "until it has; stale: they get the value that has expired; needs local = yes")               \
     X(stale_ttl, DURATION, "1m 1ms..30d", RELOAD,                                                  \
-      "stampede = stale: how long after its expiry a value may still be given")                    \
+      "stampede = stale, on_outage = stale: how long after its expiry a value may still be given") \
     X(refresh_ahead, BOOL, "no", RELOAD,                                                           \
       "shortly before a key expires one client is told that it is absent, to load it anew; needs " \
       "local = yes")                                                                               \
     X(lease_ttl, DURATION, "10s 10ms..1h", RELOAD,                                                 \
       "how long that one may take before the key is taken to be absent")                           \
     X(lease_wait, DURATION, "500ms 1ms..10m", RELOAD,                                              \
-      "how long one waits at most; less than its client's own timeout")
+      "how long one waits at most; less than its client's own timeout")                            \
+    X(on_outage, CHOICE, "error|miss|stale|open", RELOAD,                                          \
+      "what is answered while the upstream is away. miss: reads, as if the key were absent; "      \
+      "stale: reads, what is kept, if need be stale_ttl after its expiry, else as miss (needs "    \
+      "local = yes); open: as miss, and 1 to INCR and its like and to EXPIRE, for rate limiters")  \
+    X(drop_writes, BOOL, "no", RELOAD,                                                             \
+      "while the upstream is away, answer SET, SETEX, PSETEX, MSET, HSET, HMSET, DEL, UNLINK and " \
+      "EXPIRE as if they had been executed; their keys are deleted when it is back")
 
 #define FIELD_TYPE_STRING                                 const char *
 #define FIELD_TYPE_SECRET                                 const char *

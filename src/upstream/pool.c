@@ -11,6 +11,9 @@
 #define TICK_MS      50u   /* while anything is in flight or waited for */
 #define SLOW_TICK_MS 1000u /* at most, else */
 
+/* What an upstream that is loading has said holds so long; then it is asked once more. */
+#define LOADING_MS 100u
+
 static void on_tick(void *context);
 
 struct pool *pool_new(struct loop *loop, struct resolver *resolver,
@@ -333,9 +336,31 @@ const char *pool_trouble(const struct pool *pool)
     return pool->held && pool->held_why[0] ? pool->held_why : pool->trouble;
 }
 
+void pool_note_error(struct pool *pool, struct slice error)
+{
+    if (slice_starts(error, SLICE("-READONLY ")))
+        pool_doubt(pool, DOUBT_READONLY);
+    else if (slice_starts(error, SLICE("-LOADING ")) || slice_starts(error, SLICE("-MASTERDOWN ")))
+        pool->loading_ms = loop_now_ms(pool->loop);
+}
+
+bool pool_is_out(const struct pool *pool)
+{
+    uint64_t up = pool->count.links_opened - pool->count.links_closed;
+
+    if (up == 0)
+        return pool->failures > 0 || pool->held;
+    return pool->loading_ms > 0 && loop_now_ms(pool->loop) - pool->loading_ms < LOADING_MS;
+}
+
 const char *pool_address(const struct pool *pool)
 {
     return pool->address;
+}
+
+const struct upstream_settings *pool_settings(const struct pool *pool)
+{
+    return pool->settings;
 }
 
 uint64_t pool_command_timeout(const struct pool *pool)
