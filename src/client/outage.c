@@ -46,13 +46,15 @@ bool outage_is_on(const struct clients *all)
 
 static void begin(struct outage *o)
 {
+    const char *why = pool_trouble(o->all->pool);
+
     if (o->on)
         return;
     o->on = true;
     o->since_ms = loop_now_ms(o->all->loop);
     o->count.begun++;
     log_warning(loop_log(o->all->loop), "outage: upstream %s is away: %s",
-                pool_address(o->all->pool), pool_trouble(o->all->pool));
+                pool_address(o->all->pool), why[0] ? why : "it cannot serve yet");
 }
 
 static void end(struct outage *o)
@@ -219,6 +221,23 @@ bool outage_serve(struct client *c, const struct request *q)
     else if (!outage_word(c, q, act, &words))
         return false;
     begin(o);
+    buffer_add(client_answer(c), buffer_head(&words), buffer_len(&words));
+    buffer_done(&words);
+    return true;
+}
+
+/* A write is not dropped for it: the upstream may be there, with no connection to spare. */
+bool outage_unreached(struct client *c)
+{
+    const struct request *q = c->all->present_client == c ? c->all->present : NULL;
+    struct buffer words = {0};
+    enum outage_act act;
+
+    if (q == NULL || c->mode != MODE_PLAIN)
+        return false;
+    act = outage_judge(c->all->outage, q);
+    if ((act != OUTAGE_READ && act != OUTAGE_OPEN) || !outage_word(c, q, act, &words))
+        return false;
     buffer_add(client_answer(c), buffer_head(&words), buffer_len(&words));
     buffer_done(&words);
     return true;

@@ -55,6 +55,10 @@ bool outage_serve(struct client *c, const struct request *q);
 /* The same of one too large to collect: its first arguments are known, and how many there are. */
 MUST_USE
 bool outage_serve_large(struct client *c, const struct request *q);
+/* The request that is being served is c's and has found no link within its time. True: it is
+ * answered by its policy. */
+MUST_USE
+bool outage_unreached(struct client *c);
 /* Asks q on the shared link, remembering what would be answered in its stead. False: nothing
  * would. (outage_ask.c) */
 MUST_USE

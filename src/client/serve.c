@@ -35,21 +35,27 @@ struct run {
 
 /* How long a command may wait for an upstream that is away counts from when the first of those now
  * waiting could not be asked, so that a pipeline does not wait once for each of its commands. */
+static bool has_waited(const struct client *c)
+{
+    return client_now(c) - c->more->wait_ms >= pool_command_timeout(c->all->pool);
+}
+
 enum next client_no_link(struct client *c, struct lane *lane)
 {
     struct session *m = client_session(c);
     struct slice refusal = lane_refusal(lane, c->db);
     const char *trouble = pool_trouble(c->all->pool);
-    uint64_t now_ms = client_now(c);
 
     if (m->wait_ms == 0)
-        m->wait_ms = now_ms;
+        m->wait_ms = client_now(c);
+    if (UNLIKELY(c->all->outage != NULL) && has_waited(c) && outage_unreached(c))
+        return NEXT;
     if (refusal.n > 0) {
         c->all->count.unreached++;
         buffer_add(client_answer(c), refusal.p, refusal.n);
         return NEXT;
     }
-    if (now_ms - m->wait_ms < pool_command_timeout(c->all->pool))
+    if (!has_waited(c))
         return client_wait_link(c, lane);
     c->all->count.unreached++;
     if (trouble[0])

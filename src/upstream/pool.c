@@ -138,6 +138,7 @@ static void link_is_up(struct link *l)
         log_info(loop_log(pool->loop), "upstream: %s: reached again", pool->address);
     pool->failures = 0;
     pool->retry_ms = 0;
+    pool->loading_ms = 0; /* what it can do is to be seen anew */
     pool->trouble[0] = 0;
     l->lane->retry_ms = 0;
     l->lane->refusals = 0;
