@@ -234,6 +234,7 @@ struct request {
     struct slice bytes;        /* RESP multibulk */
     const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
     bool more;                 /* further bytes of the client stand behind it */
+    bool fresh;                /* LARDER FRESH: nothing may stand in for the upstream's answer */
 };
 
 /* What became of it. */

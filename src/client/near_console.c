@@ -346,6 +346,7 @@ static enum next fresh(struct client *c, struct request *q)
     buffer_done(&c->all->scratch);
     write_request(&c->all->scratch, q->argv, q->argc);
     q->bytes = buffer_slice(&c->all->scratch);
+    q->fresh = true;
     next = rules_fresh(c, q);
     if (next != NEXT || c->all->near == NULL)
         return next;

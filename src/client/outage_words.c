@@ -206,9 +206,7 @@ static void absent_of_one(const struct request *q, enum absent kind, uint8_t pro
     bool nil = kind == ABSENT_NIL || (kind == ABSENT_SOME && q->argc == 2) ||
                (kind == ABSENT_LPOS && !has_word(q, 3, "COUNT"));
 
-    if (nil && q->argc > 3 && (q->command->id == CMD_ZRANK || q->command->id == CMD_ZREVRANK))
-        null_array(out, proto); /* WITHSCORE, Redis 7.2 */
-    else if (nil)
+    if (nil)
         write_null(out, proto);
     else if (kind == ABSENT_SET && proto == 3)
         buffer_add(out, "~0\r\n", 4);

@@ -125,7 +125,7 @@ enum next client_ask(struct client *c, const struct request *q)
         return next;
     if (UNLIKELY(q->shape != NULL))
         shape_ask(c, l, q);
-    else if (LIKELY(c->all->outage == NULL) || !outage_ask(c, l, q))
+    else if (LIKELY(c->all->outage == NULL) || q->fresh || !outage_ask(c, l, q))
         ask(c, l, q->bytes, 1);
     return NEXT;
 }
