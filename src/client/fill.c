@@ -318,16 +318,6 @@ static bool land_load(struct fill *f, struct slice value)
     return true;
 }
 
-/* The upstream cannot serve: who has a policy's answer is given that. */
-static void give_outage(struct fill *f)
-{
-    struct slice request = slice_of(f->text, f->request_n);
-
-    if (f->leader != NULL && outage_instead(f->leader, request, false))
-        f->leader = NULL;
-    outage_waiters(&f->flight.waiters, request);
-}
-
 static void land(struct fill *f, struct slice all)
 {
     struct slice rest = all, value;
@@ -339,8 +329,8 @@ static void land(struct fill *f, struct slice all)
     slide_filled(asked_by(f), &f->q, &f->terms, rest);
     if (UNLIKELY(f->terms.leased || f->settles))
         land_leased(f, value, rest);
-    if (UNLIKELY(value.p[0] == '-') && f->near->all->outage != NULL && outage_is_reply(value))
-        give_outage(f);
+    if (UNLIKELY(value.p[0] == '-') && outage_is_reply(value))
+        outage_give(&f->leader, &f->flight.waiters, slice_of(f->text, f->request_n));
     if (LIKELY(!f->terms.loads) || f->near->loads == NULL || !loads_is_absent(value, rest) ||
         !land_load(f, value))
         give(f, value);
@@ -407,13 +397,6 @@ static void send_on_alone(struct fill *f)
     again_alone(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
 }
 
-/* The policy's answer in an outage, in place of the one that does not come. */
-static bool stands_in(const struct fill *f, struct client *c, enum link_failure why, bool begun)
-{
-    return UNLIKELY(c->all->outage != NULL) && why != LINK_CLOSED &&
-           outage_instead(c, slice_of(f->text, f->request_n), begun);
-}
-
 static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool begun)
 {
     struct fill *f = CONTAINER_OF(a, struct fill, asker);
@@ -430,7 +413,7 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
         return;
     }
     f->leader = NULL;
-    if (c != NULL && !stands_in(f, c, why, begun))
+    if (c != NULL && !outage_stands_in(c, slice_of(f->text, f->request_n), why, begun))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT && !f->settles)
         again_together(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));

@@ -197,13 +197,6 @@ static struct flight *same_in_the_air(struct near *near, const struct question *
     return f;
 }
 
-static void join(struct client *c, struct flight *f)
-{
-    struct held *h = client_promise(c);
-
-    list_push_back(&f->waiters, &h->waiter.node);
-}
-
 bool mget_joins(struct client *c, const struct request *q)
 {
     struct question same = {.key = q->argv[1], .scope = c->scope};
@@ -229,7 +222,7 @@ enum next mget_ask(struct client *c, const struct request *q)
     same.ask = name_ask(c, q, &ask);
     f = same_in_the_air(near, &same);
     if (f != NULL) {
-        join(c, f);
+        list_push_back(&f->waiters, &client_promise(c)->waiter.node);
         count_joined(near, q);
         buffer_done(&ask);
         return NEXT;
@@ -296,16 +289,6 @@ static void give(struct gather *g, struct slice bytes, struct slice others)
         client_keep_promise(first_waiting(&g->flight.waiters), others.n > 0 ? others : bytes);
 }
 
-/* The upstream cannot serve: who has a policy's answer is given that. */
-static void give_outage(struct gather *g)
-{
-    struct slice request = slice_of(g->text, g->request_n);
-
-    if (g->leader != NULL && outage_instead(g->leader, request, false))
-        g->leader = NULL;
-    outage_waiters(&g->flight.waiters, request);
-}
-
 /* Part i, with its value and the replies of PTTL. */
 static void land_part(struct gather *g, uint32_t i, struct slice value, struct slice ttls,
                       struct buffer *others)
@@ -348,8 +331,8 @@ static void land(struct gather *g, struct slice all)
 
     CHECK(reply_skip(&ttls) && reply_read(&values, &head));
     if (!is_answer(g, &head)) { /* an error, for all of them */
-        if (g->near->all->outage != NULL && outage_is_reply(all))
-            give_outage(g);
+        if (outage_is_reply(all))
+            outage_give(&g->leader, &g->flight.waiters, slice_of(g->text, g->request_n));
         give(g, slice_of(all.p, all.n - ttls.n), slice_of("", 0));
         gather_free(g);
         return;
@@ -493,8 +476,7 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
 
     (void)n;
     g->leader = NULL;
-    if (c != NULL && (LIKELY(c->all->outage == NULL) || why == LINK_CLOSED ||
-                      !outage_instead(c, slice_of(g->text, g->request_n), begun)))
+    if (c != NULL && !outage_stands_in(c, slice_of(g->text, g->request_n), why, begun))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT)
         again_together(g->near, &g->flight.waiters, slice_of(g->text, g->request_n));

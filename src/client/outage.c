@@ -21,13 +21,14 @@
  * the air that could bring it back, and upstream it is deleted before anybody can ask there.
  * What on_outage = stale gives may be older than what other clients of the upstream have written,
  * never than what this larder's have. */
-#include "client/outage_inside.h"
+#include "client/outage.h"
 
 #include <stdlib.h>
 
 #include "client/journal.h"
 #include "client/near.h"
 #include "client/near_view.h"
+#include "client/outage_inside.h"
 #include "client/outage_words.h"
 #include "client/rules.h"
 #include "config/prefix.h"

@@ -73,8 +73,19 @@ bool outage_is_reply(struct slice reply);
  * of its reply is out already. */
 MUST_USE
 bool outage_instead(struct client *c, struct slice request, bool begun);
+/* The same where a link has failed; never when larder ends. */
+MUST_USE
+static inline bool outage_stands_in(struct client *c, struct slice request, enum link_failure why,
+                                    bool begun)
+{
+    return UNLIKELY(c->all->outage != NULL) && why != LINK_CLOSED &&
+           outage_instead(c, request, begun);
+}
 /* Those who joined a question: whoever has a policy's answer is given it, and waits no more. */
 void outage_waiters(struct list *waiters, struct slice request);
+
+/* Both, of a question: *leader is NULL when it has been answered. */
+void outage_give(struct client **leader, struct list *waiters, struct slice request);
 
 /* ---- for these files ---- */
 

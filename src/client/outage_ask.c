@@ -142,6 +142,13 @@ void outage_waiters(struct list *waiters, struct slice request)
     list_move_all(&rest, waiters);
 }
 
+void outage_give(struct client **leader, struct list *waiters, struct slice request)
+{
+    if (*leader != NULL && outage_instead(*leader, request, false))
+        *leader = NULL;
+    outage_waiters(waiters, request);
+}
+
 /* ---- the answer ---- */
 
 static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
@@ -183,7 +190,7 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     struct client *c = d->client;
 
     (void)n;
-    if (why == LINK_CLOSED || !outage_instead(c, slice_of(d->request, d->n), begun))
+    if (!outage_stands_in(c, slice_of(d->request, d->n), why, begun))
         client_failed(c, 1, why, begun);
     free(d);
 }
