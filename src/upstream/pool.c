@@ -188,7 +188,7 @@ void pool_link_down(struct link *l, enum link_failure why)
     if (was_up && why != LINK_CLOSED)
         log_info(loop_log(pool->loop), "upstream: link=%llu ended, reason=%s, %s",
                  (unsigned long long)l->number, link_failure_word(why),
-                 l->outdated ? "the master is elsewhere" : stream_error_text(&l->stream));
+                 l->outdated ? "dropped with all others" : stream_error_text(&l->stream));
     else if (!was_up && why == LINK_UNREACHED && !l->refusal)
         dial_failed(pool, l->trouble != NULL ? l->trouble : stream_error_text(&l->stream));
     if (was_up && why != LINK_CLOSED && !l->outdated)

@@ -140,6 +140,26 @@ def test_the_link_ends_meanwhile(w):
     assert larder.stats()["outage_replayed"] == 10
 
 
+def test_unknown_fate(w):
+    """A write whose link breaks is an error, though its policy would drop it, or count it as 1."""
+    fake = w.add(NearRedis(**{"d:k": "old"}))
+    larder = outage_larder(w, fake, {"d": DROP, "open": {"on_outage": "open"}})
+    for words in (("SET", "d:k", "new"), ("DEL", "d:k"), ("INCR", "open:n"), ("EXPIRE", "open:n", 5)):
+        c = w.conn(larder)
+        eventually(lambda: c.cmd("GET", "d:k") == b"old")
+        gate = fake.hold(words[0], words[1], run=False)
+        c.send(encode(*words) + encode("GET", "d:k"))
+        gate.wait()
+        gate.link.close()
+        gate.release()
+        got = c.replies(2)
+        assert is_upstream(got[0]) and b"unknown whether" in got[0], (words, got)
+        eventually(lambda: not is_out(larder))
+        fake.change("d:k", "old")
+    stats = larder.stats()
+    assert stats["outage_dropped"] == 0 and stats["outage_opened"] == 0, stats
+
+
 def test_loading(w):
     """A write answered -LOADING is dropped too; its key is deleted when that is over."""
     said = [b""]
