@@ -34,6 +34,9 @@
 #define BATCH    1000u /* deletions asked at once */
 #define SWEEP_MS 500u
 
+/* How long a failover may take behind a name, until all clients ask the new master. */
+#define READONLY_MS 30000u
+
 struct scope {
     struct lane *lane; /* held: it is to be connected even if the client has left */
     int32_t db;
@@ -58,6 +61,7 @@ struct journal {
     uint32_t scope_count;
     size_t count; /* of both lists */
     struct timer *sweep, *drop;
+    uint64_t readonly_ms; /* since when a replica answers; 0: none does */
     struct buffer words;
     /* The link on which deletions are under way; NULL: none are. */
     struct asker asker;
@@ -273,6 +277,8 @@ static void go_on(struct journal *j)
 
 bool journal_ready(struct journal *j, struct link *l)
 {
+    if (j->link == l)
+        return true; /* it may be in another database than it says */
     if (j->count == 0)
         return false;
     if (j->link == NULL && next_for(j, l) != NULL) {
@@ -283,11 +289,17 @@ bool journal_ready(struct journal *j, struct link *l)
     return true;
 }
 
-/* It may well do it in a moment. */
-static bool is_passing(struct slice error)
+/* It may well do it in a moment. A replica may be where the master is about to be; but who has put
+ * a replica there for good must not wait for journal_ttl. */
+static bool is_passing(struct journal *j, struct slice error)
 {
-    return outage_is_reply(error) || slice_starts(error, SLICE("-READONLY ")) ||
-           slice_starts(error, SLICE("-BUSY "));
+    if (outage_is_reply(error) || slice_starts(error, SLICE("-BUSY ")))
+        return true;
+    if (!slice_starts(error, SLICE("-READONLY ")))
+        return false;
+    if (j->readonly_ms == 0)
+        j->readonly_ms = now_of(j);
+    return now_of(j) - j->readonly_ms < READONLY_MS;
 }
 
 static void refuse_scope(struct journal *j)
@@ -312,7 +324,7 @@ static bool take_reply(struct journal *j, struct slice reply)
     struct link *l = j->link;
     struct entry_key *e;
 
-    if (reply.p[0] == '-' && is_passing(reply)) {
+    if (reply.p[0] == '-' && is_passing(j, reply)) {
         stop(j);
         pool_give_up(l, "it cannot serve yet");
         return false;
@@ -330,6 +342,7 @@ static bool take_reply(struct journal *j, struct slice reply)
     if (reply.p[0] == '-') {
         give_up(j, e);
     } else {
+        j->readonly_ms = 0;
         outage_replayed(j->outage, key_of(e));
         entry_free(j, e);
     }
@@ -374,7 +387,7 @@ static void drop_refused(struct journal *j, uint32_t scope)
 {
     struct slice refusal = lane_refusal(j->scopes[scope].lane, j->scopes[scope].db);
 
-    if (refusal.n == 0 || is_passing(refusal))
+    if (refusal.n == 0 || is_passing(j, refusal))
         return;
     for (list_each_safe (node, next, &j->order)) {
         struct entry_key *e = CONTAINER_OF(node, struct entry_key, order);
@@ -451,6 +464,7 @@ void journal_free(struct journal *j)
     timer_free(j->sweep);
     timer_free(j->drop);
     buffer_done(&j->words);
+    free(j->scopes);
     free(j->buckets);
     free(j);
 }

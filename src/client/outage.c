@@ -144,7 +144,7 @@ bool outage_concerns(struct outage *o, const struct command *cmd, const struct a
 
 /* ---- writes ---- */
 
-/* All that is kept of the policy, for what is known of a key of it is wrong from now on. */
+/* All that is kept of the policy. */
 static void flush_policy(struct outage *o, const struct policy *p)
 {
     const struct string_list *prefixes = &p->set->prefix;
@@ -155,22 +155,28 @@ static void flush_policy(struct outage *o, const struct policy *p)
 
         if (star != NULL)
             pattern.n = (size_t)(star - pattern.p);
-        clients_flush_prefix(o->all, pattern);
+        cache_flush_prefix(o->all->near->cache, pattern);
     }
 }
 
 void outage_gave_up(struct outage *o, struct slice key)
 {
     const struct policy *p = policies_match(o->policies, key);
+    struct outage_stats *s;
 
     if (p == NULL)
         return;
-    if (outage_stats_of(o, p)->given_up++ == 0)
-        log_warning(loop_log(o->all->loop),
-                    "outage: policy %s: a key whose write was dropped is not deleted upstream, "
-                    "which may have an old value (see given-up in LARDER POLICIES)",
-                    p->name);
-    flush_policy(o, p);
+    s = o->stats[p - o->first];
+    s->count.given_up++;
+    if (s->flushed == o->count.begun)
+        return;
+    s->flushed = o->count.begun; /* once in an outage: nothing comes meanwhile */
+    log_warning(loop_log(o->all->loop),
+                "outage: policy %s: a key whose write was dropped is not deleted upstream, which "
+                "may have an old value (see outage-given-up in LARDER POLICIES)",
+                p->name);
+    if (o->all->near != NULL)
+        flush_policy(o, p);
 }
 
 void outage_replayed(struct outage *o, struct slice key)
@@ -187,6 +193,7 @@ void outage_drop(struct client *c, const struct request *q, struct buffer *out)
     struct near *near = c->all->near;
     struct key_list keys;
 
+    begin(o);
     keys_touched(q, &keys);
     for (uint32_t i = 0; i < keys.n; i++) {
         struct slice key = q->argv[keys.v[i]];

@@ -9,6 +9,8 @@
 struct outage_stats {
     char *name;
     struct outage_policy_counters count;
+    uint64_t
+        flushed; /* the number of the outage in which all that was kept was dropped, the last */
 };
 
 struct outage {

@@ -26,6 +26,7 @@ enum absent {
     ABSENT_BITFIELD,
     ABSENT_LCS,
     ABSENT_MGET,
+    ABSENT_STREAMS,
     ABSENT_KEY_ERROR,
     ABSENT_GROUP_ERROR,
 };
@@ -97,6 +98,7 @@ static const uint8_t absents[] = {
     [CMD_XLEN] = ABSENT_ZERO,
     [CMD_XPENDING] = ABSENT_GROUP_ERROR,
     [CMD_XRANGE] = ABSENT_ARRAY,
+    [CMD_XREAD] = ABSENT_STREAMS,
     [CMD_XREVRANGE] = ABSENT_ARRAY,
     [CMD_ZCARD] = ABSENT_ZERO,
     [CMD_ZCOUNT] = ABSENT_ZERO,
@@ -259,6 +261,11 @@ bool outage_absent(const struct request *q, uint8_t proto, struct buffer *out)
         return true;
     case ABSENT_LCS:
         lcs(q, proto, out);
+        return true;
+    case ABSENT_STREAMS:
+        if (has_word(q, 1, "BLOCK")) /* answered at once its client would ask again at once */
+            return false;
+        null_array(out, proto);
         return true;
     case ABSENT_NILS:
     case ABSENT_NIL_ARRAYS:

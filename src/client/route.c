@@ -93,6 +93,9 @@ static enum next route_plain(struct client *c, const struct request *q)
     case ROUTE_SUBSCRIBE:
         return subscribe_serve(c, q);
     case ROUTE_BLOCK:
+        if (UNLIKELY(c->all->outage != NULL) && outage_serve(c, q))
+            return NEXT;
+        return borrow_serve(c, q);
     case ROUTE_WAIT:
     case ROUTE_LENT:
     case ROUTE_MONITOR:

@@ -82,6 +82,7 @@ XINFO STREAM K
 XLEN K
 XPENDING K g
 XRANGE K - +
+XREAD COUNT 2 STREAMS K K 0 0
 XREVRANGE K + -
 ZCARD K
 ZCOUNT K 0 1
@@ -107,8 +108,7 @@ ZSCORE K m
 ZUNION 2 K K WITHSCORES
 """
 # Their keys are not told by where they stand, or they are about no key.
-NOT_ANSWERED = {"dbsize", "eval_ro", "evalsha_ro", "fcall_ro", "keys", "lolwut", "randomkey", "scan",
-                "xread"}
+NOT_ANSWERED = {"dbsize", "eval_ro", "evalsha_ro", "fcall_ro", "keys", "lolwut", "randomkey", "scan"}
 
 
 def reads(key):
@@ -171,6 +171,7 @@ def test_other_keys_are_errors(w):
                   ("MGET", "miss:k", "x"), ("SET", "miss:k", "v"), ("INCR", "miss:k"),
                   ("DEL", "miss:k"), ("LPOP", "miss:k"), ("GETDEL", "miss:k"), ("KEYS", "miss:*"),
                   ("EVAL", "return 1", 1, "miss:k"), ("EVAL_RO", "return 1", 1, "miss:k"),
+                  ("XREAD", "BLOCK", 5, "STREAMS", "miss:k", "0"), ("BLPOP", "miss:k", 1),
                   ("GETEX", "miss:k", "EX", 3), ("SINTER", "miss:k", "x")):
         assert is_upstream(c.cmd(*words)), words
     assert c.cmd("GET", "miss:k") is None
