@@ -15,6 +15,8 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
+
 /* Entries looked at in one slice of housekeeping: some 50 us. */
 #define TIDY_SLICE 256u
 
@@ -73,7 +75,7 @@ struct cache *cache_new(uint64_t max_memory, uint64_t coherence_timeout_ms)
     struct cache *c = must_calloc(1, sizeof *c);
 
     c->shelf = shelf_new(max_memory);
-    c->keys = keyring_new();
+    c->keys = keyring_new(shelf_seed(c->shelf));
     c->max_memory = max_memory;
     c->timeout_ms = coherence_timeout_ms;
     return c;
@@ -177,8 +179,16 @@ enum trust cache_trust(const struct cache *c, uint64_t now_ms)
 
 bool cache_changed(struct cache *c, struct slice key)
 {
-    keyring_void(c->keys, key);
-    return shelf_remove(c->shelf, key);
+    const struct hash_seed *seed = shelf_seed(c->shelf);
+    uint64_t hash = hash_bytes(seed, key.p, key.n);
+
+    keyring_void(c->keys, key, hash);
+    return shelf_remove_hashed(c->shelf, key, hash);
+}
+
+bool cache_clear(struct cache *c, const struct hold *h, uint32_t i)
+{
+    return shelf_remove_hashed(c->shelf, hold_key(h, i), hold_hash(h, i));
 }
 
 /* While prefixes are being flushed, what came before that must not look as if it had come later. */
@@ -186,7 +196,7 @@ bool cache_pushed(struct cache *c, struct slice key, uint64_t now_ms)
 {
     if (shelf_weeding(c->shelf))
         return cache_changed(c, key);
-    keyring_void(c->keys, key);
+    keyring_void(c->keys, key, hash_bytes(shelf_seed(c->shelf), key.p, key.n));
     return shelf_pushed(c->shelf, key, now_ms, c->floor);
 }
 
@@ -305,7 +315,7 @@ enum filled cache_fill(struct cache *c, const struct flight *f, const struct que
         return FILL_CHANGED;
     if (e->deadline_ms <= now_ms)
         return FILL_LATE;
-    return shelf_put(c->shelf, q, e) ? FILL_KEPT : FILL_FULL;
+    return shelf_put_hashed(c->shelf, q, flight_hash(f), e) ? FILL_KEPT : FILL_FULL;
 }
 
 void cache_policies(struct cache *c, const bool *alive, size_t n)

@@ -63,6 +63,9 @@ bool cache_changed(struct cache *c, struct slice key); /* true: something was ke
  * shelf_pushed(). */
 bool cache_pushed(struct cache *c, struct slice key, uint64_t now_ms);
 void cache_flush(struct cache *c); /* everything may have changed */
+/* A hold begins or ends, which spoils the flights: its i-th key goes from the shelf. True:
+ * something was kept. */
+bool cache_clear(struct cache *c, const struct hold *h, uint32_t i);
 MUST_USE
 enum trust cache_trust(const struct cache *c, uint64_t now_ms);
 
@@ -95,7 +98,7 @@ MUST_USE
 bool cache_spare(struct cache *c, struct slice key, uint64_t now_ms);
 /* Forgets what is kept of the key; nothing is known of a change. */
 void cache_forget(struct cache *c, struct slice key);
-/* Keeps the answer of a flight, if its token is good. */
+/* Keeps the answer of a flight, if its token is good; q is of the flight's key. */
 enum filled {
     FILL_KEPT,
     FILL_CHANGED, /* the key may have changed since it was asked for */

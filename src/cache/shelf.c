@@ -127,6 +127,11 @@ struct shelf *shelf_new(size_t max_bytes)
     return s;
 }
 
+const struct hash_seed *shelf_seed(const struct shelf *s)
+{
+    return &s->seed;
+}
+
 void shelf_free(struct shelf *s)
 {
     if (s == NULL)
@@ -440,12 +445,17 @@ bool shelf_hollow(struct shelf *s, const struct place *at)
     return false;
 }
 
-bool shelf_remove(struct shelf *s, struct slice key)
+bool shelf_remove_hashed(struct shelf *s, struct slice key, uint64_t hash)
 {
     struct place head;
 
-    if (!shelf_find_head(s, key, hash_bytes(&s->seed, key.p, key.n), &head))
+    if (!shelf_find_head(s, key, hash, &head))
         return false;
     shelf_forget(s, &head);
     return true;
+}
+
+bool shelf_remove(struct shelf *s, struct slice key)
+{
+    return shelf_remove_hashed(s, key, hash_bytes(&s->seed, key.p, key.n));
 }

@@ -79,7 +79,6 @@ static void look_up_variant(const struct shelf *s, struct putting *p)
 
 static void look_up(const struct shelf *s, struct putting *p)
 {
-    p->key_hash = hash_bytes(&s->seed, p->plan.q.key.p, p->plan.q.key.n);
     p->has_head = shelf_find_head(s, p->plan.q.key, p->key_hash, &p->head);
     p->needs_head = false;
     if (belongs_to_head(p))
@@ -197,10 +196,12 @@ static bool find_room(struct shelf *s, struct putting *p)
     return room_is(s, p->queue, p->size, p->outside);
 }
 
-bool shelf_put(struct shelf *s, const struct question *q, const struct entry *e)
+bool shelf_put_hashed(struct shelf *s, const struct question *q, uint64_t hash,
+                      const struct entry *e)
 {
     struct putting p;
 
+    p.key_hash = hash;
     if (!make_plan(s, q, e, &p.plan))
         return false;
     if (!find_room(s, &p)) {
@@ -210,4 +211,9 @@ bool shelf_put(struct shelf *s, const struct question *q, const struct entry *e)
     keep(s, &p);
     room_ahead(s, p.size + p.outside);
     return true;
+}
+
+bool shelf_put(struct shelf *s, const struct question *q, const struct entry *e)
+{
+    return shelf_put_hashed(s, q, hash_bytes(&s->seed, q->key.p, q->key.n), e);
 }

@@ -271,6 +271,8 @@ static void land_leased(struct fill *f, struct slice value, struct slice rest)
     }
     landing.absent = ttl.number == -2 && looks_absent(value);
     leases_landed(f->near, &landing);
+    if (landing.leader == NULL && f->leader != NULL)
+        leader_done(f); /* it waits */
 }
 
 /* value is for who is to load it, or for nobody; all others are given the old one. */
@@ -397,6 +399,17 @@ static void send_on_alone(struct fill *f)
     again_alone(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
 }
 
+/* The leader becomes one of those for whom it is asked once more. What comes then tells nothing of
+ * the time its key has left. */
+static bool ask_again(struct fill *f, struct client *c, enum link_failure why, bool begun)
+{
+    if (f->settles || why == LINK_TIMEOUT || !retry_leader(c, &f->flight.waiters, why, begun))
+        return false;
+    if (f->terms.form != FORM_EXISTS && f->terms.command != CMD_TYPE)
+        slide_look_key(c, f->q.key);
+    return true;
+}
+
 static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool begun)
 {
     struct fill *f = CONTAINER_OF(a, struct fill, asker);
@@ -413,7 +426,8 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
         return;
     }
     f->leader = NULL;
-    if (c != NULL && !outage_stands_in(c, slice_of(f->text, f->request_n), why, begun))
+    if (c != NULL && !ask_again(f, c, why, begun) &&
+        !outage_stands_in(c, slice_of(f->text, f->request_n), why, begun))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT && !f->settles)
         again_together(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));

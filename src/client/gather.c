@@ -6,46 +6,17 @@
  *
  * What comes from the shelf was there when the request came, which is all that near reads promise
  * of several keys (DESIGN.md 6). The same MGET of others joins meanwhile. A reply too large to
- * collect is woven while it passes; then nobody can join, and nothing of it is kept. */
+ * collect is woven while it passes (gather_weave.c); then nobody can join, and nothing of it is
+ * kept. */
 #include <stdlib.h>
 
+#include "client/gather_inside.h"
 #include "client/loads.h"
-#include "client/near.h"
 #include "client/outage.h"
 #include "client/slide.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
-
-/* One key of the MGET. */
-struct part {
-    struct flight flight; /* in the air if `keep` */
-    struct question q;
-    struct fill_terms terms;
-    struct slice known; /* what the shelf had; n == 0: asked upstream */
-    bool keep;
-};
-
-struct gather {
-    struct asker asker;
-    struct flight flight; /* for those who ask the same */
-    struct near *near;
-    struct client *leader;
-    struct link *link;
-    struct question q;
-    struct buffer got;      /* replies, while not all are there */
-    struct reply_scan scan; /* streaming: of the element that passes */
-    uint64_t asked_us;
-    uint32_t due, have; /* replies */
-    uint32_t n, next;   /* parts; streaming: the next to be given */
-    uint32_t asked;     /* .. of them, upstream */
-    bool streaming;
-    bool headed; /* streaming: the head of the array has been given */
-    bool plain;  /* streaming: passes as it comes, not being what was asked for */
-    size_t request_n;
-    char *text; /* the request, the ask, what the shelf had */
-    struct part parts[];
-};
 
 static const struct asker_ops gather_ops;
 
@@ -314,12 +285,6 @@ static struct client *asked_by(const struct gather *g)
     return list_empty(&g->flight.waiters) ? NULL : first_waiting(&g->flight.waiters)->client;
 }
 
-/* A value for each key: not an error, and not what no server would say. */
-static bool is_answer(const struct gather *g, const struct reply *head)
-{
-    return head->type == '*' && head->number == g->asked;
-}
-
 /* All replies are there: [values] ttl ttl .. */
 static void land(struct gather *g, struct slice all)
 {
@@ -330,7 +295,7 @@ static void land(struct gather *g, struct slice all)
     struct reply head;
 
     CHECK(reply_skip(&ttls) && reply_read(&values, &head));
-    if (!is_answer(g, &head)) { /* an error, for all of them */
+    if (!gather_is_answer(g, &head)) { /* an error, for all of them */
         if (outage_is_reply(all))
             outage_give(&g->leader, &g->flight.waiters, slice_of(g->text, g->request_n));
         give(g, slice_of(all.p, all.n - ttls.n), slice_of("", 0));
@@ -384,65 +349,6 @@ static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
         land(g, bytes);
 }
 
-/* ---- an answer too large to collect ---- */
-
-static bool put_piece(struct gather *g, struct slice bytes)
-{
-    struct client *c = g->leader;
-
-    if (bytes.n == 0 || c == NULL || !c->open)
-        return false;
-    c->half_out = true;
-    return client_put_piece(c, bytes, g->link);
-}
-
-/* What the shelf had of the keys up to the next that was asked for. */
-static bool put_known(struct gather *g)
-{
-    bool full = false;
-
-    for (; g->next < g->n && g->parts[g->next].known.n > 0; g->next++)
-        full |= put_piece(g, g->parts[g->next].known);
-    return full;
-}
-
-/* Passes the elements on, putting what is known between them. */
-static bool weave(struct gather *g, struct slice bytes)
-{
-    bool full = false;
-    struct reply head;
-    size_t used;
-
-    if (g->plain)
-        return put_piece(g, bytes);
-    if (!g->headed) {
-        struct buffer *out = near_words(g->near);
-        struct slice rest = bytes;
-
-        g->headed = true;
-        g->plain = bytes.p[0] == '-' || !reply_read(&rest, &head) || !is_answer(g, &head);
-        if (g->plain)
-            return put_piece(g, bytes);
-        bytes = rest;
-        write_array(out, g->n);
-        full = put_piece(g, buffer_slice(out));
-        full |= put_known(g);
-    }
-    while (bytes.n > 0) {
-        enum scan r = reply_scan(&g->scan, bytes.p, bytes.n, &used);
-
-        if (used == 0)
-            break;
-        full |= put_piece(g, slice_of(bytes.p, used));
-        bytes = slice_of(bytes.p + used, bytes.n - used);
-        if (r != SCAN_OK)
-            continue;
-        g->next++;
-        full |= put_known(g);
-    }
-    return full;
-}
-
 static bool on_piece(struct asker *a, struct slice bytes, bool last)
 {
     struct gather *g = CONTAINER_OF(a, struct gather, asker);
@@ -458,7 +364,7 @@ static bool on_piece(struct asker *a, struct slice bytes, bool last)
         g->flight.open = false;
         again_alone(g->near, &g->flight.waiters, slice_of(g->text, g->request_n));
     }
-    full = weave(g, bytes);
+    full = gather_weave(g, bytes);
     if (!last)
         return full;
     if (g->leader != NULL) {
@@ -476,6 +382,8 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
 
     (void)n;
     g->leader = NULL;
+    if (c != NULL && why != LINK_TIMEOUT && retry_leader(c, &g->flight.waiters, why, begun))
+        c = NULL;
     if (c != NULL && !outage_stands_in(c, slice_of(g->text, g->request_n), why, begun))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT)

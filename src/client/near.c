@@ -276,6 +276,17 @@ static enum concern look_ttl(struct client *c, bool seconds, const struct args *
     return CONCERN_HIT;
 }
 
+bool near_known(struct client *c, struct near_question *nq, const struct request *q,
+                const struct args *args)
+{
+    struct entry e;
+
+    if (near_look(c, nq, q, false, &e) != LOOK_FRESH)
+        return false;
+    found_for(c, nq, args, &e);
+    return true;
+}
+
 static enum concern look_one(struct client *c, const struct command *cmd, const struct args *args)
 {
     struct request q = {.command = cmd, .argv = args->v, .argc = args->n};

@@ -8,7 +8,7 @@
  * fill_keep.c  judges the answer, and keeps it
  * again.c    asks once more for those who had joined, when the question came to nothing
  * several.c  MGET, EXISTS: per key
- * gather.c   MGET: some keys from the shelf, the rest in one question
+ * gather.c   MGET: some keys from the shelf, the rest in one question; gather_weave.c: too large
  * near_console.c  what it would do, and why, for LARDER KEY and WHY; LARDER FRESH
  * near_view.c     counters, flushes
  * writes.c   what may change keys: holds them from hand-over to reply */
@@ -144,18 +144,17 @@ struct near {
     size_t named_count;
     struct near_scope *scopes;
     size_t scope_count;
-    struct buffer words;   /* scratch: what is asked upstream */
-    struct buffer pieces;  /* scratch: answers that are put together */
-    struct slice answer;   /* of the hit just found: in the shelf, in `pieces`, or constant */
-    struct block *block;   /* .. or all of this */
-    struct args keys;      /* scratch: keys of a write */
-    struct leases *leases; /* NULL before a policy has stampede = wait */
-    struct loads *loads;   /* NULL before a policy has stampede = stale, or refresh_ahead */
-    uint64_t *linger;      /* by policy number: stale_ttl */
-    uint64_t *outlive;     /* the same, of on_outage = stale */
-    struct list again;     /* questions to be asked once more, for which there is no link yet */
-    uint32_t sample;       /* hits since one was timed */
-    const char *missed;    /* where the key stands that has just been looked for in vain */
+    struct buffer words;         /* scratch: what is asked upstream */
+    struct buffer pieces;        /* scratch: answers that are put together */
+    struct slice answer;         /* of the hit just found: in the shelf, in `pieces`, or constant */
+    struct block *block;         /* .. or all of this */
+    struct args keys;            /* scratch: keys of a write */
+    struct leases *leases;       /* NULL before a policy has stampede = wait */
+    struct loads *loads;         /* NULL before a policy has stampede = stale, or refresh_ahead */
+    uint64_t *linger;            /* by policy number: stale_ttl */
+    uint64_t *outlive;           /* the same, of on_outage = stale */
+    uint32_t sample;             /* hits since one was timed */
+    const char *missed;          /* where the key stands that has just been looked for in vain */
     struct cache_counters count; /* what is not counted by policy; the sums, when asked for */
     uint8_t field_ttl;           /* enum field_ttl: can the upstream's hash fields expire? */
     /* Who compares hits with what the upstream says; so many are wanted now. */
@@ -200,6 +199,10 @@ enum look near_look(struct client *c, struct near_question *nq, const struct req
 MUST_USE
 bool near_look_past(struct near *near, const struct question *question, const struct request *q,
                     struct entry *ret_entry);
+/* Looks, and has near_give() give it. */
+MUST_USE
+bool near_known(struct client *c, struct near_question *nq, const struct request *q,
+                const struct args *args);
 MUST_USE
 enum way near_way(const struct near *near, struct slice key);
 enum next near_ask(struct client *c, const struct request *q);
@@ -300,7 +303,6 @@ void again_together(struct near *near, struct list *waiters, struct slice reques
 void again_alone(struct near *near, struct list *waiters, struct slice request);
 void again_tell(struct near *near, struct list *waiters, struct slice request,
                 enum link_failure why);
-void again_close(struct near *near);
 
 /* several.c: MGET, EXISTS */
 MUST_USE

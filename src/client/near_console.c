@@ -379,6 +379,10 @@ enum next near_console(struct client *c, const struct request *q, enum console_w
         return NEXT;
     case CONSOLE_MSETEX:
         return msetex_serve(c, q);
+    case CONSOLE_GETLEASE:
+        return fence_get(c, q);
+    case CONSOLE_SETLEASE:
+        return fence_set(c, q);
     case CONSOLE_KEY:
         put_key(c, q->argv[2], &text);
         break;

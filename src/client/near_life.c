@@ -16,7 +16,6 @@ struct near *near_new(struct clients *all, struct cache *cache)
     near->all = all;
     near->cache = cache;
     near->check_due = &never;
-    list_init(&near->again);
     return near;
 }
 
@@ -131,8 +130,10 @@ void clients_key_changed(struct clients *all, struct slice key)
     struct near *near = all->near;
     const struct policy *p;
 
+    if (near->leases != NULL && slice_starts(key, SLICE(LEASE_PREFIX)))
+        leases_moved(near, slice_of(key.p + strlen(LEASE_PREFIX), key.n - strlen(LEASE_PREFIX)));
     if (near->leases != NULL && !keyring_held(cache_keyring(near->cache), key))
-        leases_changed(near, key, true);
+        leases_pushed(near, key);
     if (near->loads != NULL && !keyring_held(cache_keyring(near->cache), key))
         loads_pushed(near->loads, key);
     if (!cache_pushed(near->cache, key, loop_now_ms(all->loop)))

@@ -1,6 +1,6 @@
 /* outage.c - what clients are answered while the upstream is away, by the policies of their keys.
  *
- *      a request --> is the upstream away? (pool_is_out) -- no --> asked, as ever (outage_ask.c)
+ *      a request --> is the upstream away? (pool_is_away) - no --> asked, as ever (outage_ask.c)
  *                      | yes                                          |
  *                    all its keys in policies that                    link broken, no answer in
  *                    have a say? ---- no --> waits, and is            time, -LOADING: a read is
@@ -42,7 +42,7 @@ bool outage_is_on(const struct clients *all)
 {
     const struct outage *o = all->outage;
 
-    return o != NULL && (pool_is_out(all->pool) || journal_count(o->journal) > 0);
+    return o != NULL && (pool_is_away(all->pool) || journal_count(o->journal) > 0);
 }
 
 static void begin(struct outage *o)

@@ -1,6 +1,8 @@
 /* outage_ask.c - requests that a policy could answer in the upstream's stead, while they are with
  * the upstream; and that answer, when the upstream's does not come.
  *
+ * A read whose link broke is asked once more first, if it may be (retry.c).
+ *
  * A request is asked as any, but by an asker of its own that remembers what it needs: of a read all
  * of it, of a write that may be dropped its head, so that no value is copied for that. Reads that
  * the near cache keeps have their own askers (fill.c, gather.c, again.c), which come here with the
@@ -99,13 +101,6 @@ static bool word(struct client *c, struct slice text, bool executed, struct buff
     return done;
 }
 
-/* In place of the reply whose turn it is. */
-static void put(struct client *c, struct slice bytes)
-{
-    buffer_add(&c->out, bytes.p, bytes.n);
-    client_work(c, WORK_FLUSH);
-}
-
 bool outage_instead(struct client *c, struct slice request, bool begun)
 {
     struct buffer out = {0};
@@ -115,7 +110,7 @@ bool outage_instead(struct client *c, struct slice request, bool begun)
     writes_answered(c, 1);
     if (!word(c, request, true, &out))
         return false;
-    put(c, buffer_slice(&out));
+    client_answer_now(c, buffer_slice(&out));
     buffer_done(&out);
     client_answered(c, 1);
     return true;
@@ -190,7 +185,8 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     struct client *c = d->client;
 
     (void)n;
-    if (!outage_stands_in(c, slice_of(d->request, d->n), why, begun))
+    if ((d->write || !retry_reads(c, 1, why, begun)) &&
+        !outage_stands_in(c, slice_of(d->request, d->n), why, begun))
         client_failed(c, 1, why, begun);
     free(d);
 }

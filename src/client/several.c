@@ -187,6 +187,18 @@ static enum next exists_ask(struct client *c, const struct request *q)
     return NEXT;
 }
 
+/* MGET of one key that may be waited for: asked, and kept, under its own name. */
+static enum next leased_ask(struct client *c, const struct request *q, struct near_question *nq)
+{
+    struct args args = {.v = q->argv, .n = q->argc};
+
+    nq->form = FORM_EXACT;
+    if (!near_known(c, nq, q, &args))
+        return near_ask_one(c, q, nq);
+    near_give(c, q->more);
+    return NEXT;
+}
+
 enum next several_ask(struct client *c, const struct request *q)
 {
     enum trust trust = cache_trust(c->all->near->cache, loop_now_ms(c->all->loop));
@@ -224,10 +236,8 @@ enum next several_ask(struct client *c, const struct request *q)
 
         if (near_plain(c->all->near, c, q->argv[1], &nq) &&
             nq.policy->set->stampede == SET_STAMPEDE_WAIT &&
-            near_name_ask(&nq, CMD_MGET, c->proto, q->argv, q->argc)) {
-            nq.form = FORM_EXACT;
-            return near_ask_one(c, q, &nq);
-        }
+            near_name_ask(&nq, CMD_MGET, c->proto, q->argv, q->argc))
+            return leased_ask(c, q, &nq);
     }
     return q->argc - 1 <= GATHER_KEYS ? mget_ask(c, q) : near_pass_by(c, q);
 }

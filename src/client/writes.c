@@ -52,11 +52,17 @@ static void clear(struct near *near, const struct hold *h, bool spares)
     if (h->all)
         cache_flush(near->cache);
     for (uint32_t i = 0; i < h->n; i++) {
-        const struct policy *p = policies_match(near->policies, hold_key(h, i));
+        const struct policy *p;
 
-        if (spares && p != NULL && loads_spare(near, p, hold_key(h, i)))
+        if (spares && UNLIKELY(near->loads != NULL)) {
+            p = policies_match(near->policies, hold_key(h, i));
+            if (p != NULL && loads_spare(near, p, hold_key(h, i)))
+                continue;
+        }
+        if (!cache_clear(near->cache, h, i))
             continue;
-        if (cache_changed(near->cache, hold_key(h, i)) && p != NULL)
+        p = policies_match(near->policies, hold_key(h, i));
+        if (p != NULL)
             near_stats_of(near, p)->count.invalidated_write++;
     }
 }

@@ -3,6 +3,7 @@
  *   greeting:  HELLO 2|3 [AUTH user password]   -> lane's hello, the connection's id
  *              AUTH [user] password                            only where HELLO is not known
  *              SELECT db                                       when the first user is not in db 0
+ *   probing:   PING                             for the breaker, before anybody else may use it
  *   held:      whoever has words for an upstream that was away says them first (pool_prelude)
  *   cleaning:  DISCARD (which also forgets WATCH), then UNWATCH if it was not in MULTI
  *
@@ -25,6 +26,7 @@ enum step {
     STEP_HELD, /* all is said; it is not the clients' yet */
     STEP_DISCARD,
     STEP_UNWATCH,
+    STEP_PING,
     STEP_PREPARE, /* SELECT on a link that nobody uses, for one who needs that database */
 };
 
@@ -49,7 +51,8 @@ static bool is_kept(struct link *l)
 static void greeted(struct link *l)
 {
     l->step = STEP_HELD;
-    if (l->state != LINK_GREETING || !is_kept(l))
+    /* The breaker's probe comes here once more, when it has proved itself. */
+    if (l->state > LINK_PROBING || (l->probe && pool_out(l->pool)) || !is_kept(l))
         pool_link_free(l);
 }
 
@@ -59,11 +62,13 @@ static struct link *held_in_vain(const struct pool *pool)
     for (list_each (lane_node, &pool->lanes)) {
         const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
 
-        for (list_each (node, &lane->links[LINK_GREETING])) {
-            struct link *l = CONTAINER_OF(node, struct link, node);
+        for (enum link_state state = LINK_GREETING; state <= LINK_PROBING; state++) {
+            for (list_each (node, &lane->links[state])) {
+                struct link *l = CONTAINER_OF(node, struct link, node);
 
-            if (l->step == STEP_HELD && !is_kept(l))
-                return l;
+                if (l->step == STEP_HELD && !is_kept(l))
+                    return l;
+            }
         }
     }
     return NULL;
@@ -84,8 +89,10 @@ void pool_admit(struct pool *pool)
 
 void pool_give_up(struct link *l, const char *why)
 {
-    CHECK(l->state == LINK_GREETING);
+    CHECK(l->state == LINK_GREETING || l->state == LINK_PROBING);
     l->trouble = why;
+    if (l->state == LINK_PROBING)
+        dial_failed(l->pool, why);
     link_fail(l, LINK_UNREACHED);
 }
 
@@ -117,6 +124,13 @@ void cleaning_begin(struct link *l)
     link_become(l, LINK_CLEANING);
     l->step = STEP_DISCARD;
     link_say(l, &l->own, "DISCARD", NULL);
+}
+
+void probe_ping(struct link *l)
+{
+    link_become(l, LINK_PROBING);
+    l->step = STEP_PING;
+    link_say(l, &l->own, "PING", NULL);
 }
 
 /* Major * 10000 + minor * 100 + patch. */
@@ -288,6 +302,10 @@ static void on_step(struct link *l, struct slice bytes)
             greeted(l);
         return;
     case STEP_HELD:
+        return;
+    case STEP_PING:
+        if (breaker_proved(l, bytes))
+            greeted(l);
         return;
     case STEP_DISCARD:
         l->step = STEP_UNWATCH;

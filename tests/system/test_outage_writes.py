@@ -4,7 +4,7 @@ import threading
 
 from fake_near import NearRedis
 from fake_server import FakeRedis
-from outage import armed, back, is_out, is_upstream, kill, outage_larder, policy_row
+from outage import back, is_out, is_upstream, kill, outage_larder, policy_row, timed
 from relay import Relay
 from resp import SLOW, TIMEOUT, Error, encode, encode_all, eventually
 
@@ -188,6 +188,36 @@ def test_loading(w):
     eventually(lambda: not is_out(larder), timeout=4 * TIMEOUT)
     assert c.cmd("GET", "d:k") is None
     assert larder.stats()["outage_replayed"] == 2
+
+
+def test_stopped(w):
+    """A stopped server, whose connections stay: answered at once when the breaker is open; what is
+    dropped then is deleted when it goes on, before anybody asks."""
+    redis = w.redis()
+    larder = outage_larder(w, redis, {"d": DROP}, up={
+        "command_timeout": "300ms", "connect_timeout": "1s", "breaker_failures": 3,
+        "breaker_open": "400ms"})
+    c, other = w.conn(larder), w.conn(larder, 3)
+    for key in ("d:k", "d:l"):
+        c.ok("SET", key, "old")
+        assert c.cmd("GET", key) == b"old"
+        assert other.cmd("GET", key) == b"old"
+    redis.pause()
+    try:
+        eventually(lambda: c.cmd("GET", "d:none") is None and is_out(larder))
+        for _ in range(20):
+            assert timed(c, "GET", "d:k", deadline=0) == b"old"
+        assert timed(c, "DEL", "d:k", deadline=0) == 1
+        assert timed(c, "SET", "d:l", "new", deadline=0) == b"OK"
+        assert other.pipeline([("GET", "d:k"), ("GET", "d:l")]) == [None, None]
+    finally:
+        redis.resume()
+    eventually(lambda: not is_out(larder), timeout=4 * TIMEOUT)
+    assert other.pipeline([("GET", "d:k"), ("GET", "d:l")]) == [None, None]
+    assert redis.cmd("DBSIZE") == 0
+    assert larder.stats()["outage_replayed"] == 2
+    assert c.cmd("SET", "d:k", "newer") == b"OK"
+    assert other.cmd("GET", "d:k") == b"newer"
 
 
 def test_too_many(w):

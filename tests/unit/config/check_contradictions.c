@@ -168,6 +168,9 @@ START_TEST(expiry)
                    "t.ini:4: require_ttl = yes excludes ttl = 5m\n");
     policy_refuses("immutable = yes\n",
                    "t.ini:3: immutable = yes is not possible with local = no (its default)\n");
+    policy_refuses("scope = fleet\nlocal = yes\n",
+                   "t.ini:3: scope = fleet is not possible with stampede = no (its default)\n");
+    policy_loads("scope = fleet\nlocal = yes\nstampede = wait\n");
     policy_refuses("local = no\nimmutable = yes\n",
                    "t.ini:4: immutable = yes is not possible with local = no\n");
     policy_refuses("stampede = wait\n",

@@ -95,10 +95,10 @@ START_TEST(given_up)
     ck_assert_int_eq(l->state, LINK_STOCK);
     ck_assert_str_eq(pool_trouble(w.pool), "not yet");
     ck_assert_uint_eq(w.pool->count.connect_failures, 1);
-    ck_assert(pool_is_out(w.pool));
+    ck_assert(pool_is_away(w.pool));
     first.keeps = false;
     (void)shared_link();
-    ck_assert(!pool_is_out(w.pool));
+    ck_assert(!pool_is_away(w.pool));
 }
 END_TEST
 
@@ -123,18 +123,18 @@ static const char *cut(size_t peer, struct slice line)
 START_TEST(away)
 {
     first.keeps = false;
-    ck_assert(!pool_is_out(w.pool)); /* nobody has tried */
+    ck_assert(!pool_is_away(w.pool)); /* nobody has tried */
     w.script = cut;
     ck_assert_ptr_null(lane_link(w.lane, 0));
     UNTIL(w.pool->count.connect_failures > 0);
-    ck_assert(pool_is_out(w.pool));
+    ck_assert(pool_is_away(w.pool));
     w.script = NULL;
     (void)shared_link();
-    ck_assert(!pool_is_out(w.pool));
+    ck_assert(!pool_is_away(w.pool));
     pool_hold(w.pool, "somewhere");
-    ck_assert(!pool_is_out(w.pool)); /* a link is up */
+    ck_assert(!pool_is_away(w.pool)); /* a link is up */
     pool_drop(w.pool);
-    ck_assert(pool_is_out(w.pool));
+    ck_assert(pool_is_away(w.pool));
 }
 END_TEST
 
@@ -148,15 +148,15 @@ START_TEST(loading)
     settle();
     peer_say(0, "-LOADING Redis is loading the dataset in memory\r\n");
     UNTIL(e.left == 0);
-    ck_assert(pool_is_out(w.pool));
+    ck_assert(pool_is_away(w.pool));
     clock_move(101);
     turn(w.loop);
-    ck_assert(!pool_is_out(w.pool));
+    ck_assert(!pool_is_away(w.pool));
     ask(l, &e, "A", 1);
     settle();
     peer_say(0, "-ERR LOADING \r\n");
     UNTIL(e.left == 0);
-    ck_assert(!pool_is_out(w.pool));
+    ck_assert(!pool_is_away(w.pool));
 }
 END_TEST
 
