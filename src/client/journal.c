@@ -26,6 +26,7 @@
 
 #include "base/hash.h"
 #include "client/outage.h"
+#include "client/rules.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
@@ -226,13 +227,12 @@ static void say_deletions(struct journal *j, uint32_t scope)
     buffer_done(&j->words);
     for (list_each_safe (node, next, &j->order)) {
         struct entry_key *e = CONTAINER_OF(node, struct entry_key, order);
-        struct slice del[2] = {SLICE("DEL"), key_of(e)};
 
         if (n == BATCH)
             break;
         if (e->scope != scope)
             continue;
-        write_request(&j->words, del, 2);
+        fence_delete(j->all->rules, key_of(e), &j->words);
         list_leave(&e->node);
         list_leave(&e->order);
         list_push_back(&j->sent, &e->order);

@@ -220,6 +220,21 @@ def test_stopped(w):
     assert other.cmd("GET", "d:k") == b"newer"
 
 
+def test_fence(w):
+    """What was loaded before a write that was dropped is not stored behind it."""
+    redis = w.redis(*PERSIST)
+    larder = outage_larder(w, redis, {"d": {**DROP, "fence": "yes", "lease_ttl": "1h"}})
+    loader, c = w.conn(larder), w.conn(larder)
+    tokens = {key: loader.ok("LARDER", "GETLEASE", key)[1] for key in ("d:k", "d:l")}
+    assert all(tokens.values())
+    kill(redis, larder)
+    assert c.cmd("DEL", "d:k") == 1
+    back(redis, larder)
+    assert loader.cmd("LARDER", "SETLEASE", "d:k", tokens["d:k"], "old") is None
+    assert loader.cmd("LARDER", "SETLEASE", "d:l", tokens["d:l"], "new") == b"OK"
+    assert c.cmd("MGET", "d:k", "d:l") == [None, b"new"]
+
+
 def test_too_many(w):
     """More keys than the journal has room for: what is kept of the policy goes, counted and said."""
     redis = w.redis(*PERSIST)
