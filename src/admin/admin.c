@@ -75,7 +75,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 9u
+#define COUNTER_SETS 10u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -87,6 +87,7 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
     sets[n++] = clients_cache_counters(a->clients);
     sets[n++] = clients_rule_counters(a->clients);
     sets[n++] = clients_lease_counters(a->clients);
+    sets[n++] = clients_outage_counters(a->clients);
     sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);

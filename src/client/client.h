@@ -44,6 +44,7 @@ enum work { WORK_SERVE = 1, WORK_FLUSH = 2 };
 struct block;
 struct near;
 struct out_ref;
+struct outage;
 struct rules;
 struct shape;
 struct session;
@@ -214,8 +215,9 @@ struct clients {
     struct buffer spare_out; /* memory for the answers to whoever is being served */
     struct list spare_exchanges;
     struct unknowns *unknowns;
-    struct near *near;   /* NULL: no policy keeps anything */
-    struct rules *rules; /* NULL: no policy asks anything of commands */
+    struct near *near;     /* NULL: no policy keeps anything */
+    struct rules *rules;   /* NULL: no policy asks anything of commands */
+    struct outage *outage; /* NULL: no policy says anything of outages */
     struct timer *pause_timer, *sweep;
     struct pause pause;
     struct client_counters count;
@@ -237,6 +239,7 @@ struct request {
     const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
     bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
     bool more;                 /* further bytes of the client stand behind it */
+    bool fresh;                /* LARDER FRESH: nothing may stand in for the upstream's answer */
 };
 
 /* What became of it. */
@@ -286,6 +289,8 @@ struct held *client_promise(struct client *c);
 /* .. in place of the reply that is due next, which the caller takes back: client_answered(). */
 MUST_USE
 struct held *client_promise_now(struct client *c);
+/* An answer in that place, the same. */
+void client_answer_now(struct client *c, struct slice bytes);
 void client_keep_promise(struct held *h, struct slice bytes);
 bool client_keep_piece(struct held *h, struct slice bytes, bool last, struct link *from);
 void client_break_promises(struct client *c); /* it is gone: nobody waits any more */

@@ -6,6 +6,7 @@
 #include "client/client.h"
 #include "client/leases.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/renewals.h"
 #include "client/retry.h"
 #include "client/rules.h"
@@ -111,6 +112,7 @@ void clients_close(struct clients *all)
         leases_clear(all->near->leases);
     if (all->rules != NULL && all->rules->renewals != NULL)
         renewals_close(all->rules->renewals);
+    outage_close(all->outage);
 }
 
 void clients_free(struct clients *all)
@@ -124,6 +126,7 @@ void clients_free(struct clients *all)
     exchanges_done(all);
     near_free(all->near);
     rules_free(all->rules);
+    outage_free(all->outage);
     unknowns_free(all->unknowns);
     args_done(&all->args);
     buffer_done(&all->words);

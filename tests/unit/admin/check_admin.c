@@ -45,7 +45,7 @@ START_TEST(help_names_what_there_is)
 }
 END_TEST
 
-#define ROOMS 7
+#define ROOMS 8
 
 static void all_counters(struct counter_set sets[ROOMS])
 {
@@ -55,7 +55,8 @@ static void all_counters(struct counter_set sets[ROOMS])
     sets[3] = clients_cache_counters(desk.clients);
     sets[4] = clients_rule_counters(desk.clients);
     sets[5] = clients_lease_counters(desk.clients);
-    sets[6] = invalidation_counters(NULL);
+    sets[6] = clients_outage_counters(desk.clients);
+    sets[7] = invalidation_counters(NULL);
 }
 
 static size_t count_rows(const struct counter_set sets[ROOMS])
