@@ -12,6 +12,7 @@
  */
 #include "client/client.h"
 #include "client/leases.h"
+#include "client/tenants.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,8 @@ static void session_free(struct session *m)
     buffer_done(&m->shape_error);
     buffer_done(&m->tx_read);
     free(m->cuts.v);
+    free(m->tx_names);
+    stripper_done(&m->stripper);
     shape_free(m->large_shape);
     free(m->name);
     free(m->next_name);
@@ -143,8 +146,8 @@ void clients_accept(struct clients *all, struct listener *l, int fd, bool is_uni
     c->proto = 2;
     c->is_unix = is_unix;
     c->db = (int32_t)pool_database(all->pool);
-    c->authenticated = listener_settings(l)->password[0] == 0;
     c->lane = lane_hold_default(all->pool, 2);
+    tenant_greet(c);
     c->active_ms = client_now(c);
     c->born_s = (uint32_t)(c->active_ms / 1000);
     c->open = true;
@@ -481,6 +484,7 @@ void client_close(struct client *c, enum close_reason why)
     if (c->more != NULL && !list_empty(&c->more->leases))
         leases_left(c);
     lane_release(c->lane);
+    tenant_leave(c);
     buffer_done(&c->in);
     buffer_done(&c->out);
     if (c->more != NULL)

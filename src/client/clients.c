@@ -8,6 +8,7 @@
 #include "client/near.h"
 #include "client/renewals.h"
 #include "client/rules.h"
+#include "client/tenants.h"
 #include "client/unknown.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -116,6 +117,7 @@ void clients_free(struct clients *all)
     exchanges_done(all);
     near_free(all->near);
     rules_free(all->rules);
+    tenants_free(all->tenants);
     unknowns_free(all->unknowns);
     args_done(&all->args);
     buffer_done(&all->words);

@@ -21,6 +21,7 @@ struct loop;
 struct policies;
 struct pool;
 struct self_check;
+struct tenants;
 
 /* Why a connection to a client ended. */
 #define CLOSE_REASONS(X)                                                                           \
@@ -36,6 +37,7 @@ struct self_check;
     X(CLOSE_STALLED, stalled, "took none of its replies for client_stall_timeout")                 \
     X(CLOSE_UPSTREAM, upstream,                                                                    \
       "the upstream connection that held its state, or half of its reply, ended")                  \
+    X(CLOSE_TENANT, tenant, "its tenant is gone, or has another prefix, after a reload")           \
     X(CLOSE_SHUTDOWN, shutdown, "larder is shutting down")
 
 #define CLOSE_NAME(name, word, help) name,
@@ -79,6 +81,10 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
 void clients_close(struct clients *all);
 void clients_free(struct clients *all);
 void clients_resettle(struct clients *all, const struct larder_settings *settings);
+
+/* The settings now in force; those of before must live until then. Tenants that are gone, or have
+ * another prefix, lose their connections. */
+void clients_use_tenants(struct clients *all, const struct settings *settings);
 
 /* The policies now in force; borrowed. Those of before must live until then. */
 void clients_use_policies(struct clients *all, const struct policies *policies);

@@ -122,8 +122,8 @@ static bool must_collect(struct client *c, const struct command *cmd, uint64_t n
     m->large_shape = NULL;
     if (c->mode == MODE_LISTEN || all->args.n == 0)
         return false;
-    if (cmd != NULL && cmd->id == CMD_LARDER)
-        rules = LARGE_COLLECT; /* MSETEX */
+    if (c->tenant != NULL || (cmd != NULL && cmd->id == CMD_LARDER))
+        rules = LARGE_COLLECT; /* its names are to be prefixed; MSETEX */
     else if (all->rules != NULL)
         rules = rules_large(c, &known);
     if (rules == LARGE_SHAPED)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/client.h"
+#include "client/tenants.h"
 #include "net/digest.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -84,7 +85,7 @@ static enum next quit(struct client *c)
     return GONE;
 }
 
-static void join_lane(struct client *c, struct lane *lane)
+void client_join_lane(struct client *c, struct lane *lane)
 {
     lane_release(c->lane);
     c->lane = lane;
@@ -117,8 +118,9 @@ static enum next reset(struct client *c)
     c->proto = 2;
     c->db = pool_database(c->all->pool);
     c->scope = 0;
-    c->authenticated = listener_settings(c->listener)->password[0] == 0;
-    join_lane(c, lane_hold_default(c->all->pool, 2));
+    client_join_lane(c, lane_hold_default(c->all->pool, 2));
+    tenant_join(c, NULL);
+    tenant_greet(c);
     client_settle(c);
     write_status(client_answer(c), "RESET");
     return NEXT;
@@ -196,10 +198,18 @@ void local_selected(struct client *c, int32_t db, bool ok)
 
 /* ---- AUTH ---- */
 
+/* Is a login decided here, and not by the upstream? */
+static bool logs_in_here(const struct client *c)
+{
+    return listener_settings(c->listener)->password[0] != 0 || tenants_ask_login(c);
+}
+
 static bool login_here(struct client *c, struct slice user, struct slice password)
 {
     const char *want = listener_settings(c->listener)->password;
-    bool ok = digest_equal(slice_str(want), password) && slice_eq(user, SLICE("default"));
+    bool ok = tenants_ask_login(c)
+                  ? tenant_login(c, user, password)
+                  : digest_equal(slice_str(want), password) && slice_eq(user, SLICE("default"));
 
     if (ok)
         c->authenticated = true;
@@ -207,6 +217,17 @@ static bool login_here(struct client *c, struct slice user, struct slice passwor
         c->all->count.auth_failures++;
     client_settle(c);
     return ok;
+}
+
+static const char wrong_password[] =
+    "WRONGPASS invalid username-password pair or user is disabled.";
+
+static enum next login_failed(struct client *c)
+{
+    if (tenants_ask_login(c))
+        return tenant_answer_late(c, wrong_password);
+    write_error(client_answer(c), "%s", wrong_password);
+    return NEXT;
 }
 
 /* Puts the login, and what it came in, to Redis on a lent link, which joins that user's lane. */
@@ -248,7 +269,7 @@ void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t
         return;
     if (ok) {
         loan_move(&m->loan, m->next_lane);
-        join_lane(c, m->next_lane);
+        client_join_lane(c, m->next_lane);
     } else {
         c->all->count.auth_failures += kind == EX_AUTH;
         lane_release(m->next_lane);
@@ -265,13 +286,13 @@ static enum next auth(struct client *c, const struct request *q)
         write_error(client_answer(c), "ERR syntax error");
         return NEXT;
     }
-    if (listener_settings(c->listener)->password[0] == 0)
+    if (!logs_in_here(c))
         return login_upstream(c, user, q->argv[q->argc - 1], q->bytes, 0);
-    if (login_here(c, user, q->argv[q->argc - 1]))
-        write_status(client_answer(c), "OK");
-    else
-        write_error(client_answer(c),
-                    "WRONGPASS invalid username-password pair or user is disabled.");
+    if (tenants_ask_login(c) && !client_quiet(c)) /* what is due is of who it was */
+        return client_wait(c, WAIT_DRAIN);
+    if (!login_here(c, user, q->argv[q->argc - 1]))
+        return login_failed(c);
+    write_status(client_answer(c), "OK");
     return NEXT;
 }
 
@@ -356,7 +377,7 @@ static enum next hello_switch(struct client *c, const struct hello *h)
         } else {
             /* A lane that a client's own login began has heard no HELLO of larder's. */
             set_proto(c, proto);
-            join_lane(c, lane_hold_sibling(lane, proto));
+            client_join_lane(c, lane_hold_sibling(lane, proto));
             write_command(&text, "HELLO", proto == 3 ? "3" : "2", NULL);
             exchange_ask(c, l, buffer_slice(&text), EX_HELLO, proto);
             (void)client_wait(c, WAIT_REPLY);
@@ -371,7 +392,7 @@ static enum next hello_switch(struct client *c, const struct hello *h)
         return NEXT;
     }
     set_proto(c, proto);
-    join_lane(c, lane);
+    client_join_lane(c, lane);
     buffer_add(client_answer(c), buffer_head(&text), buffer_len(&text));
     buffer_done(&text);
     return NEXT;
@@ -379,7 +400,7 @@ static enum next hello_switch(struct client *c, const struct hello *h)
 
 static enum next hello(struct client *c, const struct request *q)
 {
-    bool here = listener_settings(c->listener)->password[0] != 0;
+    bool here = logs_in_here(c);
     struct hello h;
     enum next next;
 
@@ -387,11 +408,8 @@ static enum next hello(struct client *c, const struct request *q)
         return client_wait(c, WAIT_DRAIN);
     if (!parse_hello(c, q, &h))
         return NEXT;
-    if (h.auth && here && !login_here(c, h.user, h.password)) {
-        write_error(client_answer(c),
-                    "WRONGPASS invalid username-password pair or user is disabled.");
-        return NEXT;
-    }
+    if (h.auth && here && !login_here(c, h.user, h.password))
+        return login_failed(c);
     if (!c->authenticated) {
         write_error(
             client_answer(c),
@@ -432,6 +450,14 @@ static enum next info(struct client *c, const struct request *q)
     enum next next = NEXT;
     struct link *l;
 
+    if (c->tenant != NULL) {
+        struct buffer text = {0};
+
+        tenant_info(c, &text);
+        write_text(client_answer(c), c->proto, buffer_slice(&text));
+        buffer_done(&text);
+        return NEXT;
+    }
     if (!section && !c->all->pause.on)
         return client_lent(c) != NULL ? client_ask_lent(c, q) : client_ask(c, q);
     l = client_lent(c) != NULL ? client_lent(c) : client_link(c, &next);

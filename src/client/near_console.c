@@ -327,6 +327,7 @@ static enum next fresh(struct client *c, struct request *q)
     buffer_done(&c->all->scratch);
     write_request(&c->all->scratch, q->argv, q->argc);
     q->bytes = buffer_slice(&c->all->scratch);
+    q->strip = c->tenant != NULL ? cmd->reply : STRIP_NOTHING;
     next = rules_fresh(c, q);
     if (next != NEXT || c->all->near == NULL)
         return next;

@@ -92,6 +92,9 @@ static enum role role_of(struct stripper *s, enum strip_rule *ret_rule)
     case STRIP_TRACKING:
         *ret_rule = STRIP_EVERY;
         return l->at == 5 ? ROLE_REPLY : ROLE_PASS;
+    case STRIP_THIRD:
+        *ret_rule = STRIP_EVERY;
+        return l->at == 2 ? ROLE_REPLY : ROLE_PASS;
     case STRIP_SECOND:
         return l->at == 1 ? ROLE_NAME : ROLE_PASS;
     case STRIP_PMESSAGE:

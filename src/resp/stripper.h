@@ -28,6 +28,7 @@ enum strip_rule {
     STRIP_SCAN,     /* the elements of the second: SCAN, invalidations */
     STRIP_TRACKING, /* CLIENT TRACKINGINFO: the elements of the sixth, which are its prefixes */
     STRIP_SECOND,   /* the second element: message, subscribe */
+    STRIP_THIRD,    /* the elements of the third: invalidations in RESP2 */
     STRIP_PMESSAGE, /* .. a pattern, and the third, a channel */
     STRIP_PATTERN,  /* the second, a pattern: psubscribe */
     STRIP_ALL,      /* an array of replies, each with a rule of its own: EXEC */

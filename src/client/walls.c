@@ -1,0 +1,181 @@
+/* walls.c - a tenant's requests on their way in, and its replies on their way out.
+ *
+ *     GET k     -->  tenant_put()    GET acme:k   -->  policies, near cache, links, as ever
+ *     [k, v]    <--  tenant_strip()  [acme:k, v]  <--
+ *
+ * In: every request, straight after its command is known. Out: only where the command's row says
+ * that names are in the reply, or where what comes is not a reply (pub/sub). */
+#include "client/tenants.h"
+#include "resp/reply.h"
+#include "resp/write.h"
+
+/* Of the scratch, kept. */
+#define WORDS_KEEP_BYTES (256u * 1024u)
+
+/* ---- in ---- */
+
+enum namespace_result tenant_put(struct client *c, const struct command *cmd, struct slice *bytes,
+                                 bool more)
+{
+    struct clients *all = c->all;
+    struct buffer *words = &all->tenants->words;
+    enum namespace_result r;
+    size_t before;
+
+    if (!more)
+        buffer_take_keep(words, buffer_len(words), WORDS_KEEP_BYTES);
+    before = buffer_len(words);
+    c->tenant->count.commands++;
+    r = namespace_put(&c->tenant->ns, cmd, *bytes, &all->args, words);
+    /* It must stand behind the others of its run. */
+    if (r == NAMESPACE_AS_IS && bytes->p[0] == '*' && cmd->route == ROUTE_SHARED)
+        buffer_add(words, bytes->p, bytes->n);
+    if (buffer_len(words) > before)
+        *bytes = slice_of(buffer_head(words) + before, buffer_len(words) - before);
+    return r;
+}
+
+/* What larder would decide on is the upstream's to answer within MULTI, on a link that is larder's;
+ * and the prefix of a session does not change while something is under way in it. */
+bool tenant_forbids(const struct client *c, const struct request *q)
+{
+    const struct command *cmd = q->command;
+    bool login = cmd->id == CMD_AUTH || (cmd->id == CMD_HELLO && q->argc > 2);
+    bool in_multi = c->more != NULL && c->more->in_multi;
+
+    if (login)
+        return c->mode != MODE_PLAIN;
+    return in_multi && (cmd->route == ROUTE_SUBSCRIBE || cmd->id == CMD_CLIENT_TRACKING ||
+                        (cmd->route == ROUTE_LOCAL && cmd->tenant == TENANT_OWN));
+}
+
+enum next tenant_refuse(struct client *c, const struct request *q)
+{
+    if (tx_unclear(c) || (c->mode == MODE_LISTEN && !client_quiet(c)))
+        return client_wait(c, WAIT_DRAIN);
+    if (c->more != NULL && c->more->in_multi)
+        c->more->spoilt = true;
+    c->all->count.commands_refused++;
+    c->tenant->count.refused++;
+    if (q->command == NULL)
+        unknown_command(client_answer(c), q);
+    else if (q->put == NAMESPACE_ARITY)
+        wrong_arity(client_answer(c), q->command->name);
+    else if (q->put == NAMESPACE_SYNTAX)
+        write_error(client_answer(c), "ERR syntax error");
+    else
+        write_error(client_answer(c), "NOPERM '%s' is refused to tenants", q->command->name);
+    return NEXT;
+}
+
+/* ---- out ---- */
+
+static struct slice feed(struct client *c, struct slice bytes)
+{
+    struct buffer *out = &c->all->tenants->reply;
+
+    buffer_take_keep(out, buffer_len(out), WORDS_KEEP_BYTES);
+    stripper_feed(&c->more->stripper, bytes, out);
+    return buffer_slice(out);
+}
+
+static void begin(struct client *c, enum strip_rule rule)
+{
+    struct stripper *s = &client_session(c)->stripper;
+
+    s->prefix = c->tenant->ns.prefix;
+    s->pattern = c->tenant->ns.pattern;
+    s->list = c->more->tx_names;
+    s->list_n = c->more->tx_names_n;
+    stripper_begin(s, rule);
+}
+
+struct slice tenant_strip(struct client *c, enum strip_rule rule, struct slice bytes, bool first)
+{
+    if (rule == STRIP_NOTHING || c->tenant == NULL)
+        return bytes;
+    if (first)
+        begin(c, rule);
+    return feed(c, bytes);
+}
+
+void tenant_queued(struct client *c, const struct request *q)
+{
+    struct session *m = c->more;
+
+    if (m->tx_names_n == m->tx_names_cap) {
+        m->tx_names_cap = m->tx_names_cap > 0 ? m->tx_names_cap * 2 : 8;
+        m->tx_names = must_realloc(m->tx_names, m->tx_names_cap * sizeof *m->tx_names);
+    }
+    m->tx_names[m->tx_names_n++] = (struct strip_at){m->tx_sent, q->strip};
+}
+
+struct slice tenant_strip_exec(struct client *c, struct slice bytes, bool first)
+{
+    if (c->tenant == NULL || c->more == NULL || c->more->tx_names_n == 0)
+        return bytes;
+    return tenant_strip(c, STRIP_ALL, bytes, first);
+}
+
+/* By its first word; what is no frame of pub/sub is a reply to PING, or an error. */
+static enum strip_rule frame_rule(struct slice frame)
+{
+    static const struct {
+        const char *word;
+        enum strip_rule rule;
+    } rules[] = {
+        {"message", STRIP_SECOND},       {"smessage", STRIP_SECOND},
+        {"subscribe", STRIP_SECOND},     {"unsubscribe", STRIP_SECOND},
+        {"ssubscribe", STRIP_SECOND},    {"sunsubscribe", STRIP_SECOND},
+        {"pmessage", STRIP_PMESSAGE},    {"psubscribe", STRIP_PATTERN},
+        {"punsubscribe", STRIP_PATTERN}, {"invalidate", STRIP_SCAN},
+    };
+    struct reply head, word;
+
+    if (!reply_read(&frame, &head) || (head.type != '*' && head.type != '>') ||
+        !reply_read(&frame, &word))
+        return STRIP_ERROR;
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        if (slice_eq(word.text, slice_str(rules[i].word)))
+            return rules[i].rule;
+    }
+    return STRIP_ERROR;
+}
+
+/* *3 message __redis__:invalidate [keys], as RESP2 has it, or subscribe reworded it: the payload of
+ * the only channel without a prefix is an array of keys. */
+static bool is_invalidation(struct slice frame)
+{
+    struct reply head, word, channel;
+
+    return reply_read(&frame, &head) && reply_read(&frame, &word) && word.type == '$' &&
+           slice_eq(word.text, SLICE("message")) && reply_read(&frame, &channel) &&
+           slice_eq(channel.text, SLICE("__redis__:invalidate"));
+}
+
+struct slice tenant_strip_frame(struct client *c, struct slice bytes, bool first)
+{
+    enum strip_rule rule;
+
+    if (LIKELY(c->tenant == NULL))
+        return bytes;
+    if (!first)
+        return feed(c, bytes);
+    rule = frame_rule(bytes);
+    if (rule == STRIP_SECOND && is_invalidation(bytes))
+        rule = STRIP_THIRD;
+    return tenant_strip(c, rule, bytes, true);
+}
+
+void tenant_info(const struct client *c, struct buffer *out)
+{
+    unsigned v = pool_server_version(c->all->pool);
+
+    buffer_printf(out, "# Server\r\nredis_version:%u.%u.%u\r\nredis_mode:standalone\r\n", v / 10000,
+                  v / 100 % 100, v % 100);
+    buffer_printf(out, "\r\n# Clients\r\nconnected_clients:%llu\r\n",
+                  (unsigned long long)c->tenant->count.clients);
+    buffer_printf(out,
+                  "\r\n# Persistence\r\nloading:0\r\nasync_loading:0\r\n"
+                  "\r\n# Replication\r\nrole:master\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n");
+}
