@@ -8,8 +8,7 @@
  *
  * A client that leaves with replies due stays as a shade until they have come: they are taken in
  * its name and dropped, so that nobody else's are shifted. Callbacks never free; the beat of
- * clients.c does.
- */
+ * clients.c does. */
 #include "client/client.h"
 #include "client/leases.h"
 #include "client/tenants.h"
@@ -96,8 +95,7 @@ static void session_free(struct session *m)
     buffer_done(&m->shape_error);
     buffer_done(&m->tx_read);
     free(m->cuts.v);
-    free(m->tx_names);
-    stripper_done(&m->stripper);
+    tenant_forget(m);
     shape_free(m->large_shape);
     free(m->name);
     free(m->next_name);

@@ -392,6 +392,8 @@ void local_selected(struct client *c, int32_t db, bool ok);
 void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t proto);
 MUST_USE
 bool client_name_valid(struct slice name);
+/* A change of the session that could not be put to Redis: it ends. */
+enum next client_part(struct client *c);
 void client_set_text(char **field, struct slice value);
 void client_describe(struct client *c, struct buffer *out);
 void unknown_subcommand(struct buffer *out, const char *container, struct slice word);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "client/client.h"
+#include "client/login.h"
 #include "client/tenants.h"
-#include "net/digest.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -128,7 +128,7 @@ static enum next reset(struct client *c)
 
 /* A change of the session that could not be put to Redis: what the client has sent behind it must
  * not run as if nothing had been said - in another database, as another user. */
-static enum next part(struct client *c)
+enum next client_part(struct client *c)
 {
     client_end(c, CLOSE_UPSTREAM);
     return GONE;
@@ -171,7 +171,7 @@ static enum next select_db(struct client *c, const struct request *q)
         next = borrow(c, LOAN_POOL, -1);
         l = client_lent(c);
         if (l == NULL)
-            return next == NEXT ? part(c) : next;
+            return next == NEXT ? client_part(c) : next;
     }
     exchange_ask(c, l, q->bytes, EX_SELECT, (int32_t)db);
     (void)client_wait(c, WAIT_REPLY);
@@ -196,65 +196,7 @@ void local_selected(struct client *c, int32_t db, bool ok)
         loan_end(&c->more->loan, LOAN_CLEAN);
 }
 
-/* ---- AUTH ---- */
-
-/* Is a login decided here, and not by the upstream? */
-static bool logs_in_here(const struct client *c)
-{
-    return listener_settings(c->listener)->password[0] != 0 || tenants_ask_login(c);
-}
-
-static bool login_here(struct client *c, struct slice user, struct slice password)
-{
-    const char *want = listener_settings(c->listener)->password;
-    bool ok = tenants_ask_login(c)
-                  ? tenant_login(c, user, password)
-                  : digest_equal(slice_str(want), password) && slice_eq(user, SLICE("default"));
-
-    if (ok)
-        c->authenticated = true;
-    else
-        c->all->count.auth_failures++;
-    client_settle(c);
-    return ok;
-}
-
-static const char wrong_password[] =
-    "WRONGPASS invalid username-password pair or user is disabled.";
-
-static enum next login_failed(struct client *c)
-{
-    if (tenants_ask_login(c))
-        return tenant_answer_late(c, wrong_password);
-    write_error(client_answer(c), "%s", wrong_password);
-    return NEXT;
-}
-
-/* Puts the login, and what it came in, to Redis on a lent link, which joins that user's lane. */
-static enum next login_upstream(struct client *c, struct slice user, struct slice password,
-                                struct slice bytes, int32_t proto)
-{
-    struct session *m = client_session(c);
-    bool any_db = lane_wants_login(c->lane) || m->login_any_db;
-    enum next next;
-
-    /* The link takes its database along into the new lane, for that user may not be allowed SELECT.
-     * If the present one is not, it has to be a link in any. */
-    if (m->loan_refused && buffer_len(&m->loan_error) > 0 && !any_db) {
-        m->loan_refused = false;
-        m->login_any_db = any_db = true;
-    }
-    next = borrow(c, LOAN_POOL, any_db ? -1 : c->db);
-    if (m->loan.link == NULL)
-        return next == NEXT ? part(c) : next;
-    m->next_lane =
-        lane_hold(c->all->pool, slice_eq(user, SLICE("default")) ? slice_of("", 0) : user, password,
-                  proto ? proto : c->proto);
-    m->login_any_db = false;
-    exchange_ask(c, m->loan.link, bytes, proto ? EX_HELLO : EX_AUTH, proto);
-    (void)client_wait(c, WAIT_REPLY);
-    return NEXT;
-}
+/* ---- HELLO ---- */
 
 void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t proto)
 {
@@ -277,26 +219,6 @@ void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t
     m->next_lane = NULL;
     borrow_return(c, LOAN_CLEAN);
 }
-
-static enum next auth(struct client *c, const struct request *q)
-{
-    struct slice user = q->argc == 3 ? q->argv[1] : SLICE("default");
-
-    if (q->argc > 3) {
-        write_error(client_answer(c), "ERR syntax error");
-        return NEXT;
-    }
-    if (!logs_in_here(c))
-        return login_upstream(c, user, q->argv[q->argc - 1], q->bytes, 0);
-    if (tenants_ask_login(c) && !client_quiet(c)) /* what is due is of who it was */
-        return client_wait(c, WAIT_DRAIN);
-    if (!login_here(c, user, q->argv[q->argc - 1]))
-        return login_failed(c);
-    write_status(client_answer(c), "OK");
-    return NEXT;
-}
-
-/* ---- HELLO ---- */
 
 struct hello {
     int32_t proto; /* 0: none said */
@@ -501,7 +423,7 @@ enum next local_serve(struct client *c, const struct request *q)
     case CMD_SELECT:
         return select_db(c, q);
     case CMD_AUTH:
-        return auth(c, q);
+        return auth_serve(c, q);
     case CMD_HELLO:
         return hello(c, q);
     case CMD_INFO:

@@ -1,15 +1,20 @@
-/* login.c - AUTH and HELLO AUTH of a tenant's clients.
+/* login.c - AUTH, and that of HELLO.
  *
- * A wrong password is answered after LOGIN_DELAY_MS, and what the client says behind it waits as
- * long: so one connection cannot try many. */
+ *     the listener has a password        checked here; else ..
+ *     there are tenants                  a tenant's name and password, checked here; else ..
+ *     neither                            put to the upstream, whose user the session then is
+ *
+ * Where there are tenants a wrong password is answered after LOGIN_DELAY_MS, and what the client
+ * says behind it waits as long: so one connection cannot try many. */
 #include <string.h>
 
+#include "client/login.h"
 #include "client/tenants.h"
 #include "net/digest.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
-bool tenant_password_is(const struct tenant_settings *set, struct slice password)
+static bool tenant_password_is(const struct tenant_settings *set, struct slice password)
 {
     if (*set->password_sha256)
         return digest_is_sha256(slice_str(set->password_sha256), password);
@@ -51,7 +56,7 @@ static bool who_is(const struct client *c, struct slice user, struct slice passw
     return !*set->tenant || strcmp(set->tenant, t->name) == 0;
 }
 
-bool tenant_login(struct client *c, struct slice user, struct slice password)
+static bool tenant_login(struct client *c, struct slice user, struct slice password)
 {
     struct tenant *t;
 
@@ -96,7 +101,7 @@ void tenants_late(void *context)
     wait_for_next(all);
 }
 
-enum next tenant_answer_late(struct client *c, const char *error)
+static enum next tenant_answer_late(struct client *c, const char *error)
 {
     struct tenants *ts = c->all->tenants;
     struct session *m = client_session(c);
@@ -107,5 +112,83 @@ enum next tenant_answer_late(struct client *c, const char *error)
     if (!timer_running(ts->late_timer))
         timer_start(ts->late_timer, LOGIN_DELAY_MS);
     (void)client_wait(c, WAIT_DRAIN);
+    return NEXT;
+}
+
+/* ---- whoever's ---- */
+
+/* Is a login decided here, and not by the upstream? */
+bool logs_in_here(const struct client *c)
+{
+    return listener_settings(c->listener)->password[0] != 0 || tenants_ask_login(c);
+}
+
+bool login_here(struct client *c, struct slice user, struct slice password)
+{
+    const char *want = listener_settings(c->listener)->password;
+    bool ok = tenants_ask_login(c)
+                  ? tenant_login(c, user, password)
+                  : digest_equal(slice_str(want), password) && slice_eq(user, SLICE("default"));
+
+    if (ok)
+        c->authenticated = true;
+    else
+        c->all->count.auth_failures++;
+    client_settle(c);
+    return ok;
+}
+
+static const char wrong_password[] =
+    "WRONGPASS invalid username-password pair or user is disabled.";
+
+enum next login_failed(struct client *c)
+{
+    if (tenants_ask_login(c))
+        return tenant_answer_late(c, wrong_password);
+    write_error(client_answer(c), "%s", wrong_password);
+    return NEXT;
+}
+
+/* Puts the login, and what it came in, to Redis on a lent link, which joins that user's lane. */
+enum next login_upstream(struct client *c, struct slice user, struct slice password,
+                         struct slice bytes, int32_t proto)
+{
+    struct session *m = client_session(c);
+    bool any_db = lane_wants_login(c->lane) || m->login_any_db;
+    enum next next;
+
+    /* The link takes its database along into the new lane, for that user may not be allowed SELECT.
+     * If the present one is not, it has to be a link in any. */
+    if (m->loan_refused && buffer_len(&m->loan_error) > 0 && !any_db) {
+        m->loan_refused = false;
+        m->login_any_db = any_db = true;
+    }
+    next = borrow(c, LOAN_POOL, any_db ? -1 : c->db);
+    if (m->loan.link == NULL)
+        return next == NEXT ? client_part(c) : next;
+    m->next_lane =
+        lane_hold(c->all->pool, slice_eq(user, SLICE("default")) ? slice_of("", 0) : user, password,
+                  proto ? proto : c->proto);
+    m->login_any_db = false;
+    exchange_ask(c, m->loan.link, bytes, proto ? EX_HELLO : EX_AUTH, proto);
+    (void)client_wait(c, WAIT_REPLY);
+    return NEXT;
+}
+
+enum next auth_serve(struct client *c, const struct request *q)
+{
+    struct slice user = q->argc == 3 ? q->argv[1] : SLICE("default");
+
+    if (q->argc > 3) {
+        write_error(client_answer(c), "ERR syntax error");
+        return NEXT;
+    }
+    if (!logs_in_here(c))
+        return login_upstream(c, user, q->argv[q->argc - 1], q->bytes, 0);
+    if (tenants_ask_login(c) && !client_quiet(c)) /* what is due is of who it was */
+        return client_wait(c, WAIT_DRAIN);
+    if (!login_here(c, user, q->argv[q->argc - 1]))
+        return login_failed(c);
+    write_status(client_answer(c), "OK");
     return NEXT;
 }

@@ -67,17 +67,8 @@ static inline bool tenant_sees(const struct client *c, const struct client *othe
     return c->tenant == NULL || c->tenant == other->tenant;
 }
 
-/* login.c */
-/* The tenant's password. In a time that does not depend on it. */
-MUST_USE
-bool tenant_password_is(const struct tenant_settings *set, struct slice password);
-/* The tenant's (or the listener's own) password: the connection is the tenant's from now on.
- * client_quiet(c). */
-MUST_USE
-bool tenant_login(struct client *c, struct slice user, struct slice password);
-/* A failed login is answered, late; what the client says behind it waits. */
-enum next tenant_answer_late(struct client *c, const char *error);
-void tenants_late(void *context); /* the timer, of clients */
+/* login.c: failed logins that are due are answered; the timer, of clients */
+void tenants_late(void *context);
 
 /* walls.c */
 /* The request in all->args is put as the tenant's; *bytes with it. Its place in the run: behind
@@ -96,6 +87,7 @@ struct slice tenant_strip(struct client *c, enum strip_rule rule, struct slice b
 MUST_USE
 struct slice tenant_strip_exec(struct client *c, struct slice bytes, bool first);
 void tenant_queued(struct client *c, const struct request *q);
+void tenant_forget(struct session *m); /* gives back what the session has of these */
 /* A frame of pub/sub, or its next piece. */
 MUST_USE
 struct slice tenant_strip_frame(struct client *c, struct slice bytes, bool first);

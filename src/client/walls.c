@@ -6,6 +6,9 @@
  * In: every request, straight after its command is known. Out: only where the command's row says
  * that names are in the reply, or where what comes is not a reply (pub/sub). */
 #include "client/tenants.h"
+
+#include <stdlib.h>
+
 #include "resp/reply.h"
 #include "resp/write.h"
 
@@ -115,6 +118,12 @@ struct slice tenant_strip_exec(struct client *c, struct slice bytes, bool first)
     if (c->tenant == NULL || c->more == NULL || c->more->tx_names_n == 0)
         return bytes;
     return tenant_strip(c, STRIP_ALL, bytes, first);
+}
+
+void tenant_forget(struct session *m)
+{
+    free(m->tx_names);
+    stripper_done(&m->stripper);
 }
 
 /* By its first word; what is no frame of pub/sub is a reply to PING, or an error. */
