@@ -119,6 +119,15 @@ struct counter_set clients_counters(const struct clients *all);
 MUST_USE
 size_t clients_count(const struct clients *all);
 
+/* What tenants have done, all together (without those that are gone); room "tenant". */
+MUST_USE
+struct counter_set clients_tenant_counters(const struct clients *all);
+/* A line each, appended. */
+void clients_describe_tenants(const struct clients *all, struct buffer *out);
+/* The prefix of the tenant of that name; n 0: there is none. */
+MUST_USE
+struct slice clients_tenant_prefix(const struct clients *all, struct slice name);
+
 /* CLIENT LIST's lines of all clients, appended. */
 void clients_describe(struct clients *all, struct buffer *out);
 

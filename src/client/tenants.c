@@ -125,8 +125,10 @@ void clients_use_tenants(struct clients *all, const struct settings *settings)
         const struct tenant_settings *set = &settings->tenants[i];
 
         v[i] = kept(ts, set);
-        if (v[i] == NULL)
+        if (v[i] == NULL) { /* until now its keys may have been of other policies */
             v[i] = tenant_new(set->name, set->prefix, set->scripts == SET_SCRIPTS_ALLOW);
+            clients_flush_prefix(all, slice_str(set->prefix));
+        }
         v[i]->set = set;
     }
     if (n > 1)
@@ -211,4 +213,62 @@ void tenant_greet(struct client *c)
         c->authenticated = false;
     /* Until it has logged in it is nobody's. */
     tenant_join(c, !c->authenticated ? NULL : t != NULL ? t : ts->common);
+}
+
+/* ---- what the console shows ---- */
+
+static void add_up(struct tenant_counters *sum, const struct tenant_counters *count)
+{
+#define ADD(name, kind, help) sum->name += count->name;
+    TENANT_COUNTERS(ADD)
+#undef ADD
+}
+
+struct counter_set clients_tenant_counters(const struct clients *all)
+{
+    static const struct counter_row rows[] = {
+#define ROW(name, kind, help) {#name, kind, offsetof(struct tenant_counters, name), help},
+        TENANT_COUNTERS(ROW)
+#undef ROW
+    };
+    static const struct tenant_counters none = {0};
+    struct tenants *ts = all->tenants;
+
+    if (ts == NULL)
+        return (struct counter_set){"tenant", rows, ARRAY_LEN(rows), &none};
+    ts->sum = ts->common != NULL ? ts->common->count : none;
+    for (size_t i = 0; i < ts->n; i++)
+        add_up(&ts->sum, &ts->v[i]->count);
+    return (struct counter_set){"tenant", rows, ARRAY_LEN(rows), &ts->sum};
+}
+
+static void describe(const struct tenant *t, struct buffer *out)
+{
+    buffer_printf(out, "tenant=%s prefix=", t->name);
+    buffer_add_visible(out, t->ns.prefix);
+    buffer_printf(out, " scripts=%s", t->ns.scripts ? "allow" : "deny");
+#define PUT(name, kind, help)                                                                      \
+    buffer_printf(out, " " #name "=%llu", (unsigned long long)t->count.name);
+    TENANT_COUNTERS(PUT)
+#undef PUT
+    buffer_add(out, "\n", 1);
+}
+
+void clients_describe_tenants(const struct clients *all, struct buffer *out)
+{
+    const struct tenants *ts = all->tenants;
+
+    if (ts == NULL)
+        return;
+    if (ts->common != NULL)
+        describe(ts->common, out);
+    for (size_t i = 0; i < ts->n; i++)
+        describe(ts->v[i], out);
+}
+
+struct slice clients_tenant_prefix(const struct clients *all, struct slice name)
+{
+    const struct tenant *t = tenants_find(all->tenants, name);
+
+    return t != NULL ? t->ns.prefix : slice_of("", 0);
 }

@@ -37,10 +37,11 @@ struct tenant {
 struct tenants {
     struct tenant **v; /* by name, bytewise */
     size_t n;
-    struct tenant *common; /* of all sessions without a tenant: `namespace`; NULL: none */
-    struct buffer words;   /* scratch: requests with their names prefixed, of a whole run */
-    struct buffer reply;   /* scratch: replies with the prefix taken off */
-    struct list late;      /* failed logins that are not answered yet, the first due first */
+    struct tenant_counters sum; /* of all; taken when asked for */
+    struct tenant *common;      /* of all sessions without a tenant: `namespace`; NULL: none */
+    struct buffer words;        /* scratch: requests with their names prefixed, of a whole run */
+    struct buffer reply;        /* scratch: replies with the prefix taken off */
+    struct list late;           /* failed logins that are not answered yet, the first due first */
     struct timer *late_timer;
 };
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/bounds.h"
+
 #define OWN_KEYS   SLICE("larder:")
 #define MASK       "********" /* what --dump-config has in place of a secret */
 #define SHA256_HEX 64u
@@ -59,6 +61,9 @@ static size_t list_claims(struct draft *d, struct claim *claims)
         claims[n++] = (struct claim){slice_str(s->larder.namespace), NULL,
                                      slot_of(&d->larder, "namespace")->at};
         check_reserved(d, &claims[0], "namespace");
+        if (claims[0].prefix.n > CONFIG_PREFIX_BYTES)
+            mistake(&d->mistakes, claims[0].at, "namespace: it is longer than %u bytes",
+                    CONFIG_PREFIX_BYTES);
     }
     for (size_t i = 0; i < s->tenant_count; i++) {
         const struct section *section = &d->tenants.v[i];

@@ -2,6 +2,8 @@
 import hashlib
 import time
 
+from near import rows
+
 from resp import Error, eventually
 from tenants import PREFIXES, operator, password, refused, session, tenants_ini, tenants_larder
 
@@ -358,3 +360,91 @@ def test_upstream_user(w):
     assert a3.ok("GET", "k") == b"of a"
     assert isinstance(a3.cmd("EVAL", "return redis.call('GET', 'b[*c]?:k')", 0), Error)
     assert a.ok("DBSIZE") == 1 and a.ok("FLUSHDB") == b"OK" and b.ok("GET", "k") == b"of b"
+
+
+# the near cache
+
+
+def near_tenants(w, redis, **policy):
+    return tenants_larder(w, redis, sections=rows("cache", {"max_memory": "64mb"}) + rows(
+        "policy all", {"prefix": "k, session:", "local": "yes", **policy}))
+
+
+
+def stat(larder, w, name):
+    values = operator(w, larder).ok("LARDER", "STATS")
+    return dict(zip(values[::2], values[1::2]))[name]
+
+
+def test_near_cache(w):
+    """What is kept is the tenant's; what others change is heard of."""
+    redis = w.redis()
+    larder = near_tenants(w, redis)
+    for proto in (2, 3):
+        redis.wipe()
+        a, b = session(w, larder, "a", proto), session(w, larder, "b", proto)
+        redis.cmd("SET", "acme:k", "of a", "EX", "1000")
+        redis.cmd("SET", "b[*c]?:k", "of b", "EX", "1000")
+        before = stat(larder, w, b"cache_hits")
+
+        def hit():
+            assert a.ok("GET", "k") == b"of a" and b.ok("GET", "k") == b"of b"
+            return stat(larder, w, b"cache_hits") >= before + 20
+        eventually(hit)
+        redis.cmd("SET", "acme:k", "new", "EX", "1000")
+        eventually(lambda: a.ok("GET", "k") == b"new")
+        assert b.ok("GET", "k") == b"of b"
+        # Its own write is read at once; a flush leaves nothing, and the other's alone.
+        for i in range(50):
+            assert a.pipeline([("SET", "k", i, "EX", 100), ("GET", "k")])[1] == b"%d" % i
+            assert b.ok("GET", "k") == b"of b"
+        a.ok("GET", "k")
+        assert a.pipeline([("FLUSHDB",), ("GET", "k")]) == [b"OK", None]
+        assert b.ok("GET", "k") == b"of b"
+        assert a.ok("MGET", "k", "k2", "other") == [None] * 3
+        assert a.ok("LARDER", "FRESH", "GET", "k") is None
+
+
+def test_policies_behind_the_prefix(w):
+    redis = w.redis()
+    larder = near_tenants(w, redis, ttl="100s", max_value="1kb")
+    a = session(w, larder, "a")
+    a.ok("SET", "session:1", "x")
+    assert 0 < redis.cmd("TTL", "acme:session:1") <= 100
+    a.ok("SET", "acme:session:1", "x")
+    assert redis.cmd("TTL", "acme:acme:session:1") == -1
+    assert isinstance(a.cmd("SET", "k1", b"x" * 2000), Error)
+    assert a.ok("SET", "free", b"x" * 2000) == b"OK"
+
+
+def test_ten_thousand(w):
+    """They are there at once, and what the upstream is told of them stays short."""
+    redis = w.redis()
+    began = time.monotonic()
+    larder = tenants_larder(w, redis, {f"t{i}": {} for i in range(10000)}, sections=rows(
+        "policy all", {"prefix": "session:, user:", "local": "yes"}))
+    took = time.monotonic() - began
+    a, b = session(w, larder, "t17"), session(w, larder, "t9999")
+    a.ok("SET", "session:1", "a", "EX", 100)
+    b.ok("SET", "session:1", "b", "EX", 100)
+    assert a.ok("GET", "session:1") == b"a" and b.ok("KEYS", "*") == [b"session:1"]
+
+    assert took < 20, took  # a number of seconds would be quadratic
+
+
+def test_operator(w):
+    redis = w.redis()
+    larder = near_tenants(w, redis)
+    a = session(w, larder, "a")
+    for command in (("SET", "k", "v", "EX", 100), ("GET", "k"), ("CONFIG", "GET", "*")):
+        a.cmd(*command)
+    w.conn(larder).cmd("AUTH", "a", "wrong")
+    op = operator(w, larder)
+    line = op.ok("LARDER", "TENANTS").split(b"\n")[0].split()
+    assert line[:3] == [b"tenant=a", b"prefix=acme:", b"scripts=deny"], line
+    assert b"clients=1" in line and b"refused=1" in line and b"auth_failures=1" in line, line
+    assert stat(larder, w, b"tenant_refused") == 1
+    assert op.ok("LARDER", "FLUSH", "TENANT", "a") == b"OK"
+    refused(op.cmd("LARDER", "FLUSH", "TENANT", "nobody"), "ERR")
+    op.ok("SET", "plain", "1")  # the operator is nobody's tenant
+    assert redis.cmd("GET", "plain") == b"1" and a.ok("GET", "plain") is None

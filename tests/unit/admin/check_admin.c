@@ -15,7 +15,7 @@
 START_TEST(help_names_what_there_is)
 {
     static const char *const words[] = {"CLIENTS",
-                                        "FLUSH ALL | PREFIX <prefix>",
+                                        "FLUSH ALL | PREFIX <prefix> | TENANT <name>",
                                         "FRESH <command> [<arg> ...]",
                                         "HELP",
                                         "KEY <key>",
@@ -26,6 +26,7 @@ START_TEST(help_names_what_there_is)
                                         "POLICIES",
                                         "SETTINGS",
                                         "STATS [HELP]",
+                                        "TENANTS",
                                         "WHY <command> [<arg> ...]"};
     struct slice frames = say1(PROTO, _i ? "HELP" : "help");
 
@@ -42,7 +43,7 @@ START_TEST(help_names_what_there_is)
 }
 END_TEST
 
-#define ROOMS 7
+#define ROOMS 8
 
 static void all_counters(struct counter_set sets[ROOMS])
 {
@@ -52,7 +53,8 @@ static void all_counters(struct counter_set sets[ROOMS])
     sets[3] = clients_cache_counters(desk.clients);
     sets[4] = clients_rule_counters(desk.clients);
     sets[5] = clients_lease_counters(desk.clients);
-    sets[6] = invalidation_counters(NULL);
+    sets[6] = clients_tenant_counters(desk.clients);
+    sets[7] = invalidation_counters(NULL);
 }
 
 static size_t count_rows(const struct counter_set sets[ROOMS])
