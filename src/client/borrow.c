@@ -78,8 +78,8 @@ static void on_frame(struct loan *loan, struct slice bytes, bool first, bool las
 
     if (c->mode == MODE_LISTEN || (c->mode == MODE_OWN && c->proto == 3))
         subscribe_frame(c, bytes, first, last);
-    else if (c->open)
-        client_put(c, tenant_strip_frame(c, bytes, first));
+    else if (c->open && (bytes = tenant_strip_frame(c, bytes, first)).n > 0)
+        client_put(c, bytes);
 }
 
 static void on_sub_frame(struct loan *loan, struct slice bytes, bool first, bool last)

@@ -170,6 +170,7 @@ struct session {
     struct stripper stripper;  /* of a tenant's reply that comes in pieces */
     struct strip_at *tx_names; /* .. of what a tenant has queued since MULTI: where names stand */
     uint32_t tx_names_n, tx_names_cap;
+    bool unheard;               /* the message that comes in pieces is not the tenant's to hear */
     uint64_t late_ms;           /* when a failed login is answered; .. */
     const char *late_error;     /* .. so: a constant */
     bool unwrapping;            /* .. is for a write that comes in pieces */

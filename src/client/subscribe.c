@@ -189,7 +189,8 @@ static struct slice reworded(struct client *c, struct slice bytes)
 static void put_frame(struct client *c, struct slice bytes, bool first)
 {
     bytes = tenant_strip_frame(c, bytes, first);
-    client_put(c, first ? reworded(c, bytes) : bytes);
+    if (bytes.n > 0)
+        client_put(c, first ? reworded(c, bytes) : bytes);
 }
 
 void subscribe_frame(struct client *c, struct slice bytes, bool first, bool last)

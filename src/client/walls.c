@@ -151,29 +151,73 @@ static enum strip_rule frame_rule(struct slice frame)
     return STRIP_ERROR;
 }
 
-/* *3 message __redis__:invalidate [keys], as RESP2 has it, or subscribe reworded it: the payload of
- * the only channel without a prefix is an array of keys. */
-static bool is_invalidation(struct slice frame)
-{
-    struct reply head, word, channel;
+/* A message, as far as its first piece has it. */
+struct message {
+    struct reply word, pattern, channel, payload;
+    bool whole;
+};
 
-    return reply_read(&frame, &head) && reply_read(&frame, &word) && word.type == '$' &&
-           slice_eq(word.text, SLICE("message")) && reply_read(&frame, &channel) &&
-           slice_eq(channel.text, SLICE("__redis__:invalidate"));
+static bool read_message(struct slice frame, struct message *m)
+{
+    struct reply head;
+    bool by_pattern;
+
+    *m = (struct message){.whole = false};
+    if (!reply_read(&frame, &head) || (head.type != '*' && head.type != '>') ||
+        !reply_read(&frame, &m->word))
+        return false;
+    by_pattern = slice_eq(m->word.text, SLICE("pmessage"));
+    if (!by_pattern && !slice_eq(m->word.text, SLICE("message")) &&
+        !slice_eq(m->word.text, SLICE("smessage")))
+        return false;
+    if ((by_pattern && !reply_read(&frame, &m->pattern)) || !reply_read(&frame, &m->channel))
+        return false;
+    m->whole = reply_read(&frame, &m->payload) && frame.n == 0;
+    return true;
+}
+
+/* The event of a key: *3 message __keyevent@0__:del acme:k. Its payload is the key. */
+static struct slice key_event(struct client *c, struct slice frame, const struct message *m)
+{
+    struct slice prefix = c->tenant->ns.prefix, key = m->payload.text;
+    struct buffer *out = &c->all->tenants->reply;
+
+    buffer_take_keep(out, buffer_len(out), WORDS_KEEP_BYTES);
+    if (!m->whole || m->payload.type != '$' || !slice_starts(key, prefix))
+        return slice_of("", 0);
+    buffer_add(out, frame.p, (size_t)(m->channel.text.p + m->channel.text.n + 2 - frame.p));
+    write_bulk(out, slice_of(key.p + prefix.n, key.n - prefix.n));
+    return buffer_slice(out);
+}
+
+/* A message on a channel that is not the tenant's: a pattern of key events may match such. */
+static struct slice not_heard(struct client *c)
+{
+    client_session(c)->unheard = true;
+    return slice_of("", 0);
 }
 
 struct slice tenant_strip_frame(struct client *c, struct slice bytes, bool first)
 {
-    enum strip_rule rule;
+    struct message m;
+    size_t at;
 
     if (LIKELY(c->tenant == NULL))
         return bytes;
     if (!first)
-        return feed(c, bytes);
-    rule = frame_rule(bytes);
-    if (rule == STRIP_SECOND && is_invalidation(bytes))
-        rule = STRIP_THIRD;
-    return tenant_strip(c, rule, bytes, true);
+        return c->more->unheard ? slice_of("", 0) : feed(c, bytes);
+    client_session(c)->unheard = false;
+    if (!read_message(bytes, &m))
+        return tenant_strip(c, frame_rule(bytes), bytes, true);
+    if (slice_starts(m.channel.text, SLICE("__keyevent@"))) {
+        c->more->unheard = true; /* what is not whole is not heard at all */
+        return key_event(c, bytes, &m);
+    }
+    if (slice_eq(m.channel.text, SLICE("__redis__:invalidate")))
+        return tenant_strip(c, STRIP_THIRD, bytes, true);
+    if (!strip_find(c->tenant->ns.prefix, m.channel.text, m.channel.text.n, &at))
+        return not_heard(c);
+    return tenant_strip(c, frame_rule(bytes), bytes, true);
 }
 
 void tenant_info(const struct client *c, struct buffer *out)

@@ -15,6 +15,7 @@
 #define FEW_MARKS 32u
 
 #define KEYSPACE   SLICE("__keyspace@")
+#define KEYEVENT   SLICE("__keyevent@")
 #define INVALIDATE SLICE("__redis__:invalidate")
 
 /* How a name is put. */
@@ -326,7 +327,8 @@ static enum namespace_result put_names(struct put *p)
 
 /* The name with the prefix where it belongs: what stands before it is *ret_head, which is mostly
  * nothing. A channel of keyspace notifications has the key behind its own head; the one on which a
- * connection hears of its invalidations is its own, and nobody is to speak there. */
+ * connection hears of its invalidations is its own, and nobody is to speak there; of key events
+ * larder passes on those of the tenant's keys (client/walls.c). */
 static struct slice prefix_for(const struct namespace *ns, enum mark_kind kind, struct slice name,
                                struct slice *ret_head)
 {
@@ -337,6 +339,8 @@ static struct slice prefix_for(const struct namespace *ns, enum mark_kind kind, 
     if (kind == MARK_KEY || kind == MARK_PATTERN)
         return prefix;
     if (slice_eq(name, INVALIDATE) && kind == MARK_LISTEN)
+        return slice_of(prefix.p, 0);
+    if ((kind == MARK_LISTEN || kind == MARK_CHANNELS) && slice_starts(name, KEYEVENT))
         return slice_of(prefix.p, 0);
     if (!slice_starts(name, KEYSPACE))
         return prefix;

@@ -52,6 +52,13 @@ static void check_reserved(struct draft *d, const struct claim *c, const char *s
                 slice_starts(c->prefix, OWN_KEYS) ? "larder:" : quoted(c->prefix).text);
 }
 
+/* Channels of the server's own, which are not what they are behind a prefix. */
+static void check_channels(struct draft *d, const struct claim *c, const char *setting)
+{
+    if (slice_starts(c->prefix, SLICE("__")))
+        mistake(&d->mistakes, c->at, "%s: channels of Redis' own begin with __", setting);
+}
+
 static size_t list_claims(struct draft *d, struct claim *claims)
 {
     const struct settings *s = d->settings;
@@ -61,6 +68,7 @@ static size_t list_claims(struct draft *d, struct claim *claims)
         claims[n++] = (struct claim){slice_str(s->larder.namespace), NULL,
                                      slot_of(&d->larder, "namespace")->at};
         check_reserved(d, &claims[0], "namespace");
+        check_channels(d, &claims[0], "namespace");
         if (claims[0].prefix.n > CONFIG_PREFIX_BYTES)
             mistake(&d->mistakes, claims[0].at, "namespace: it is longer than %u bytes",
                     CONFIG_PREFIX_BYTES);
@@ -74,7 +82,8 @@ static size_t list_claims(struct draft *d, struct claim *claims)
         if (s->tenants[i].prefix == NULL)
             continue;
         claims[n] = (struct claim){slice_str(s->tenants[i].prefix), section, slot->at};
-        check_reserved(d, &claims[n++], "prefix");
+        check_reserved(d, &claims[n], "prefix");
+        check_channels(d, &claims[n++], "prefix");
     }
     return n;
 }

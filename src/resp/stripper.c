@@ -21,6 +21,7 @@ enum state { STATE_VALUE, STATE_NAME, STATE_DROP, STATE_PASS, STATE_PUSH, STATE_
 enum role { ROLE_PASS, ROLE_NAME, ROLE_PATTERN, ROLE_REPLY };
 
 #define KEYSPACE   SLICE("__keyspace@")
+#define KEYEVENT   SLICE("__keyevent@")
 #define INVALIDATE SLICE("__redis__:invalidate")
 /* So much of a channel stands before the name of a key: __keyspace@2147483647__: */
 #define KEYSPACE_BYTES 32u
@@ -139,9 +140,7 @@ static size_t pass(struct stripper *s, struct slice in, struct buffer *out)
     return used;
 }
 
-/* Where in the name, of which `head` is the beginning and n the length, the prefix stands; false:
- * nowhere. */
-static bool find_prefix(struct slice prefix, struct slice head, uint64_t n, size_t *ret_at)
+bool strip_find(struct slice prefix, struct slice head, uint64_t n, size_t *ret_at)
 {
     const char *end;
 
@@ -179,14 +178,14 @@ static size_t take_name(struct stripper *s, struct slice in, bool is_pattern, st
     if (rest.n < want)
         return 0;
     head = slice_of(rest.p, want);
-    if (find_prefix(prefix, head, (uint64_t)n, &at)) {
+    if (strip_find(prefix, head, (uint64_t)n, &at)) {
         buffer_printf(out, "$%llu\r\n", (unsigned long long)((uint64_t)n - prefix.n));
         buffer_add(out, head.p, at);
         s->state = STATE_NAME;
         s->bulk_left = (uint64_t)n - at - prefix.n + 2;
         return in.n - rest.n + at + prefix.n;
     }
-    if (slice_eq(head, INVALIDATE)) {
+    if (slice_eq(head, INVALIDATE) || slice_starts(head, KEYEVENT)) {
         s->state = STATE_PASS;
         return pass(s, in, out);
     }

@@ -73,6 +73,11 @@ void stripper_feed(struct stripper *s, struct slice piece, struct buffer *out);
 void stripper_begin(struct stripper *s, enum strip_rule rule);
 void stripper_done(struct stripper *s);
 
+/* Where in a name, of which `head` is the beginning (or all) and n the length, the prefix stands:
+ * at its front, or behind that of a channel of keyspace notifications. False: nowhere. */
+MUST_USE
+bool strip_find(struct slice prefix, struct slice head, uint64_t n, size_t *ret_at);
+
 /* Appends text without the prefix, wherever in it that stands. */
 void strip_text(struct slice prefix, struct slice text, struct buffer *out);
 

@@ -195,8 +195,10 @@ def test_pubsub(w):
         assert read(a)[1:] == [b"n*", b"news", b"hello"]
         publisher.ok("SPUBLISH", "shard", "s")
         assert read(a)[1:] == [b"shard", b"s"]
+        redis.cmd("SET", "foreign", "v")
         publisher.ok("SET", "k", "v")
         assert read(a)[1:] == [b"__keyspace@0__:k", b"set"]
+        assert read(a)[1:] == [b"__keyevent@*", b"__keyevent@0__:set", b"k"]
         assert publisher.ok("PUBSUB", "CHANNELS") == [b"news"]
         assert publisher.ok("PUBSUB", "CHANNELS", "n*") == [b"news"]
         assert publisher.ok("PUBSUB", "NUMSUB", "news", "acme:news") == [b"news", 1, b"acme:news", 0]

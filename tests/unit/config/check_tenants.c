@@ -44,6 +44,8 @@ START_TEST(prefixes)
             "t.ini:2: prefix: keys of larder's own begin with larder:\n");
     refuses("[tenant a]\nprefix = lar\n",
             "t.ini:2: prefix: keys of larder's own begin with \"lar\"\n");
+    refuses("[tenant a]\nprefix = __keyspace@\n",
+            "t.ini:2: prefix: channels of Redis' own begin with __\n");
     refuses("[larder]\nnamespace = larder:\n",
             "t.ini:2: namespace: keys of larder's own begin with larder:\n");
     settings_free(
