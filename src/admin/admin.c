@@ -153,11 +153,24 @@ static void link_row(void *context, const struct link_view *v)
 {
     buffer_printf(context,
                   "link=%llu state=%s user=%s resp=%d db=%d upstream-id=%llu age-ms=%llu "
-                  "idle-ms=%llu waiting=%u unsent=%zu stalled=%d streaming=%d%s%s\n",
+                  "idle-ms=%llu waiting=%u unsent=%zu stalled=%d streaming=%d "
+                  "retiring=%d%s%s\n",
                   (unsigned long long)v->number, v->state, v->user, v->proto, v->db,
                   (unsigned long long)v->id, (unsigned long long)v->age_ms,
                   (unsigned long long)v->idle_ms, v->waiting, v->unsent, v->stalled, v->streaming,
-                  v->tls[0] != 0 ? " tls=" : "", v->tls);
+                  v->retiring, v->tls[0] != 0 ? " tls=" : "", v->tls);
+}
+
+/* .. and who waits for a connection: to be shared, or to be lent. */
+static void put_breaker(const struct admin *a, struct buffer *out)
+{
+    struct breaker_view b = pool_breaker(a->pool);
+
+    buffer_printf(
+        out,
+        "breaker=%s failures=%u away-ms=%llu probe-ms=%llu waiting-link=%zu waiting-loan=%zu\n",
+        b.state, b.failures, (unsigned long long)b.away_ms, (unsigned long long)b.probe_ms,
+        pool_waiting(a->pool), pool_loans_waiting(a->pool));
 }
 
 static void put_links(struct admin *a, struct buffer *out)
@@ -165,6 +178,7 @@ static void put_links(struct admin *a, struct buffer *out)
     const char *trouble = pool_trouble(a->pool);
 
     buffer_printf(out, "upstream=%s trouble=%s\n", pool_address(a->pool), trouble);
+    put_breaker(a, out);
     sentinels_describe(a->sentinels, out);
     put_coherence(a->clients, out);
     pool_each_link(a->pool, out, link_row);
@@ -265,6 +279,9 @@ static const struct subcommand subcommands[] = {
      flush, CONSOLE_OTHER},
     {"FRESH", 1, UINT32_MAX, "FRESH <command> [<arg> ...]",
      "What the upstream answers to the command, past the near cache.", NULL, CONSOLE_FRESH},
+    {"GETLEASE", 1, 1, "GETLEASE <key>",
+     "The value and nil; or nil, and a token with which to store what is loaded.", NULL,
+     CONSOLE_GETLEASE},
     {"HELP", 0, 0, "HELP", "Prints this help.", help, CONSOLE_OTHER},
     {"KEY", 1, 1, "KEY <key>", "What the near cache keeps of the key, and if that is served.", NULL,
      CONSOLE_KEY},
@@ -280,6 +297,9 @@ static const struct subcommand subcommands[] = {
      NULL, CONSOLE_MSETEX},
     {"POLICIES", 0, 0, "POLICIES", "The policies and what each has done, a line each.",
      policies_table, CONSOLE_OTHER},
+    {"SETLEASE", 3, UINT32_MAX, "SETLEASE <key> <token> <value> [<option of SET> ...]",
+     "SET, if nobody has written the key since GETLEASE gave the token; else nil.", NULL,
+     CONSOLE_SETLEASE},
     {"SETTINGS", 0, 0, "SETTINGS", "The settings in force, secrets masked.", settings_table,
      CONSOLE_OTHER},
     {"STATS", 0, 1, "STATS [HELP]", "What larder counts; with HELP, what each counter means.",
@@ -364,6 +384,7 @@ static void on_info(void *context, struct buffer *out)
                   (unsigned long long)(loop_now_ms(a->loop) - a->started_ms) / 1000);
     buffer_printf(out, "larder_upstream:%s\r\nlarder_upstream_trouble:%s\r\n",
                   pool_address(a->pool), pool_trouble(a->pool));
+    buffer_printf(out, "larder_breaker:%s\r\n", pool_breaker(a->pool).state);
     buffer_printf(out, "larder_connected_clients:%zu\r\n", clients_count(a->clients));
     put_counters(a, "\r\n", out);
 }

@@ -48,6 +48,7 @@ static void put_policy(const struct clients *clients, const struct policy_settin
                   (unsigned long long)v.usage.evictions, (unsigned long long)v.usage.expired);
     put_times("hit", v.hit, out);
     put_times("load", v.load, out);
+    put_times("loader", v.loader, out);
     buffer_add(out, "\n", 1);
 }
 

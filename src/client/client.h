@@ -177,11 +177,13 @@ struct session {
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
     struct list leases;         /* keys it has been told to load */
+    struct list loads;          /* .. for which nobody waits */
     struct held *parked;        /* its read that waits for a load; it is its only promise */
     uint64_t no_park_ms;        /* none of its reads waits until then */
     struct buffer tx_read;      /* sliding keys read in a transaction, each behind its length */
     struct shape *large_shape;  /* what is to be said behind the large request under way */
     struct pause_wish wish;
+    uint32_t no_retry_at;     /* what was asked before is not asked again: see retry.c */
     bool unclear;             /* CLIENT PAUSE: its command is, or will be, Redis' to judge */
     bool name_upstream;       /* CLIENT SETNAME was queued: only the link knows the name */
     bool multi_refused;       /* larder could not begin a MULTI: all up to its EXEC is refused */
@@ -212,6 +214,7 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
+    struct list again;       /* questions to be asked once more, for which there is no link yet */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
     struct buffer scratch;   /* scratch: requests larder words anew */
@@ -241,6 +244,7 @@ struct request {
     uint32_t argc;
     struct slice bytes;        /* RESP multibulk */
     const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
+    bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
     bool more;                 /* further bytes of the client stand behind it */
     uint8_t put;               /* enum namespace_result, of a tenant's */
     uint8_t strip;             /* enum strip_rule: where its reply has a tenant's names */
@@ -253,8 +257,12 @@ enum next {
     GONE,  /* the client serves no more */
 };
 
-/* client.c */
+/* session.c */
 struct session *client_session(struct client *c);
+void session_free(struct session *m);
+void client_settle(struct client *c); /* recomputes `plain` */
+
+/* client.c */
 void client_close(struct client *c, enum close_reason why);
 void client_end(struct client *c, enum close_reason why); /* .. when all it is owed is sent */
 enum next client_wait(struct client *c, enum wait why);
@@ -263,7 +271,6 @@ enum next client_again(struct client *c); /* the request is to be looked at anew
 void client_wake(struct client *c);
 void client_work(struct client *c, enum work what);
 void client_join_lane(struct client *c, struct lane *lane); /* takes over the hold on it */
-void client_settle(struct client *c);                       /* recomputes `plain` */
 void client_adjust_wants(struct client *c);
 void client_count_listening(struct client *c);
 MUST_USE bool client_listens(const struct client *c);
@@ -288,6 +295,9 @@ void client_answered(struct client *c, uint32_t n);
 /* An answer that is to come stands here in the order; kept with its bytes, or in pieces. */
 MUST_USE
 struct held *client_promise(struct client *c);
+/* .. in place of the reply that is due next, which the caller takes back: client_answered(). */
+MUST_USE
+struct held *client_promise_now(struct client *c);
 void client_keep_promise(struct held *h, struct slice bytes);
 bool client_keep_piece(struct held *h, struct slice bytes, bool last, struct link *from);
 void client_break_promises(struct client *c); /* it is gone: nobody waits any more */
@@ -295,6 +305,21 @@ void client_failed(struct client *c, uint32_t n, enum link_failure why, bool beg
 MUST_USE
 bool client_is_muted(const struct client *c);
 MUST_USE size_t client_unread(struct client *c);
+
+/* retry.c: what a broken link owed */
+/* n replies to plain requests; true: they are asked again, and have been taken back. */
+MUST_USE
+bool retry_reads(struct client *c, uint32_t n, enum link_failure why, bool begun);
+/* The reply to a question of which others wait for the answer as well: true: c waits with them. */
+MUST_USE
+bool retry_leader(struct client *c, struct list *waiters, enum link_failure why, bool begun);
+
+/* again.c */
+/* Asks once more, for those who wait (none of them waits with the list any more); they have waited
+ * since then. */
+void again_since(struct clients *all, struct list *waiters, struct slice request,
+                 uint64_t since_ms);
+void again_close(struct clients *all);
 
 /* output.c: what is ready to go */
 void client_put(struct client *c, struct slice bytes);
@@ -310,10 +335,13 @@ size_t client_serve(struct client *c, const char *p, size_t n);
 void client_after_command(struct client *c);
 enum next client_ask(struct client *c, const struct request *q);
 /* Asks q as it is on that link, whatever its shape. */
+/* Behind link_ask() of the session's own. */
+void client_asked_late(struct client *c, struct link *l);
 void client_ask_on(struct client *c, struct link *l, const struct request *q);
 MUST_USE
 struct link *client_link(struct client *c, enum next *ret_next);
 enum next client_no_link(struct client *c, struct lane *lane);
+enum next client_answer_away(struct client *c);
 enum next client_ask_lent(struct client *c, const struct request *q);
 enum next client_route(struct client *c, const struct request *q);
 enum next client_refuse(struct client *c, const struct request *q);
@@ -375,6 +403,9 @@ void slide_tx_over(struct client *c);
 /* park.c: the client has more to say while its read waits; that wait is over */
 void client_interrupts(struct client *c);
 void held_waits_no_more(struct held *h);
+
+/* loads.c: the client is gone, and loads nothing */
+void loads_left(struct client *c);
 
 /* shape.c */
 void shape_free(struct shape *s);

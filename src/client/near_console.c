@@ -7,6 +7,7 @@
  * WHY asks what near_ask(), several_ask() and writes_note() ask, in their order and with their
  * functions, but acts on none of it: the shelf is peeked at, nothing is counted, asked or held. */
 #include "client/leases.h"
+#include "client/loads.h"
 #include "client/near.h"
 #include "client/rules.h"
 #include "net/loop.h"
@@ -41,7 +42,7 @@ static void put_left(struct buffer *out, const char *name, uint64_t at_ms, uint6
 
 static void put_entry(struct buffer *out, const struct entry *e, uint64_t now_ms)
 {
-    bool value = e->kind == ENTRY_VALUE;
+    bool value = e->kind != ENTRY_ABSENT;
 
     buffer_printf(out, "kind=%s\nbytes=%zu\nstamp=%llu\n", value ? "value" : "absent", e->bytes.n,
                   (unsigned long long)e->stamp);
@@ -127,7 +128,11 @@ static void why_missing(struct client *c, const struct near_question *nq, const 
     struct slice key = nq->q.key;
     enum way way = near_way(near, key);
 
-    if (way != WAY_ASK)
+    struct entry e;
+
+    if (loads_stale(near, nq, q, &e))
+        say_key(out, "stale", key, nq->policy, "expired; a client has been told to load it");
+    else if (way != WAY_ASK)
         say_key(out, "bypass", key, nq->policy, way_reason(way));
     else if (keyring_flight(cache_keyring(near->cache), &nq->q) != NULL)
         say_key(out, "join", key, nq->policy, "the same question is in the air");
@@ -354,10 +359,16 @@ enum next near_console(struct client *c, const struct request *q, enum console_w
     case CONSOLE_MISS:
         if (c->all->near != NULL && c->all->near->leases != NULL)
             leases_miss(c, q->argv[2]);
+        if (c->all->near != NULL && c->all->near->loads != NULL)
+            loads_miss(c, q->argv[2]);
         write_status(client_answer(c), "OK");
         return NEXT;
     case CONSOLE_MSETEX:
         return msetex_serve(c, q);
+    case CONSOLE_GETLEASE:
+        return fence_get(c, q);
+    case CONSOLE_SETLEASE:
+        return fence_set(c, q);
     case CONSOLE_KEY:
         put_key(c, q->argv[2], &text);
         break;

@@ -26,11 +26,12 @@ void clients_describe_leases(const struct clients *all, struct buffer *out);
 
 /* What a policy has done under its name. */
 struct policy_view {
-    struct counter_set counters;  /* without a room */
-    struct shelf_usage usage;     /* what is being dropped after a reload is still in it */
-    uint64_t reads, answered;     /* all that were counted; of these, from memory */
-    const struct histogram *hit;  /* us from reading a request to its answer: one in 64 hits */
-    const struct histogram *load; /* us from asking upstream to the answer */
+    struct counter_set counters;    /* without a room */
+    struct shelf_usage usage;       /* what is being dropped after a reload is still in it */
+    uint64_t reads, answered;       /* all that were counted; of these, from memory */
+    const struct histogram *hit;    /* us from reading a request to its answer: one in 64 hits */
+    const struct histogram *load;   /* us from asking upstream to the answer */
+    const struct histogram *loader; /* us from telling a client that a key is absent to its write */
 };
 void clients_policy_view(const struct clients *all, const char *name, struct policy_view *ret);
 

@@ -33,6 +33,20 @@ struct run {
 
 /* ---- the shared link ---- */
 
+/* The answer to a command that is not sent, because the upstream is away: see pool_is_out(). */
+enum next client_answer_away(struct client *c)
+{
+    const struct pool *pool = c->all->pool;
+
+    c->all->count.unreached++;
+    c->all->count.refused_away++;
+    write_error(
+        client_answer(c),
+        "UPSTREAM %s not reached: %s (breaker open for %llu ms); the command was not executed",
+        pool_address(pool), pool_trouble(pool), (unsigned long long)pool_breaker(pool).away_ms);
+    return NEXT;
+}
+
 /* How long a command may wait for an upstream that is away counts from when the first of those now
  * waiting could not be asked, so that a pipeline does not wait once for each of its commands. */
 enum next client_no_link(struct client *c, struct lane *lane)
@@ -44,6 +58,8 @@ enum next client_no_link(struct client *c, struct lane *lane)
 
     if (m->wait_ms == 0)
         m->wait_ms = now_ms;
+    if (pool_is_out(c->all->pool))
+        return client_answer_away(c);
     if (refusal.n > 0) {
         c->all->count.unreached++;
         buffer_add(client_answer(c), refusal.p, refusal.n);
@@ -64,6 +80,13 @@ enum next client_no_link(struct client *c, struct lane *lane)
     return NEXT;
 }
 
+/* Who has asked there and is not answered must go on there, if nobody may be kept from leaving a
+ * link that is to end. */
+static inline bool stays(const struct client *c, const struct link *l)
+{
+    return client_drained(c) ? link_takes_newcomers(l) : !l->retiring;
+}
+
 /* The shared link the next command goes to. NULL: it cannot go now, *ret_next says how it stands
  * with it. */
 struct link *client_link(struct client *c, enum next *ret_next)
@@ -71,13 +94,21 @@ struct link *client_link(struct client *c, enum next *ret_next)
     struct link *l = c->link;
     bool mine = l != NULL && l->number == c->link_number;
 
+    if (pool_is_out(c->all->pool)) {
+        *ret_next = client_no_link(c, c->lane);
+        return NULL;
+    }
     /* What it asks now could overtake a question of another client's that it waits for. */
     if (UNLIKELY(c->promised > 0)) {
         *ret_next = client_wait(c, WAIT_DRAIN);
         return NULL;
     }
-    if (LIKELY(mine && !link_full(l) && (!client_drained(c) || link_takes_newcomers(l))))
+    if (LIKELY(mine && !link_full(l) && stays(c, l)))
         return l;
+    if (mine && l->retiring && !client_drained(c)) {
+        *ret_next = client_wait(c, WAIT_DRAIN);
+        return NULL;
+    }
     l = mine && !client_drained(c) ? NULL : lane_link(c->lane, c->db);
     if (l == NULL) {
         *ret_next = client_no_link(c, c->lane);
@@ -94,6 +125,16 @@ static bool at_held_answer(const struct client *c)
     return c->more != NULL && c->more->held_last != NULL && c->more->held_last->at == c->asked;
 }
 
+/* A command that has waited for a link waits no longer for its reply than is left of its time. */
+void client_asked_late(struct client *c, struct link *l)
+{
+    uint64_t waited_ms = client_now(c) - c->more->wait_ms;
+
+    if (c->more->wait_ms != 0 && waited_ms < pool_command_timeout(c->all->pool))
+        link_ask_since(l, c->more->wait_ms);
+    c->more->wait_ms = 0;
+}
+
 static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n)
 {
     if (UNLIKELY(client_is_muted(c))) {
@@ -106,7 +147,7 @@ static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n
     c->owed += n;
     c->asked += n;
     if (UNLIKELY(c->more != NULL))
-        c->more->wait_ms = 0;
+        client_asked_late(c, l);
 }
 
 /* Asks q on the shared link, its reply to pass as it comes. */
@@ -194,8 +235,9 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
     if (run->count > 0)
         return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
-           l->number == c->link_number && !link_full(l) &&
-           (c->owed > 0 || link_takes_newcomers(l)) && c->owed < c->all->settings->max_pending;
+           l->number == c->link_number && !link_full(l) && !pool_is_out(c->all->pool) &&
+           (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) &&
+           c->owed < c->all->settings->max_pending;
 }
 
 /* A request of the run, the one that will be number `at`, concerns the near cache. */
@@ -219,6 +261,8 @@ static inline void join_run(struct client *c, struct run *run, const struct comm
     }
     run->n += bytes.n;
     c->command = cmd->id;
+    if ((cmd->flags & CF_READ) == 0)
+        c->wrote_at = c->asked + run->count;
     if (UNLIKELY(concern != CONCERN_NONE))
         note_in_run(c, cmd, c->asked + run->count, concern);
 }
@@ -301,6 +345,8 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
         writes_note(c, &q, done_at(c, cmd, asked), false);
     else if (all->near != NULL && c->more != NULL && c->more->muted_asked != muted)
         writes_note(c, &q, c->more->muted_asked, true);
+    else if (c->asked != asked && may_write(cmd))
+        c->wrote_at = c->asked;
     all->count.commands++;
     if (c->open)
         client_after_command(c);

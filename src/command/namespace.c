@@ -219,12 +219,13 @@ static bool is_fresh(const struct put *p)
     return p->c != NULL && p->c->names == NAMES_LARDER && a->n > 2 && slice_is(a->v[1], "FRESH");
 }
 
-/* LARDER MISS key; MSETEX ms key value .. */
+/* LARDER MISS key; GETLEASE key; SETLEASE key ..; MSETEX ms key value .. */
 static enum namespace_result put_larder(struct put *p)
 {
     const struct args *a = p->args;
 
-    if (a->n > 2 && slice_is(a->v[1], "MISS")) {
+    if (a->n > 2 && (slice_is(a->v[1], "MISS") || slice_is(a->v[1], "GETLEASE") ||
+                     slice_is(a->v[1], "SETLEASE"))) {
         mark(p, 2, MARK_KEY);
         return NAMESPACE_PUT;
     }

@@ -86,7 +86,7 @@ enum name_rule {
     NAMES_SORT,     /* the arguments of BY and GET lead to keys */
     NAMES_TRACKING, /* PREFIX's arguments: CLIENT TRACKING */
     NAMES_DEBUG,    /* DEBUG OBJECT key; the rest is refused */
-    NAMES_LARDER,   /* LARDER MISS, MSETEX; FRESH and a command; the rest is refused */
+    NAMES_LARDER,   /* LARDER MISS, GETLEASE, SETLEASE, MSETEX; FRESH and a command; no others */
 };
 
 struct command {

@@ -55,9 +55,11 @@ struct string_list {
 enum setting_log_level { SET_LOG_INFO, SET_LOG_DEBUG, SET_LOG_WARNING, SET_LOG_ERROR };
 enum setting_log_format { SET_FORMAT_AUTO, SET_FORMAT_TEXT, SET_FORMAT_JSON, SET_FORMAT_JOURNAL };
 enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
-enum setting_stampede { SET_STAMPEDE_NO, SET_STAMPEDE_WAIT };
 enum setting_throttle { SET_THROTTLE_ERROR, SET_THROTTLE_DELAY };
 enum setting_scripts { SET_SCRIPTS_DENY, SET_SCRIPTS_ALLOW };
+enum setting_stampede { SET_STAMPEDE_NO, SET_STAMPEDE_WAIT, SET_STAMPEDE_STALE };
+enum setting_scope { SET_SCOPE_LOCAL, SET_SCOPE_FLEET };
+enum setting_sentinel_tls { SET_SENTINEL_TLS_AUTO, SET_SENTINEL_TLS_YES, SET_SENTINEL_TLS_NO };
 enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERENCE_TTL };
 
 #define LARDER_SETTINGS(X)                                                                         \
@@ -117,6 +119,9 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
     X(sentinel_username, STRING, "", RESTART,                                                      \
       "ACL user larder logs in as at the Sentinels; empty: the default user")                      \
     X(sentinel_password, SECRET, "", RESTART, "its password; empty: larder does not log in there") \
+    X(sentinel_tls, CHOICE, "auto|yes|no", RESTART,                                                \
+      "speak TLS to the Sentinels, with the same files, name and checks as to the upstream; "      \
+      "auto: as tls says")                                                                         \
     X(username, STRING, "", RESTART, "ACL user larder logs in as; empty: the default user")        \
     X(password, SECRET, "", RESTART, "its password; empty: larder does not log in")                \
     X(database, COUNT, "0 0..1000000", RESTART,                                                    \
@@ -129,8 +134,8 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "the certificate that larder shows the upstream, where that asks for one, as PEM")           \
     X(tls_key, PATH, "", RELOAD, "the private key of tls_cert, as PEM without a password")         \
     X(tls_server_name, STRING, "", RELOAD,                                                         \
-      "the name, or IP address, that the upstream's certificate must be for; empty: the host of "  \
-      "address")                                                                                   \
+      "the name, or IP address, that the upstream's certificate must be for; empty: the host "     \
+      "that larder connects to")                                                                   \
     X(tls_verify, BOOL, "yes", RELOAD,                                                             \
       "no: any certificate will do, so whoever is in between reads and writes along")              \
     X(pool_size, COUNT, "10 2..10000", RELOAD, "connections for shared use and for transactions")  \
@@ -146,9 +151,24 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "blocking commands")                                                                         \
     X(link_idle_timeout, DURATION, "1m 100ms..1d", RELOAD,                                         \
       "close lent connections that nobody has used for so long")                                   \
-    X(keepalive, DURATION, "60s 1s..1d", RELOAD, "TCP keepalive on connections to the upstream")   \
+    X(keepalive, DURATION, "60s 1s..9h", RELOAD,                                                   \
+      "TCP asks a silent connection to the upstream after so long whether it is still there")      \
+    X(keepalive_interval, DURATION, "20s 1s..9h", RELOAD,                                          \
+      "and, while there is no answer, again each time this has passed")                            \
+    X(keepalive_count, COUNT, "3 1..100", RELOAD,                                                  \
+      "questions without an answer that end the connection. What was sent and not acknowledged "   \
+      "for keepalive + keepalive_count * keepalive_interval ends it, too")                         \
+    X(max_lifetime, DURATION, "0 0..365d", RELOAD,                                                 \
+      "close a connection that is so old, or up to a fifth less, as soon as nothing is due on "    \
+      "it, and after another has taken its place; 0: never")                                       \
     X(backoff_min, DURATION, "50ms 1ms..1h", RELOAD, "first pause before connecting again")        \
-    X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")
+    X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")        \
+    X(breaker_failures, COUNT, "5 0..1000000", RELOAD,                                             \
+      "after so many failures in a row (connections that do not come up or break, commands "       \
+      "without a reply, -LOADING) the upstream is taken for away: commands are answered at once, " \
+      "until it answers a PING. 0: never")                                                         \
+    X(breaker_open, DURATION, "5s 10ms..1h", RELOAD,                                               \
+      "the longest pause between two of these PINGs; the first comes after an eighth of it")
 
 #define CACHE_SETTINGS(X)                                                                          \
     X(max_memory, SIZE, "64mb 1mb..1024gb", RELOAD,                                                \
@@ -199,13 +219,24 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "a value never changes while its key exists, so SET .. NX and SETNX of a key known to "      \
       "exist are answered without the upstream; needs local = yes")                                \
     X(deny, BOOL, "no", RELOAD, "refuse every command that names such a key")                      \
-    X(stampede, CHOICE, "no|wait", RELOAD,                                                         \
-      "wait: of the clients that find a key absent one is told so, to load it; the others wait "   \
-      "until it has; needs local = yes")                                                           \
+    X(stampede, CHOICE, "no|wait|stale", RELOAD,                                                   \
+      "of the clients that find a key absent one is told so, to load it. wait: the others wait "   \
+      "until it has; stale: they get the value that has expired; needs local = yes")               \
+    X(stale_ttl, DURATION, "1m 1ms..30d", RELOAD,                                                  \
+      "stampede = stale: how long after its expiry a value may still be given")                    \
+    X(refresh_ahead, BOOL, "no", RELOAD,                                                           \
+      "shortly before a key expires one client is told that it is absent, to load it anew; needs " \
+      "local = yes")                                                                               \
     X(lease_ttl, DURATION, "10s 10ms..1h", RELOAD,                                                 \
       "how long that one may take before the key is taken to be absent")                           \
     X(lease_wait, DURATION, "500ms 1ms..10m", RELOAD,                                              \
-      "how long one waits at most; less than its client's own timeout")
+      "how long one waits at most; less than its client's own timeout")                            \
+    X(scope, CHOICE, "local|fleet", RELOAD,                                                        \
+      "fleet: one client loads a key of all larders before the upstream, by a key there, "         \
+      "larder:lease:KEY; needs stampede = wait")                                                   \
+    X(fence, BOOL, "no", RELOAD,                                                                   \
+      "LARDER GETLEASE and SETLEASE: what was loaded is stored only if nobody has written or "     \
+      "deleted the key since it was found absent; a token is good for lease_ttl")
 
 #define TENANT_SETTINGS(X)                                                                         \
     X(prefix, PREFIX, "acme:", RELOAD,                                                             \
@@ -270,6 +301,13 @@ struct tenant_settings {
     const char *name;
     TENANT_SETTINGS(SETTING_FIELD)
 };
+
+static inline bool sentinels_want_tls(const struct upstream_settings *set)
+{
+    return set->sentinels.n > 0 &&
+           (set->sentinel_tls == SET_SENTINEL_TLS_AUTO ? set->tls
+                                                       : set->sentinel_tls == SET_SENTINEL_TLS_YES);
+}
 
 /* One whole configuration; read only once it is loaded. */
 struct settings {

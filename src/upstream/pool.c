@@ -25,6 +25,7 @@ struct pool *pool_new(struct loop *loop, struct resolver *resolver,
     list_init(&pool->buried);
     list_init(&pool->stock);
     pool->tick = timer_new(loop, on_tick, pool);
+    breaker_init(pool);
     pool_resettle(pool, settings);
     return pool;
 }
@@ -80,8 +81,16 @@ void pool_free(struct pool *pool)
         lane_free(CONTAINER_OF(pool->lanes.next, struct lane, node));
     free_links(&pool->buried);
     free_links(&pool->stock);
+    breaker_done(pool);
     timer_free(pool->tick);
     free(pool);
+}
+
+static void wake_all(struct pool *pool)
+{
+    pool->wake_all = false;
+    for (list_each (node, &pool->lanes))
+        lane_wake(CONTAINER_OF(node, struct lane, node));
 }
 
 bool pool_beat(void *context)
@@ -90,6 +99,8 @@ bool pool_beat(void *context)
 
     bool served = pool->serve_loans;
 
+    if (pool->wake_all)
+        wake_all(pool);
     pool->serve_loans = false;
     if (served)
         loans_serve(pool);
@@ -109,7 +120,11 @@ void link_become(struct link *l, enum link_state state)
         list_leave(&l->node);
         lane->count[l->state]--;
         l->pool->count.links_shared -= l->state == LINK_SHARED;
+        lane->retiring -= l->retiring;
+        l->retiring = false;
     }
+    if (l->state == LINK_SHARED || state == LINK_SHARED)
+        kept_begin(&l->kept, state == LINK_SHARED);
     l->state = (uint8_t)state;
     l->since_ms = loop_now_ms(l->pool->loop);
     if (state == LINK_STOCK) {
@@ -140,6 +155,7 @@ static void link_is_up(struct link *l)
     l->lane->refusals = 0;
     l->lane->proven = true;
     l->read_ms = loop_now_ms(pool->loop);
+    lifetime_begin(l);
     log_debug(loop_log(pool->loop), "upstream: link=%llu up, user=%s resp=%d",
               (unsigned long long)l->number, lane_user(l->lane), l->lane->proto);
 }
@@ -148,11 +164,15 @@ void pool_link_free(struct link *l)
 {
     struct lane *lane = l->lane;
 
-    if (l->state == LINK_GREETING)
+    if (l->state == LINK_GREETING) {
         link_is_up(l);
+        if (breaker_takes(l))
+            return;
+    } else if (lifetime_ends(l)) {
+        return; /* whoever waits has been woken */
+    }
     /* Shared use first: without it nobody in the lane is served at all. */
-    link_become(l, lane->count[LINK_SHARED] == 0 && !list_empty(&lane->waiters) ? LINK_SHARED
-                                                                                : LINK_IDLE);
+    link_become(l, lane_shared(lane) == 0 && !list_empty(&lane->waiters) ? LINK_SHARED : LINK_IDLE);
     lane_wake(lane);
     loans_serve(lane->pool);
 }
@@ -174,6 +194,7 @@ void pool_link_down(struct link *l, enum link_failure why)
     bool was_up = l->state > LINK_GREETING;
 
     count_down(pool, l, why);
+    breaker_link_ended(l, why);
     if (l->loan != NULL) {
         if (l->loan->kind == LOAN_LONG)
             pool->count.links_lent_long--;
@@ -206,7 +227,8 @@ bool lane_may_open(const struct lane *lane)
 {
     uint64_t now_ms = loop_now_ms(lane->pool->loop);
 
-    return now_ms >= lane->pool->retry_ms && now_ms >= lane->retry_ms && !lane->pool->held;
+    return !pool_out(lane->pool) && now_ms >= lane->pool->retry_ms && now_ms >= lane->retry_ms &&
+           !lane->pool->held;
 }
 
 /* ---- the tick ---- */
@@ -255,12 +277,13 @@ static bool tick_links(struct lane *lane, enum link_state state, uint64_t now_ms
  */
 static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
 {
-    static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_SHARED,
-                                              LINK_LENT, LINK_CLEANING};
+    static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_PROBING,
+                                              LINK_SHARED,     LINK_LENT,     LINK_CLEANING};
     bool busy = false;
 
     for (size_t i = 0; i < ARRAY_LEN(watched); i++)
         busy |= tick_links(lane, watched[i], now_ms);
+    busy |= lifetime_tick(lane);
     close_old(lane, LINK_IDLE, now_ms);
     if (lane->holders == 0)
         close_old(lane, LINK_SHARED, now_ms);
@@ -273,7 +296,8 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
     /* Those who wait look at their deadlines. */
     lane_wake(lane);
     *ret_old |= !list_empty(&lane->links[LINK_IDLE]) ||
-                (lane->holders == 0 && lane->count[LINK_SHARED] > 0);
+                ((lane->holders == 0 || lane->pool->settings->max_lifetime > 0) &&
+                 lane->count[LINK_SHARED] > 0);
     return busy || !list_empty(&lane->waiters) || lane_loans_waiting(lane) > 0 ||
            (lane->holders > 0 && lane->proven &&
             lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0);
@@ -283,7 +307,10 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
 static uint64_t slow_tick_ms(const struct pool *pool)
 {
     uint64_t quarter = pool->settings->link_idle_timeout / 4;
+    uint64_t life = pool->settings->max_lifetime / 16;
 
+    if (life > 0 && life < quarter)
+        quarter = life;
     if (quarter < TICK_MS)
         return TICK_MS;
     return quarter < SLOW_TICK_MS ? quarter : SLOW_TICK_MS;
@@ -330,12 +357,19 @@ struct counter_set pool_counters(const struct pool *pool)
 
 const char *pool_trouble(const struct pool *pool)
 {
-    return pool->held && pool->held_why[0] ? pool->held_why : pool->trouble;
+    if (pool->held && pool->held_why[0])
+        return pool->held_why;
+    return pool->trouble[0] || !pool_out(pool) ? pool->trouble : pool->breaker.why;
 }
 
 const char *pool_address(const struct pool *pool)
 {
     return pool->address;
+}
+
+struct lost_requests pool_lost(const struct pool *pool)
+{
+    return pool->lost;
 }
 
 uint64_t pool_command_timeout(const struct pool *pool)
@@ -375,7 +409,8 @@ void pool_each_link(const struct pool *pool, void *context,
                                          .db = l->db,
                                          .unsent = buffer_len(&l->out),
                                          .stalled = l->stalled,
-                                         .streaming = l->streaming};
+                                         .streaming = l->streaming,
+                                         .retiring = l->retiring};
 
                 for (uint32_t i = 0; i < l->slots.len; i++)
                     view.waiting += slots_at(&l->slots, i)->count;
@@ -392,6 +427,24 @@ size_t pool_count_links(const struct pool *pool, enum link_state state)
     for (list_each (node, &pool->lanes))
         n += CONTAINER_OF(node, struct lane, node)->count[state];
     return n;
+}
+
+size_t pool_waiting(const struct pool *pool)
+{
+    size_t n = 0;
+
+    for (list_each (lane_node, &pool->lanes)) {
+        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
+
+        for (list_each (node, &lane->waiters))
+            n++;
+    }
+    return n;
+}
+
+size_t pool_loans_waiting(const struct pool *pool)
+{
+    return pool->count.loans_waiting;
 }
 
 bool pool_quiet(const struct pool *pool)

@@ -373,6 +373,39 @@ START_TEST(resettled)
 }
 END_TEST
 
+/* An old value is that of a key that expired, heard of in time, and meant by no flush. */
+START_TEST(past)
+{
+    static const uint64_t linger[] = {0, 1000};
+    struct question q = ask("k", "");
+    struct entry e = value("bytes", LATER, 1), old;
+
+    cache_linger(c, linger, ARRAY_LEN(linger));
+    keep("k"); /* never expires */
+    ck_assert(!cache_look_past(c, &q, LATER, &old));
+    e.expiry_ms = LATER + 1;
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    ck_assert(!cache_look_past(c, &q, LATER, &old));
+    e.expiry_ms = LATER;
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    ck_assert(!cache_look_past(c, &q, LATER - 1, &old));
+    ck_assert(cache_look_past(c, &q, LATER, &old));
+    ck_assert(!cache_pushed(c, q.key, LATER));
+    ck_assert(cache_look_past(c, &q, LATER, &old));
+    ck_assert_int_eq(cache_look(c, &q, LATER, true, &old), LOOK_EXPIRED);
+    cache_flush_prefix(c, text("k"));
+    ck_assert(!cache_look_past(c, &q, LATER, &old));
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    ck_assert(cache_look_past(c, &q, LATER, &old));
+    ck_assert(cache_pushed(c, q.key, LATER)); /* a flush is under way: it takes no chances */
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    cache_lost(c);
+    ck_assert(!cache_look_past(c, &q, LATER, &old));
+    ck_assert(!cache_spare(c, q.key, LATER));
+    ck_assert(cache_pushed(c, q.key, LATER));
+}
+END_TEST
+
 Suite *cache_suite(void)
 {
     Suite *s = suite_create("cache");
@@ -391,6 +424,7 @@ Suite *cache_suite(void)
     tcase_add_test(t, many_prefixes);
     tcase_add_test(t, policies);
     tcase_add_test(t, resettled);
+    tcase_add_test(t, past);
     suite_add_tcase(s, t);
     return s;
 }

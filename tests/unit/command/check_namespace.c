@@ -63,6 +63,7 @@ static const struct row rows[] = {
     {"MSETEX 2 a 1 b 2 EX 5", "MSETEX 2 t[:a 1 t[:b 2 EX 5"},
     {"COMMAND GETKEYS GET k", NULL},
     {"LARDER MISS k", "LARDER MISS t[:k"},
+    {"LARDER SETLEASE k token v EX 5", "LARDER SETLEASE t[:k token v EX 5"},
     {"LARDER MSETEX 0 a 1 b 2", "LARDER MSETEX 0 t[:a 1 t[:b 2"},
     {"LARDER FRESH GET k", "LARDER FRESH GET t[:k"},
     {"LARDER FRESH SCAN 0", "LARDER FRESH SCAN 0 MATCH t\\[:*"},

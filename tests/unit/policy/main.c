@@ -29,6 +29,7 @@ int main(void)
     int failed;
 
     srunner_add_suite(runner, owners_suite());
+    srunner_add_suite(runner, refresh_suite());
     srunner_add_suite(runner, rules_suite());
     srunner_add_suite(runner, touches_suite());
     srunner_add_suite(runner, touches_keys_suite());

@@ -9,6 +9,7 @@
 
 Suite *owners_suite(void);
 Suite *policies_suite(void);
+Suite *refresh_suite(void);
 Suite *touches_keys_suite(void);
 Suite *touches_model_suite(void);
 Suite *touches_suite(void);
