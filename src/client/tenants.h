@@ -77,6 +77,10 @@ void tenants_late(void *context);
 MUST_USE
 enum namespace_result tenant_put(struct client *c, const struct command *cmd, struct slice *bytes,
                                  bool more);
+/* The beginning of one too large to collect: in place of *head stands what is to be sent. */
+MUST_USE
+enum namespace_result tenant_put_head(struct client *c, const struct command *cmd, uint32_t argc,
+                                      struct slice *head);
 /* Is the request, which got past tenant_put(), not for a tenant where the session stands? */
 MUST_USE
 bool tenant_forbids(const struct client *c, const struct request *q);

@@ -38,6 +38,21 @@ enum namespace_result tenant_put(struct client *c, const struct command *cmd, st
     return r;
 }
 
+enum namespace_result tenant_put_head(struct client *c, const struct command *cmd, uint32_t argc,
+                                      struct slice *head)
+{
+    struct buffer *words = &c->all->tenants->words;
+    enum namespace_result r;
+
+    if (cmd != NULL && cmd->reply != STRIP_NOTHING)
+        return NAMESPACE_AS_IS;
+    buffer_take_keep(words, buffer_len(words), WORDS_KEEP_BYTES);
+    r = namespace_put_head(&c->tenant->ns, cmd, *head, argc, &c->all->args, words);
+    if (r == NAMESPACE_PUT)
+        *head = buffer_slice(words);
+    return r;
+}
+
 /* What larder would decide on is the upstream's to answer within MULTI, on a link that is larder's;
  * and the prefix of a session does not change while something is under way in it. */
 bool tenant_forbids(const struct client *c, const struct request *q)

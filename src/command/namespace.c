@@ -450,15 +450,20 @@ static void write_anew(const struct put *p, struct buffer *out)
     }
 }
 
+static void put_begin(struct put *p)
+{
+    p->marks.at = p->marks.few;
+    p->marks.kind = p->marks.few_kinds;
+    p->marks.room = FEW_MARKS;
+}
+
 enum namespace_result namespace_put(const struct namespace *ns, const struct command *c,
                                     struct slice bytes, struct args *args, struct buffer *out)
 {
     struct put p = {.ns = ns, .c = c, .args = args};
     enum namespace_result result;
 
-    p.marks.at = p.marks.few;
-    p.marks.kind = p.marks.few_kinds;
-    p.marks.room = FEW_MARKS;
+    put_begin(&p);
     result = put_names(&p);
     if (result == NAMESPACE_PUT && p.marks.n == 0 && p.more == NULL)
         result = NAMESPACE_AS_IS;
@@ -470,4 +475,24 @@ enum namespace_result namespace_put(const struct namespace *ns, const struct com
     }
     marks_done(&p.marks);
     return result;
+}
+
+enum namespace_result namespace_put_head(const struct namespace *ns, const struct command *c,
+                                         struct slice head, uint32_t argc, struct args *args,
+                                         struct buffer *out)
+{
+    struct put p = {.ns = ns, .c = c, .args = args};
+
+    if (c == NULL || c->tenant == TENANT_REFUSED || (c->tenant == TENANT_SCRIPTS && !ns->scripts))
+        return NAMESPACE_REFUSED;
+    /* One key, at the front: whatever is behind it names nothing. */
+    if (c->tenant != TENANT_NAMES || c->names != NAMES_NONE || c->keys != KEYS_FIXED ||
+        c->first != 1 || c->last != 1 || args->n < 2)
+        return NAMESPACE_AS_IS;
+    if (!command_arity_ok(c, argc))
+        return NAMESPACE_ARITY;
+    put_begin(&p);
+    mark(&p, 1, MARK_KEY);
+    copy_bytes(&p, head, out);
+    return NAMESPACE_PUT;
 }

@@ -322,6 +322,17 @@ def test_large(w):
     assert a.ok("SET", "big", value) == b"OK"
     assert redis.cmd("STRLEN", "acme:big") == len(value)
     assert a.ok("GET", "big") == value
+    assert stat(larder, w, b"clients_commands_large") == 1
+    refused(a.cmd("CONFIG", "SET", "x", value))
+    refused(a.cmd("NOSUCH", value))
+    assert a.cmd("MSET", "m", value, "n", value) == b"OK" and redis.cmd("STRLEN", "acme:n") == len(value)
+    huge = session(w, larder, "a", timeout=60)
+    huge.send(b"*3\r\n$3\r\nSET\r\n$4\r\nhuge\r\n$%d\r\n" % (80 << 20))
+    for _ in range(80):
+        huge.send(b"y" * (1 << 20))
+    huge.send(b"\r\n")
+    assert huge.reply() == b"OK" and redis.cmd("STRLEN", "acme:huge") == 80 << 20
+    a.ok("DEL", "huge", "m", "n")
     a.ok("RPUSH", "l", value)
     assert a.ok("BLPOP", "l", 0) == [b"l", value]
     for start in range(0, 20000, 1000):
