@@ -75,7 +75,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 10u
+#define COUNTER_SETS 11u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -88,11 +88,13 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
     sets[n++] = clients_rule_counters(a->clients);
     sets[n++] = clients_lease_counters(a->clients);
     sets[n++] = clients_outage_counters(a->clients);
+    sets[n++] = clients_tenant_counters(a->clients);
     sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);
     if (tls_in_use(a->tls))
         sets[n++] = tls_counters(a->tls);
+    CHECK(n <= COUNTER_SETS);
     return n;
 }
 
@@ -264,6 +266,18 @@ static void leases_table(struct admin *a, const struct slice *argv, uint32_t arg
     buffer_done(&text);
 }
 
+static void tenants_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                          struct buffer *out)
+{
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    clients_describe_tenants(a->clients, &text);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
 /* ---- the console ---- */
 
 static void help(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
@@ -281,9 +295,9 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
     {"CLIENTS", 0, 0, "CLIENTS", "Every client, a line each as CLIENT LIST has it.", clients_table,
      CONSOLE_OTHER},
-    {"FLUSH", 1, 2, "FLUSH ALL | PREFIX <prefix>",
-     "Forgets what the near cache keeps: all, or of keys that begin with the prefix.", flush,
-     CONSOLE_OTHER},
+    {"FLUSH", 1, 2, "FLUSH ALL | PREFIX <prefix> | TENANT <name>",
+     "Forgets what the near cache keeps: all, of keys that begin with the prefix, or a tenant's.",
+     flush, CONSOLE_OTHER},
     {"FRESH", 1, UINT32_MAX, "FRESH <command> [<arg> ...]",
      "What the upstream answers to the command, past the near cache.", NULL, CONSOLE_FRESH},
     {"GETLEASE", 1, 1, "GETLEASE <key>",
@@ -314,6 +328,8 @@ static const struct subcommand subcommands[] = {
      CONSOLE_OTHER},
     {"STATS", 0, 1, "STATS [HELP]", "What larder counts; with HELP, what each counter means.",
      stats, CONSOLE_OTHER},
+    {"TENANTS", 0, 0, "TENANTS", "The tenants and what each has done, a line each.", tenants_table,
+     CONSOLE_OTHER},
     {"WHY", 1, UINT32_MAX, "WHY <command> [<arg> ...]",
      "What larder would do with the command now, and why; nothing is done.", NULL, CONSOLE_WHY},
 };

@@ -10,6 +10,7 @@
 #include "client/renewals.h"
 #include "client/retry.h"
 #include "client/rules.h"
+#include "client/tenants.h"
 #include "client/unknown.h"
 #include "errands/health.h"
 #include "net/loop.h"
@@ -127,6 +128,7 @@ void clients_free(struct clients *all)
     near_free(all->near);
     rules_free(all->rules);
     outage_free(all->outage);
+    tenants_free(all->tenants);
     unknowns_free(all->unknowns);
     args_done(&all->args);
     buffer_done(&all->words);

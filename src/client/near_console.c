@@ -347,6 +347,7 @@ static enum next fresh(struct client *c, struct request *q)
     write_request(&c->all->scratch, q->argv, q->argc);
     q->bytes = buffer_slice(&c->all->scratch);
     q->fresh = true;
+    q->strip = c->tenant != NULL ? cmd->reply : STRIP_NOTHING;
     next = rules_fresh(c, q);
     if (next != NEXT || c->all->near == NULL)
         return next;

@@ -64,7 +64,8 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     struct entry e;
 
     all->near->missed = NULL;
-    if (c->scope == 0 || all->pause.on || *all->near->check_due > 0 || !near_allowed(c, 0))
+    if (c->tenant != NULL || c->scope == 0 || all->pause.on || *all->near->check_due > 0 ||
+        !near_allowed(c, 0))
         return 0;
     while (request_is_get(p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
         at += length;

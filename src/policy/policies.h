@@ -5,6 +5,9 @@
  * fewer stars, then the one that was read first. The literal head of a prefix is what stands
  * before its first star; `*` alone, and `*:x:`, have the empty one.
  *
+ * Where there are tenants it is the name behind the tenant's prefix that a policy is for
+ * (owners.h), and the heads are those of every tenant.
+ *
  * What is made here is constant. It borrows the settings it was made from: those must live until
  * policies_free(). */
 #ifndef LARDER_POLICY_POLICIES_H

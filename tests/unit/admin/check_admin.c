@@ -15,7 +15,7 @@
 START_TEST(help_names_what_there_is)
 {
     static const char *const words[] = {"CLIENTS",
-                                        "FLUSH ALL | PREFIX <prefix>",
+                                        "FLUSH ALL | PREFIX <prefix> | TENANT <name>",
                                         "FRESH <command> [<arg> ...]",
                                         "GETLEASE <key>",
                                         "HEALTH",
@@ -29,6 +29,7 @@ START_TEST(help_names_what_there_is)
                                         "SETLEASE <key> <token> <value> [<option of SET> ...]",
                                         "SETTINGS",
                                         "STATS [HELP]",
+                                        "TENANTS",
                                         "WHY <command> [<arg> ...]"};
     struct slice frames = say1(PROTO, _i ? "HELP" : "help");
 
@@ -45,7 +46,7 @@ START_TEST(help_names_what_there_is)
 }
 END_TEST
 
-#define ROOMS 8
+#define ROOMS 9
 
 static void all_counters(struct counter_set sets[ROOMS])
 {
@@ -56,7 +57,8 @@ static void all_counters(struct counter_set sets[ROOMS])
     sets[4] = clients_rule_counters(desk.clients);
     sets[5] = clients_lease_counters(desk.clients);
     sets[6] = clients_outage_counters(desk.clients);
-    sets[7] = invalidation_counters(NULL);
+    sets[7] = clients_tenant_counters(desk.clients);
+    sets[8] = invalidation_counters(NULL);
 }
 
 static size_t count_rows(const struct counter_set sets[ROOMS])
