@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "cache/keyring.h"
 #include "client/clients.h"
+#include "client/request.h"
 #include "client/subscriptions.h"
 #include "command/table.h"
 #include "net/stream.h"
@@ -239,27 +240,6 @@ struct clients {
     bool draining;
     void (*drained)(void *context);
     void *drained_context;
-};
-
-/* One request, while it is being dealt with. */
-struct request {
-    const struct command *command; /* NULL: unknown */
-    struct slice *argv;
-    uint32_t argc;
-    struct slice bytes;        /* RESP multibulk */
-    const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
-    bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
-    bool more;                 /* further bytes of the client stand behind it */
-    bool fresh;                /* LARDER FRESH: nothing may stand in for the upstream's answer */
-    uint8_t put;               /* enum namespace_result, of a tenant's */
-    uint8_t strip;             /* enum strip_rule: where its reply has a tenant's names */
-};
-
-/* What became of it. */
-enum next {
-    NEXT,  /* done with: go on */
-    LATER, /* not now: c->waits says what for; it will be looked at again from its start */
-    GONE,  /* the client serves no more */
 };
 
 /* session.c */
