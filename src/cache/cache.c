@@ -29,6 +29,11 @@ struct flushed {
 /* Prefixes flushed and not yet swept; one more sweeps all of them by clearing the shelf. */
 #define FLUSHED_MAX 16u
 
+struct owned {
+    const struct shelf *shelf;
+    uint32_t owner;
+};
+
 struct cache {
     struct shelf *shelf;
     struct keyring *keys;
@@ -197,7 +202,7 @@ static bool doomed(void *context, struct slice key, const struct entry *e)
 {
     const struct cache *c = context;
 
-    if (!is_alive(c, e->policy))
+    if (!is_alive(c, e->policy) || shelf_stray(c->shelf, key, e->stamp))
         return true;
     for (size_t i = 0; i < c->flushed_count; i++) {
         const struct flushed *f = &c->flushed[i];
@@ -208,17 +213,24 @@ static bool doomed(void *context, struct slice key, const struct entry *e)
     return false;
 }
 
-/* May it be served as fresh? */
+/* .. by what the shelf has not come to yet. */
+static bool is_doomed(struct cache *c, struct slice key, const struct entry *e)
+{
+    return (shelf_weeding(c->shelf) && doomed(c, key, e)) || shelf_dropped(c->shelf, key, e->stamp);
+}
+
+/* May it be served as fresh? What is doomed is so whatever else it is: others may be served stale.
+ */
 static enum look judge(struct cache *c, struct slice key, const struct entry *e, uint64_t now_ms)
 {
+    if (UNLIKELY(shelf_wary(c->shelf)) && is_doomed(c, key, e))
+        return LOOK_DOOMED;
     if (e->deadline_ms <= now_ms)
         return LOOK_EXPIRED;
     if (e->stamp <= c->floor)
         return LOOK_SUSPECT;
     if (UNLIKELY(!c->without_link && (!c->armed || now_ms - c->proven_ms > c->timeout_ms)))
         return LOOK_UNTRUSTED;
-    if (UNLIKELY(shelf_weeding(c->shelf)) && doomed(c, key, e))
-        return LOOK_DOOMED;
     return LOOK_FRESH;
 }
 
@@ -272,6 +284,34 @@ void cache_flush_prefix(struct cache *c, struct slice prefix)
     *f = (struct flushed){must_alloc(prefix.n), prefix.n, shelf_stamp(c->shelf)};
     memcpy(f->prefix, prefix.p, prefix.n);
     shelf_weed(c->shelf, doomed, c);
+}
+
+void cache_share(struct cache *c, uint32_t owner, uint64_t bytes)
+{
+    shelf_share(c->shelf, owner, bytes);
+    if (shelf_usage_of_owner(c->shelf, 0).entries > 0)
+        shelf_weed(c->shelf, doomed, c);
+}
+
+void cache_owner_gone(struct cache *c, uint32_t owner)
+{
+    keyring_void_all(c->keys);
+    shelf_owner_gone(c->shelf, owner);
+}
+
+static bool is_owners(void *context, struct slice key)
+{
+    const struct owned *owned = context;
+
+    return shelf_owner_of(owned->shelf, key) == owned->owner;
+}
+
+void cache_flush_owner(struct cache *c, uint32_t owner)
+{
+    struct owned owned = {c->shelf, owner};
+
+    keyring_void_those(c->keys, is_owners, &owned);
+    shelf_drop(c->shelf, owner);
 }
 
 bool cache_tidy(struct cache *c, uint64_t now_ms)
