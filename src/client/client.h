@@ -75,6 +75,8 @@ struct client {
     bool eof : 1;    /* the client has said all it will say */
     bool is_unix : 1;
     bool no_evict : 1;
+    bool queued : 1;    /* it waits for its next turn, see turns.c */
+    bool heavy : 1;     /* .. and does so whenever it has said something */
     bool half_out : 1;  /* a reply that comes in pieces has begun and not ended */
     struct asker asker; /* of plain requests: replies pass as they come */
     struct link *link;  /* its shared link; valid while link_number is the link's */
@@ -202,6 +204,8 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
+    struct list queued;      /* who waits for a turn, by `work` */
+    uint32_t turn_left;      /* units (TURN_UNITS) of the client being served */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
     struct buffer scratch;   /* scratch: requests larder words anew */
@@ -248,7 +252,8 @@ enum next client_wait(struct client *c, enum wait why);
 enum next client_wait_link(struct client *c, struct lane *lane);
 enum next client_again(struct client *c); /* the request is to be looked at anew */
 void client_wake(struct client *c);
-void client_work(struct client *c, enum work what);
+/* Reads once, and serves what there is then. */
+void client_read(struct client *c);
 void client_settle(struct client *c); /* recomputes `plain` */
 void client_adjust_wants(struct client *c);
 void client_count_listening(struct client *c);
@@ -265,6 +270,17 @@ void clients_sweep_soon(struct clients *all);
 /* Of those that are open; NULL: none has that id. */
 MUST_USE
 struct client *client_by_id(struct clients *all, uint64_t id);
+
+/* turns.c: who is served when */
+void client_work(struct client *c, enum work what);
+void client_queue(struct client *c); /* others first; it is read no more until then */
+void turns_beat(struct clients *all);
+/* The client being served has cost so much; with so many bytes to be copied. */
+static inline void client_spend(struct clients *all, uint64_t units, size_t bytes)
+{
+    units += bytes / 1024;
+    all->turn_left -= units < all->turn_left ? (uint32_t)units : all->turn_left;
+}
 
 /* answers.c: replies and local answers, in order */
 extern const struct asker_ops plain_asker_ops, muted_asker_ops;

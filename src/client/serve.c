@@ -246,6 +246,7 @@ static enum concern near_step(struct client *c, const struct command *cmd, struc
     if (concern != CONCERN_HIT)
         return concern;
     end_run(c, run);
+    client_spend(all, 0, all->near->block != NULL ? all->near->block->n : all->near->answer.n);
     near_give(c, more);
     all->count.commands++;
     c->command = cmd->id;
@@ -364,6 +365,10 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         size_t length;
         enum scan r;
 
+        if (UNLIKELY(all->turn_left == 0)) {
+            client_queue(c);
+            break;
+        }
         if (UNLIKELY(all->near != NULL) && run.count == 0 && !scan.begun) {
             size_t got = near_gets(c, p + at, n - at);
 
@@ -390,6 +395,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         }
         length = (size_t)scan.pos;
         scan = (struct request_scan){0};
+        client_spend(all, 2 + all->args.n / 4, length / 4);
         next = serve_whole(c, &run, slice_of(p + at, length), at + length < n);
         if (next != LATER)
             at += length;
