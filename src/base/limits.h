@@ -15,6 +15,11 @@
 #define TURN_UNITS   256u
 #define QUEUED_UNITS 512u
 
+/* Who has that much to say has no more than so many requests unanswered (or max_pending): those of
+ * others stand behind them on the link. Redis answers as many in a millisecond, so that it does not
+ * run dry meanwhile. */
+#define HEAVY_PENDING 1024u
+
 /* One recv while clients wait for their turns: what is read only lies about. */
 #define QUEUED_READ_BYTES (32u * 1024u)
 

@@ -282,6 +282,14 @@ static inline void client_spend(struct clients *all, uint64_t units, size_t byte
     all->turn_left -= units < all->turn_left ? (uint32_t)units : all->turn_left;
 }
 
+/* What may be unanswered of its requests before no more are begun. */
+static inline uint64_t client_most_pending(const struct client *c)
+{
+    uint64_t most = c->all->settings->max_pending;
+
+    return UNLIKELY(c->heavy) && most > HEAVY_PENDING ? HEAVY_PENDING : most;
+}
+
 /* answers.c: replies and local answers, in order */
 extern const struct asker_ops plain_asker_ops, muted_asker_ops;
 MUST_USE

@@ -202,10 +202,10 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
         first != '*')
         return false;
     if (run->count > 0)
-        return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
+        return c->owed + run->count < client_most_pending(c) && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
            l->number == c->link_number && !link_full(l) && !pool_is_out(c->all->pool) &&
-           (c->owed > 0 || link_takes_newcomers(l)) && c->owed < c->all->settings->max_pending;
+           (c->owed > 0 || link_takes_newcomers(l)) && c->owed < client_most_pending(c);
 }
 
 /* A request of the run, the one that will be number `at`, concerns the near cache. */
