@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "cache/keyring.h"
+#include "cache/shares.h"
 #include "cache/shelf.h"
 
 struct cache;
@@ -34,7 +35,7 @@ enum look {
     LOOK_SUSPECT,   /* from before the link was lost */
     LOOK_UNTRUSTED, /* the link is silent or away */
     LOOK_HELD,      /* a write of the key is under way */
-    LOOK_DOOMED,    /* of a policy no longer in force, or of a prefix being flushed */
+    LOOK_DOOMED,    /* of a policy no longer in force, or of a prefix or owner being flushed */
     LOOK_COUNT,
 };
 const char *look_word(enum look look);
@@ -120,6 +121,14 @@ void cache_linger(struct cache *c, const uint64_t *ms, size_t n);
 void cache_outlive(struct cache *c, const uint64_t *ms, size_t n);
 /* Forgets what is kept of keys that begin with the prefix, at once. */
 void cache_flush_prefix(struct cache *c, struct slice prefix);
+
+/* Owners of keys, see shares.h: shelf_owners() of cache_shelf() comes first. A new one, or another
+ * share; what was kept of its keys before it came is not served any more. One that is gone, and one
+ * whose entries are to go: nothing is served any more of what was kept, nor kept of what is being
+ * asked for. All that goes in slices. The flights of others are spared by a flush. */
+void cache_share(struct cache *c, uint32_t owner, uint64_t bytes);
+void cache_owner_gone(struct cache *c, uint32_t owner);
+void cache_flush_owner(struct cache *c, uint32_t owner);
 
 /* Housekeeping, a slice of it; true when more is left. */
 MUST_USE

@@ -142,6 +142,9 @@ typedef bool shelf_doomed(void *context, struct slice key, const struct entry *e
 void shelf_weed(struct shelf *s, shelf_doomed *doomed, void *context);
 MUST_USE
 bool shelf_weeding(const struct shelf *s);
+/* It weeds, or drops what an owner had (shares.h): the caller judges what it finds. */
+MUST_USE
+bool shelf_wary(const struct shelf *s);
 
 /* What it holds and has done, by policy number. Replies whose key was removed are counted until
  * they are come upon (those for other questions than GET, that is). */

@@ -11,6 +11,7 @@
 
 #include "client/client.h"
 #include "client/retry.h"
+#include "client/turns.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -119,9 +120,9 @@ static void go_on(struct client *c)
 {
     if (c->more != NULL && c->more->held_first != NULL)
         release_held(c);
-    if (c->waits == WAIT_DRAIN ? client_drained(c)
-                               : c->waits == WAIT_PENDING &&
-                                     c->owed + c->promised <= c->all->settings->max_pending / 2)
+    if (c->waits == WAIT_DRAIN
+            ? client_drained(c)
+            : c->waits == WAIT_PENDING && c->owed + c->promised <= client_most_pending(c) / 2)
         client_wake(c);
     if (c->ending && client_drained(c))
         client_work(c, WORK_FLUSH);

@@ -81,6 +81,8 @@ struct client {
     bool eof : 1;    /* the client has said all it will say */
     bool is_unix : 1;
     bool no_evict : 1;
+    bool queued : 1;    /* it waits for its next turn, see turns.c */
+    bool heavy : 1;     /* .. and does so whenever it has said something */
     bool half_out : 1;  /* a reply that comes in pieces has begun and not ended */
     struct asker asker; /* of plain requests: replies pass as they come */
     struct link *link;  /* its shared link; valid while link_number is the link's */
@@ -219,6 +221,8 @@ struct clients {
     struct health *health;
     struct list health_waiters;
     struct list again;       /* questions to be asked once more, for which there is no link yet */
+    struct list queued;      /* who waits for a turn, by `work` */
+    uint32_t turn_left;      /* units (TURN_UNITS) of the client being served */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
     struct buffer scratch;   /* scratch: requests larder words anew */
@@ -254,8 +258,9 @@ enum next client_wait(struct client *c, enum wait why);
 enum next client_wait_link(struct client *c, struct lane *lane);
 enum next client_again(struct client *c); /* the request is to be looked at anew */
 void client_wake(struct client *c);
-void client_work(struct client *c, enum work what);
 void client_join_lane(struct client *c, struct lane *lane); /* takes over the hold on it */
+/* Reads once, and serves what there is then. */
+void client_read(struct client *c);
 void client_adjust_wants(struct client *c);
 void client_count_listening(struct client *c);
 MUST_USE bool client_listens(const struct client *c);
@@ -271,6 +276,9 @@ void clients_sweep_soon(struct clients *all);
 /* Of those that are open; NULL: none has that id. */
 MUST_USE
 struct client *client_by_id(struct clients *all, uint64_t id);
+
+/* turns.c */
+void client_work(struct client *c, enum work what);
 
 /* answers.c: replies and local answers, in order */
 extern const struct asker_ops plain_asker_ops, muted_asker_ops;

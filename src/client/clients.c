@@ -11,14 +11,14 @@
 #include "client/retry.h"
 #include "client/rules.h"
 #include "client/tenants.h"
+#include "client/turns.h"
 #include "client/unknown.h"
 #include "errands/health.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
-#define SERVES_A_TURN 512u  /* clients the beat serves before the sockets are looked at again */
-#define RENEWALS_MS   5u    /* between looks whether all are told, at the end */
-#define SWEEP_MS      1000u /* at most; see sweep_ms() */
+#define RENEWALS_MS 5u    /* between looks whether all are told, at the end */
+#define SWEEP_MS    1000u /* at most; see sweep_ms() */
 
 static void on_sweep(void *context);
 
@@ -33,6 +33,7 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
     list_init(&all->open);
     list_init(&all->shades);
     list_init(&all->work);
+    list_init(&all->queued);
     list_init(&all->buried);
     list_init(&all->again);
     list_init(&all->health_waiters);
@@ -84,21 +85,10 @@ static void free_buried(struct clients *all)
 bool clients_beat(void *context)
 {
     struct clients *all = context;
-    /* Work that arises meanwhile joins the list again and is for this beat as well, up to a bound.
-     */
-    for (unsigned i = 0; i < SERVES_A_TURN && !list_empty(&all->work); i++) {
-        struct client *c = CONTAINER_OF(all->work.next, struct client, work);
-        uint8_t what = c->work_flags;
 
-        list_leave(&c->work);
-        c->work_flags = 0;
-        if ((what & WORK_SERVE) != 0)
-            client_serve_input(c);
-        if (c->open)
-            client_flush(c);
-    }
+    turns_beat(all);
     free_buried(all);
-    return !list_empty(&all->work);
+    return !list_empty(&all->work) || !list_empty(&all->queued);
 }
 
 void clients_close(struct clients *all)

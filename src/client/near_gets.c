@@ -6,6 +6,7 @@
  * that serve.c tells, which would have answered these the same. */
 #include "client/loads.h"
 #include "client/near.h"
+#include "client/turns.h"
 #include "net/loop.h"
 
 /* A GET of a key that is on the shelf, with nothing to be measured or compared. */
@@ -59,7 +60,7 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     /* Who asks for more than that is looked at: does it read its replies? */
     uint64_t most = all->settings->client_buffer_max / 4;
     struct buffer *out = NULL;
-    size_t at = 0, length;
+    size_t at = 0, length, before = 0;
     struct slice key;
     struct entry e;
 
@@ -70,6 +71,7 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     while (request_is_get(p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
         at += length;
         if (UNLIKELY(e.block != NULL)) {
+            client_spend(all, 1, e.bytes.n);
             client_answer_block(c, e.block);
             all->count.commands++;
             c->command = CMD_GET;
@@ -79,15 +81,19 @@ size_t near_gets(struct client *c, const char *p, size_t n)
             give_alone(c, &e);
             break;
         }
-        if (out == NULL)
+        if (out == NULL) {
             out = client_answer(c);
+            before = buffer_len(out);
+        }
         buffer_add(out, e.bytes.p, e.bytes.n);
         hits++;
-        if (buffer_len(out) > most || buffer_len(out) > LINK_OUT_BYTES)
+        if (hits == all->turn_left || buffer_len(out) > most ||
+            buffer_len(out) - before > TURN_UNITS * 1024u)
             break;
     }
     if (hits == 0)
         return at;
+    client_spend(all, hits, buffer_len(out) - before);
     all->count.commands += hits;
     all->count.commands_local += hits - 1; /* client_answer() has counted one */
     c->command = CMD_GET;

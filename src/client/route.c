@@ -5,6 +5,7 @@
 #include "client/outage.h"
 #include "client/rules.h"
 #include "client/tenants.h"
+#include "client/turns.h"
 #include "client/unknown.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -187,7 +188,7 @@ enum next client_route(struct client *c, const struct request *q)
         return cut_off(c);
     if (UNLIKELY(c->all->pause.on) && !is_unclear(c, q) && pause_effect(c, q) == PAUSE_HOLDS)
         return client_wait(c, WAIT_PAUSE);
-    if (c->owed + c->promised >= c->all->settings->max_pending || c->promised == UINT16_MAX) {
+    if (c->owed + c->promised >= client_most_pending(c) || c->promised == UINT16_MAX) {
         c->all->count.paused_pending++;
         return client_wait(c, WAIT_PENDING);
     }

@@ -21,6 +21,7 @@
 #include "client/outage.h"
 #include "client/rules.h"
 #include "client/tenants.h"
+#include "client/turns.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -241,11 +242,11 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
         first != '*')
         return false;
     if (run->count > 0)
-        return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
+        return c->owed + run->count < client_most_pending(c) && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
            l->number == c->link_number && !link_full(l) && !pool_is_out(c->all->pool) &&
            (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) &&
-           c->owed < c->all->settings->max_pending;
+           c->owed < client_most_pending(c);
 }
 
 /* A request of the run, the one that will be number `at`, concerns the near cache. */
@@ -288,6 +289,7 @@ static enum concern near_step(struct client *c, const struct command *cmd, struc
     if (concern != CONCERN_HIT)
         return concern;
     end_run(c, run);
+    client_spend(all, 0, all->near->block != NULL ? all->near->block->n : all->near->answer.n);
     near_give(c, more);
     all->count.commands++;
     c->command = cmd->id;
@@ -436,6 +438,10 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         size_t length;
         enum scan r;
 
+        if (UNLIKELY(all->turn_left == 0)) {
+            client_queue(c);
+            break;
+        }
         if (UNLIKELY(all->near != NULL) && run.count == 0 && !scan.begun) {
             size_t got = near_gets(c, p + at, n - at);
 
@@ -462,6 +468,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         }
         length = (size_t)scan.pos;
         scan = (struct request_scan){0};
+        client_spend(all, 2 + all->args.n / 4, length / 4);
         next = serve_whole(c, &run, slice_of(p + at, length), at + length < n);
         if (next != LATER)
             at += length;
