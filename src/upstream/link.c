@@ -443,6 +443,7 @@ void link_tick(struct link *l, uint64_t now_ms)
     const struct upstream_settings *set = l->pool->settings;
     uint64_t timeout = set->command_timeout, waited;
     struct slot *head = l->slots.len ? slots_at(&l->slots, 0) : NULL;
+    bool late;
 
     if (l->state <= LINK_PROBING) {
         if (now_ms - l->since_ms >= set->connect_timeout) {
@@ -468,10 +469,9 @@ void link_tick(struct link *l, uint64_t now_ms)
         link_fail(l, LINK_TIMEOUT);
         return;
     }
-    if (waited >= timeout * SILENT_DEADLINES && now_ms - l->read_ms >= timeout * SILENT_DEADLINES) {
-        link_fail(l, LINK_TIMEOUT);
-        return;
-    }
-    if (tell_late(l, (uint32_t)now_ms, (uint32_t)timeout) && l->state != LINK_SHARED)
+    /* First those are told whose time is over: it may be more than a tick late. */
+    late = tell_late(l, (uint32_t)now_ms, (uint32_t)timeout);
+    if ((late && l->state != LINK_SHARED) ||
+        (waited >= timeout * SILENT_DEADLINES && now_ms - l->read_ms >= timeout * SILENT_DEADLINES))
         link_fail(l, LINK_TIMEOUT);
 }

@@ -411,6 +411,12 @@ def only_plain(why):
         raise Skip("LARDER_TLS: " + why)
 
 
+def scripted():
+    """For tests that script every reply, or count what is asked: larder must ask nothing besides."""
+    if os.environ.get("LARDER_NEAR") or os.environ.get("LARDER_POLICY"):
+        raise Skip("LARDER_NEAR, LARDER_POLICY: larder asks a scripted server for more")
+
+
 def make_ini(address, upstream, larder=None, listener=None, up=None):
     up, listener = dict(up or {}), dict(listener or {})
     if upstream is not None:
