@@ -362,7 +362,7 @@ static enum next fresh(struct client *c, struct request *q)
 
 enum next near_console(struct client *c, const struct request *q, enum console_word word)
 {
-    struct request inner = {.command = command_of(q->argv + 2, q->argc - 2),
+    struct request inner = {.command = q->argc > 2 ? command_of(q->argv + 2, q->argc - 2) : NULL,
                             .argv = q->argv + 2,
                             .argc = q->argc - 2,
                             .more = q->more};
