@@ -298,6 +298,7 @@ static void on_reload(void *context)
         admin_resettle(l->admin, fresh);
         before = l->settings;
         l->settings = fresh;
+        clients_use_tenants(l->clients, l->settings);
         settle_near(l);
         settings_free(before);
         log_info(&l->log, "larder: settings reloaded");
@@ -441,6 +442,7 @@ static bool set_up(struct larder *l)
     loop_on_signal(l->loop, SIGINT, on_terminate, l);
     loop_on_signal(l->loop, SIGHUP, on_reload, l);
     loop_on_signal(l->loop, SIGUSR2, on_dump, l);
+    clients_use_tenants(l->clients, l->settings);
     settle_near(l);
     if (!open_listeners(l))
         return false;

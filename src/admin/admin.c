@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin/cache_tables.h"
+#include "admin/health_table.h"
 #include "client/near_view.h"
 #include "errands/self_check.h"
 #include "net/loop.h"
@@ -74,7 +75,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 10u
+#define COUNTER_SETS 11u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -87,11 +88,13 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
     sets[n++] = clients_rule_counters(a->clients);
     sets[n++] = clients_lease_counters(a->clients);
     sets[n++] = clients_outage_counters(a->clients);
+    sets[n++] = clients_tenant_counters(a->clients);
     sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);
     if (tls_in_use(a->tls))
         sets[n++] = tls_counters(a->tls);
+    CHECK(n <= COUNTER_SETS);
     return n;
 }
 
@@ -233,6 +236,24 @@ static void flush(struct admin *a, const struct slice *argv, uint32_t argc, int 
     flush_cache(a->clients, argv, argc, out);
 }
 
+static void health_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                         struct buffer *out)
+{
+    const struct health_parts parts = {.pool = a->pool,
+                                       .clients = a->clients,
+                                       .sentinels = a->sentinels,
+                                       .tls = a->tls,
+                                       .settings = a->settings,
+                                       .uptime_ms = loop_now_ms(a->loop) - a->started_ms};
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    put_health(&parts, &text);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
 static void leases_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
                          struct buffer *out)
 {
@@ -241,6 +262,18 @@ static void leases_table(struct admin *a, const struct slice *argv, uint32_t arg
     (void)argv;
     (void)argc;
     clients_describe_leases(a->clients, &text);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
+static void tenants_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                          struct buffer *out)
+{
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    clients_describe_tenants(a->clients, &text);
     write_text(out, proto, buffer_slice(&text));
     buffer_done(&text);
 }
@@ -262,14 +295,17 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
     {"CLIENTS", 0, 0, "CLIENTS", "Every client, a line each as CLIENT LIST has it.", clients_table,
      CONSOLE_OTHER},
-    {"FLUSH", 1, 2, "FLUSH ALL | PREFIX <prefix>",
-     "Forgets what the near cache keeps: all, or of keys that begin with the prefix.", flush,
-     CONSOLE_OTHER},
+    {"FLUSH", 1, 2, "FLUSH ALL | PREFIX <prefix> | TENANT <name>",
+     "Forgets what the near cache keeps: all, of keys that begin with the prefix, or a tenant's.",
+     flush, CONSOLE_OTHER},
     {"FRESH", 1, UINT32_MAX, "FRESH <command> [<arg> ...]",
      "What the upstream answers to the command, past the near cache.", NULL, CONSOLE_FRESH},
     {"GETLEASE", 1, 1, "GETLEASE <key>",
      "The value and nil; or nil, and a token with which to store what is loaded.", NULL,
      CONSOLE_GETLEASE},
+    {"HEALTH", 0, 0, "HEALTH",
+     "Is all well? The upstream is asked by a round trip; what is wrong is named first.",
+     health_table, CONSOLE_HEALTH},
     {"HELP", 0, 0, "HELP", "Prints this help.", help, CONSOLE_OTHER},
     {"KEY", 1, 1, "KEY <key>", "What the near cache keeps of the key, and if that is served.", NULL,
      CONSOLE_KEY},
@@ -292,6 +328,8 @@ static const struct subcommand subcommands[] = {
      CONSOLE_OTHER},
     {"STATS", 0, 1, "STATS [HELP]", "What larder counts; with HELP, what each counter means.",
      stats, CONSOLE_OTHER},
+    {"TENANTS", 0, 0, "TENANTS", "The tenants and what each has done, a line each.", tenants_table,
+     CONSOLE_OTHER},
     {"WHY", 1, UINT32_MAX, "WHY <command> [<arg> ...]",
      "What larder would do with the command now, and why; nothing is done.", NULL, CONSOLE_WHY},
 };

@@ -94,6 +94,10 @@
 #define NO_PARK_WAITS    20u
 #define NO_PARK_PAUSE_MS 30000u
 
+/* A wrong password of a tenant's is answered so late: nobody who mistypes one minds, and a
+ * connection tries no more than a few in a second. */
+#define LOGIN_DELAY_MS 300u
+
 /* Lines of one report in the log (the state on SIGUSR2): the loop serves nobody while it writes
  * them, a microsecond or two each, and journald takes 10,000 of a service in 30 s
  * (journald.conf(5), RateLimitBurst). */

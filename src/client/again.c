@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "client/near.h"
+#include "client/retry.h"
 #include "client/outage.h"
 #include "resp/write.h"
 

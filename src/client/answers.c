@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "client/client.h"
+#include "client/retry.h"
 #include "net/loop.h"
 #include "resp/write.h"
 

@@ -12,6 +12,7 @@
  * be lost, or its reply be somebody else's. */
 #include "client/client.h"
 #include "client/rules.h"
+#include "client/tenants.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -77,7 +78,7 @@ static void on_frame(struct loan *loan, struct slice bytes, bool first, bool las
 
     if (c->mode == MODE_LISTEN || (c->mode == MODE_OWN && c->proto == 3))
         subscribe_frame(c, bytes, first, last);
-    else if (c->open)
+    else if (c->open && (bytes = tenant_strip_frame(c, bytes, first)).n > 0)
         client_put(c, bytes);
 }
 
@@ -273,7 +274,7 @@ enum next borrow_serve(struct client *c, const struct request *q)
     if (q->shape != NULL)
         shape_ask_lent(c, q, true);
     else
-        exchange_ask(c, m->loan.link, q->bytes, EX_LENT, 0);
+        exchange_ask(c, m->loan.link, q->bytes, EX_LENT, q->strip);
     m->loan.patient = patient;
     (void)client_wait(c, patient ? WAIT_BLOCKED : WAIT_REPLY);
     return NEXT;
@@ -303,7 +304,7 @@ static enum next own_block(struct client *c, const struct request *q)
     if (q->shape != NULL)
         shape_ask_lent(c, q, true);
     else
-        exchange_ask(c, client_lent(c), q->bytes, EX_LENT, 0);
+        exchange_ask(c, client_lent(c), q->bytes, EX_LENT, q->strip);
     (void)client_wait(c, WAIT_BLOCKED);
     return NEXT;
 }

@@ -8,10 +8,10 @@
  *
  * A client that leaves with replies due stays as a shade until they have come: they are taken in
  * its name and dropped, so that nobody else's are shifted. Callbacks never free; the beat of
- * clients.c does.
- */
+ * clients.c does. */
 #include "client/client.h"
 #include "client/leases.h"
+#include "client/tenants.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +85,8 @@ void clients_accept(struct clients *all, struct listener *l, int fd, bool is_uni
     c->proto = 2;
     c->is_unix = is_unix;
     c->db = (int32_t)pool_database(all->pool);
-    c->authenticated = listener_settings(l)->password[0] == 0;
     c->lane = lane_hold_default(all->pool, 2);
+    tenant_greet(c);
     c->active_ms = client_now(c);
     c->born_s = (uint32_t)(c->active_ms / 1000);
     c->open = true;
@@ -425,6 +425,7 @@ void client_close(struct client *c, enum close_reason why)
         leases_left(c);
     loads_left(c);
     lane_release(c->lane);
+    tenant_leave(c);
     buffer_done(&c->in);
     buffer_done(&c->out);
     if (c->more != NULL)

@@ -15,6 +15,7 @@
 #include "net/stream.h"
 #include "resp/cutter.h"
 #include "resp/request.h"
+#include "resp/stripper.h"
 #include "upstream/pool.h"
 
 /* Where the session's commands go. */
@@ -47,6 +48,8 @@ struct out_ref;
 struct rules;
 struct shape;
 struct session;
+struct tenant;
+struct tenants;
 
 struct client {
     struct stream stream;
@@ -54,21 +57,22 @@ struct client {
      * costs is fetching these. */
     struct clients *all;
     struct session *more;
-    struct buffer in;   /* what is not served yet */
-    struct buffer out;  /* what the socket would not take yet */
-    uint64_t active_ms; /* when it last said something */
-    uint32_t owed;      /* replies due */
-    uint32_t asked;     /* requests asked in all, wraps: a clock for `held` */
-    uint32_t wrote_at;  /* the value of `asked` behind its last write */
-    uint16_t scope;     /* db and user as the near cache numbers them; 0: not looked up */
-    uint16_t promised;  /* answers of other clients' questions it waits for */
-    uint16_t command;   /* enum command_id of the last one */
-    uint8_t proto;      /* 2 or 3 */
-    uint8_t mode;       /* enum mode */
-    uint8_t waits;      /* enum wait */
-    uint8_t work_flags; /* enum work */
-    uint8_t end_reason; /* enum close_reason, while ending */
-    bool open : 1;      /* false: a shade */
+    struct tenant *tenant; /* NULL: nobody's; then names are as the client says them */
+    struct buffer in;      /* what is not served yet */
+    struct buffer out;     /* what the socket would not take yet */
+    uint64_t active_ms;    /* when it last said something */
+    uint32_t owed;         /* replies due */
+    uint32_t asked;        /* requests asked in all, wraps: a clock for `held` */
+    uint32_t wrote_at;     /* the value of `asked` behind its last write */
+    uint16_t scope;        /* db and user as the near cache numbers them; 0: not looked up */
+    uint16_t promised;     /* answers of other clients' questions it waits for */
+    uint16_t command;      /* enum command_id of the last one */
+    uint8_t proto;         /* 2 or 3 */
+    uint8_t mode;          /* enum mode */
+    uint8_t waits;         /* enum wait */
+    uint8_t work_flags;    /* enum work */
+    uint8_t end_reason;    /* enum close_reason, while ending */
+    bool open : 1;         /* false: a shade */
     bool plain : 1; /* nothing special: an ordinary command may go straight to the shared link */
     bool authenticated : 1;
     bool ending : 1; /* closes when all it is owed has been sent; serves no more */
@@ -163,6 +167,12 @@ struct session {
     uint32_t tx_sent;        /* .. with larder's own */
     struct cuts cuts;        /* .. which these are; while a write is unwrapped, all but it */
     struct cutter cutter;
+    struct stripper stripper;  /* of a tenant's reply that comes in pieces */
+    struct strip_at *tx_names; /* .. of what a tenant has queued since MULTI: where names stand */
+    uint32_t tx_names_n, tx_names_cap;
+    bool unheard;               /* the message that comes in pieces is not the tenant's to hear */
+    uint64_t late_ms;           /* when a failed login is answered; .. */
+    const char *late_error;     /* .. so: a constant */
     bool unwrapping;            /* .. is for a write that comes in pieces */
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
@@ -204,6 +214,8 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
+    struct health *health;
+    struct list health_waiters;
     struct list again;       /* questions to be asked once more, for which there is no link yet */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
@@ -212,9 +224,10 @@ struct clients {
     struct buffer spare_out; /* memory for the answers to whoever is being served */
     struct list spare_exchanges;
     struct unknowns *unknowns;
-    struct near *near;     /* NULL: no policy keeps anything */
-    struct rules *rules;   /* NULL: no policy asks anything of commands */
-    struct outage *outage; /* NULL: no policy says anything of outages */
+    struct near *near;       /* NULL: no policy keeps anything */
+    struct rules *rules;     /* NULL: no policy asks anything of commands */
+    struct outage *outage;   /* NULL: no policy says anything of outages */
+    struct tenants *tenants; /* NULL: there are none, nor a namespace */
     struct timer *pause_timer, *sweep;
     struct pause pause;
     struct client_counters count;
@@ -237,6 +250,8 @@ struct request {
     bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
     bool more;                 /* further bytes of the client stand behind it */
     bool fresh;                /* LARDER FRESH: nothing may stand in for the upstream's answer */
+    uint8_t put;               /* enum namespace_result, of a tenant's */
+    uint8_t strip;             /* enum strip_rule: where its reply has a tenant's names */
 };
 
 /* What became of it. */
@@ -259,6 +274,7 @@ enum next client_wait_link(struct client *c, struct lane *lane);
 enum next client_again(struct client *c); /* the request is to be looked at anew */
 void client_wake(struct client *c);
 void client_work(struct client *c, enum work what);
+void client_join_lane(struct client *c, struct lane *lane); /* takes over the hold on it */
 void client_adjust_wants(struct client *c);
 void client_count_listening(struct client *c);
 MUST_USE bool client_listens(const struct client *c);
@@ -295,20 +311,8 @@ MUST_USE
 bool client_is_muted(const struct client *c);
 MUST_USE size_t client_unread(struct client *c);
 
-/* retry.c: what a broken link owed */
-/* n replies to plain requests; true: they are asked again, and have been taken back. */
-MUST_USE
-bool retry_reads(struct client *c, uint32_t n, enum link_failure why, bool begun);
-/* The reply to a question of which others wait for the answer as well: true: c waits with them. */
-MUST_USE
-bool retry_leader(struct client *c, struct list *waiters, enum link_failure why, bool begun);
-
-/* again.c */
-/* Asks once more, for those who wait (none of them waits with the list any more); they have waited
- * since then. */
-void again_since(struct clients *all, struct list *waiters, struct slice request,
-                 uint64_t since_ms);
-void again_close(struct clients *all);
+/* health.c: LARDER HEALTH */
+enum next health_serve(struct client *c);
 
 /* output.c: what is ready to go */
 void client_put(struct client *c, struct slice bytes);
@@ -358,6 +362,7 @@ enum exchange_kind {
     EX_OWN_HELLO,
     EX_PAUSE,  /* CLIENT PAUSE or UNPAUSE */
     EX_PASS,   /* passes as it is; counted by itself */
+    EX_STRIP,  /* .. with a tenant's prefix taken off; detail: enum strip_rule. So of EX_LENT */
     EX_EXISTS, /* a count, to which those known already are added */
     EX_QUEUED, /* a write within a MULTI of larder's: `+QUEUED`, or why not */
     EX_UNWRAP, /* .. its EXEC: what it says of the write is the client's */
@@ -412,6 +417,8 @@ void local_selected(struct client *c, int32_t db, bool ok);
 void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t proto);
 MUST_USE
 bool client_name_valid(struct slice name);
+/* A change of the session that could not be put to Redis: it ends. */
+enum next client_part(struct client *c);
 void client_set_text(char **field, struct slice value);
 void client_describe(struct client *c, struct buffer *out);
 void unknown_subcommand(struct buffer *out, const char *container, struct slice word);

@@ -9,6 +9,7 @@
 
 #include "client/client.h"
 #include "client/client_filter.h"
+#include "client/tenants.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -94,8 +95,8 @@ static enum next unblock(struct client *c, const struct request *q)
     }
     other = client_by_id(c->all, (uint64_t)id);
     /* Whom CLIENT PAUSE holds up cannot be unblocked; to try it is the end of Redis 7.0. */
-    if (other == NULL || other->waits != WAIT_BLOCKED || link_id_of(other) == 0 ||
-        other->more->unclear) {
+    if (other == NULL || !tenant_sees(c, other) || other->waits != WAIT_BLOCKED ||
+        link_id_of(other) == 0 || other->more->unclear) {
         write_int(client_answer(c), 0);
         return NEXT;
     }
@@ -193,7 +194,7 @@ static enum next list(struct client *c, const struct request *q)
                 return NEXT;
             }
             other = client_by_id(c->all, (uint64_t)id);
-            if (other != NULL)
+            if (other != NULL && tenant_sees(c, other))
                 client_describe(other, &text);
         }
         write_text(client_answer(c), c->proto, buffer_slice(&text));
@@ -206,7 +207,7 @@ static enum next list(struct client *c, const struct request *q)
     for (list_each (node, &c->all->open)) {
         struct client *other = CONTAINER_OF(node, struct client, node);
 
-        if (client_filter_matches(&f, other))
+        if (client_filter_matches(&f, other) && tenant_sees(c, other))
             client_describe(other, &text);
     }
     write_text(client_answer(c), c->proto, buffer_slice(&text));
@@ -226,7 +227,8 @@ static enum next kill_clients(struct client *c, const struct request *q)
     for (list_each_safe (node, next, &c->all->open)) {
         struct client *other = CONTAINER_OF(node, struct client, node);
 
-        if (!client_filter_matches(&f, other) || (other == c && f.skip_me))
+        if (!tenant_sees(c, other) || !client_filter_matches(&f, other) ||
+            (other == c && f.skip_me))
             continue;
         killed++;
         if (other == c)

@@ -8,8 +8,11 @@
 #include "client/near.h"
 #include "client/outage.h"
 #include "client/renewals.h"
+#include "client/retry.h"
 #include "client/rules.h"
+#include "client/tenants.h"
 #include "client/unknown.h"
+#include "errands/health.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -32,6 +35,8 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
     list_init(&all->work);
     list_init(&all->buried);
     list_init(&all->again);
+    list_init(&all->health_waiters);
+    all->health = health_new(loop, pool);
     list_init(&all->spare_exchanges);
     all->pause_timer = timer_new(loop, pause_over, all);
     all->sweep = timer_new(loop, on_sweep, all);
@@ -102,6 +107,8 @@ void clients_close(struct clients *all)
     while (!list_empty(&all->open))
         client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
     again_close(all);
+    health_free(all->health);
+    all->health = NULL;
     if (all->near != NULL && all->near->leases != NULL)
         leases_clear(all->near->leases);
     if (all->rules != NULL && all->rules->renewals != NULL)
@@ -121,6 +128,7 @@ void clients_free(struct clients *all)
     near_free(all->near);
     rules_free(all->rules);
     outage_free(all->outage);
+    tenants_free(all->tenants);
     unknowns_free(all->unknowns);
     args_done(&all->args);
     buffer_done(&all->words);

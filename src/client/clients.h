@@ -16,11 +16,13 @@
 struct cache;
 struct client;
 struct clients;
+struct health;
 struct invalidation;
 struct loop;
 struct policies;
 struct pool;
 struct self_check;
+struct tenants;
 
 /* Why a connection to a client ended. */
 #define CLOSE_REASONS(X)                                                                           \
@@ -36,6 +38,7 @@ struct self_check;
     X(CLOSE_STALLED, stalled, "took none of its replies for client_stall_timeout")                 \
     X(CLOSE_UPSTREAM, upstream,                                                                    \
       "the upstream connection that held its state, or half of its reply, ended")                  \
+    X(CLOSE_TENANT, tenant, "its tenant is gone, or has another prefix, after a reload")           \
     X(CLOSE_SHUTDOWN, shutdown, "larder is shutting down")
 
 #define CLOSE_NAME(name, word, help) name,
@@ -82,6 +85,14 @@ void clients_close(struct clients *all);
 void clients_free(struct clients *all);
 void clients_resettle(struct clients *all, const struct larder_settings *settings);
 
+/* Who asks how the upstream is. */
+MUST_USE
+const struct health *clients_health(const struct clients *all);
+
+/* The settings now in force; those of before must live until then. Tenants that are gone, or have
+ * another prefix, lose their connections. */
+void clients_use_tenants(struct clients *all, const struct settings *settings);
+
 /* The policies now in force; borrowed. Those of before must live until then. */
 void clients_use_policies(struct clients *all, const struct policies *policies);
 
@@ -114,6 +125,15 @@ MUST_USE
 struct counter_set clients_counters(const struct clients *all);
 MUST_USE
 size_t clients_count(const struct clients *all);
+
+/* What tenants have done, all together (without those that are gone); room "tenant". */
+MUST_USE
+struct counter_set clients_tenant_counters(const struct clients *all);
+/* A line each, appended. */
+void clients_describe_tenants(const struct clients *all, struct buffer *out);
+/* The prefix of the tenant of that name; n 0: there is none. */
+MUST_USE
+struct slice clients_tenant_prefix(const struct clients *all, struct slice name);
 
 /* CLIENT LIST's lines of all clients, appended. */
 void clients_describe(struct clients *all, struct buffer *out);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/tenants.h"
 #include "client/unwrap.h"
 #include "resp/reply.h"
 #include "resp/write.h"
@@ -200,14 +200,15 @@ static void learn_db(struct client *c, struct slice bytes)
  * client who has, or had, that link. */
 static void put_redir(struct client *c, struct slice bytes)
 {
-    struct slice old = bytes.p[0] == ':' ? bytes : number_under(bytes, SLICE("redirect"));
+    struct slice named = tenant_strip(c, STRIP_TRACKING, bytes, true);
+    struct slice old = named.p[0] == ':' ? named : number_under(named, SLICE("redirect"));
     struct slice rest = old;
     struct reply r;
 
     if (reply_read(&rest, &r) && r.number > 0)
-        put_number(c, bytes, old, redirect_id(c, (uint64_t)r.number));
+        put_number(c, named, old, redirect_id(c, (uint64_t)r.number));
     else
-        client_put(c, bytes);
+        client_put(c, named);
 }
 
 /* EXISTS of some keys: those that larder knew to exist are added. */
@@ -237,7 +238,7 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
     case EX_DROP_LAST:
         return;
     case EX_EXEC:
-        client_put(c, exec_cut(c, bytes, true));
+        client_put(c, exec_cut(c, tenant_strip_exec(c, bytes, true), true));
         return;
     case EX_INFO:
         put_info(c, bytes, x->detail != 0);
@@ -263,12 +264,17 @@ static void pass(struct client *c, struct exchange *x, struct slice bytes)
     case EX_DISCARD:
     case EX_WATCH:
     case EX_UNWATCH:
-    case EX_LENT:
     case EX_AUTH:
-    case EX_OWN_TRY:
     case EX_PAUSE:
     case EX_PASS:
         client_put(c, bytes);
+        return;
+    case EX_OWN_TRY:
+        client_put(c, tenant_strip(c, STRIP_ERROR, bytes, true));
+        return;
+    case EX_STRIP:
+    case EX_LENT:
+        client_put(c, tenant_strip(c, (enum strip_rule)x->detail, bytes, true));
         return;
     }
 }
@@ -316,6 +322,7 @@ static void act(struct client *c, struct exchange *x, char type, struct slice by
     case EX_REDIR:
     case EX_PAUSE:
     case EX_PASS:
+    case EX_STRIP:
     case EX_EXISTS:
     case EX_QUEUED:
     case EX_FOLLOW:
@@ -368,7 +375,11 @@ static struct slice rework(const struct exchange *x, struct slice bytes, bool fi
 {
     if (x->kind == EX_UNWRAP)
         return unwrap(x->client, bytes, first, x->wrapped);
-    return x->kind == EX_EXEC ? exec_cut(x->client, bytes, first) : bytes;
+    if (x->kind == EX_STRIP || x->kind == EX_LENT)
+        return tenant_strip(x->client, (enum strip_rule)x->detail, bytes, first);
+    if (x->kind != EX_EXEC)
+        return bytes;
+    return exec_cut(x->client, tenant_strip_exec(x->client, bytes, first), first);
 }
 
 static bool on_piece(struct asker *a, struct slice bytes, bool last)

@@ -21,6 +21,7 @@
 #include "client/leases.h"
 #include "client/loads.h"
 #include "client/near.h"
+#include "client/retry.h"
 #include "client/outage.h"
 #include "client/slide.h"
 #include "net/loop.h"

@@ -12,6 +12,7 @@
 
 #include "client/gather_inside.h"
 #include "client/loads.h"
+#include "client/retry.h"
 #include "client/outage.h"
 #include "client/slide.h"
 #include "net/loop.h"

@@ -8,6 +8,7 @@
 #include "client/near.h"
 #include "client/outage.h"
 #include "client/rules.h"
+#include "client/tenants.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -84,8 +85,8 @@ static uint32_t last_reply(const struct client *c)
     return s == NULL ? c->asked : c->asked + (s->behind_n > 0) + (c->mode == MODE_PLAIN);
 }
 
-/* The first piece: p[0..n) begins a request of which scan->pos bytes are understood. */
-static size_t begin_pass(struct client *c, const char *p, const struct request_scan *scan,
+/* The first piece: a request begins of which scan->pos bytes are understood, to be sent as head. */
+static size_t begin_pass(struct client *c, struct slice head, const struct request_scan *scan,
                          const struct command *cmd)
 {
     struct session *m = c->more;
@@ -102,7 +103,7 @@ static size_t begin_pass(struct client *c, const char *p, const struct request_s
     m->was_patient = m->loan.patient || (plain && cmd != NULL && cmd->route == ROUTE_BLOCK);
     m->loan.patient = true;
     c->all->count.commands_large++;
-    ask_head(c, l, slice_of(p, (size_t)scan->pos));
+    ask_head(c, l, head);
     if (m->large_shape != NULL)
         rules_asked(
             c, &(struct request){.command = cmd, .argv = c->all->args.v, .argc = c->all->args.n});
@@ -112,7 +113,8 @@ static size_t begin_pass(struct client *c, const char *p, const struct request_s
 }
 
 /* Policies have a say in what only the whole request tells. */
-static bool must_collect(struct client *c, const struct command *cmd, uint64_t need)
+static bool must_collect(struct client *c, const struct command *cmd, uint64_t need,
+                         enum namespace_result put)
 {
     struct clients *all = c->all;
     struct session *m = c->more;
@@ -121,10 +123,10 @@ static bool must_collect(struct client *c, const struct command *cmd, uint64_t n
 
     shape_free(m->large_shape);
     m->large_shape = NULL;
-    if (c->mode == MODE_LISTEN || all->args.n == 0)
+    if (c->mode == MODE_LISTEN || all->args.n == 0 || put > NAMESPACE_PUT)
         return false;
-    if (cmd != NULL && cmd->id == CMD_LARDER)
-        rules = LARGE_COLLECT; /* MSETEX */
+    if ((c->tenant != NULL && put == NAMESPACE_AS_IS) || (cmd != NULL && cmd->id == CMD_LARDER))
+        rules = LARGE_COLLECT; /* its names are to be prefixed; MSETEX */
     else if (all->rules != NULL)
         rules = rules_large(c, &known);
     if (rules == LARGE_SHAPED)
@@ -145,6 +147,8 @@ size_t large_begin(struct client *c, const char *p, size_t n)
     const struct command *cmd = NULL;
     enum pause_effect effect;
     struct request q;
+    enum namespace_result put = NAMESPACE_AS_IS;
+    struct slice head;
     size_t used = 0;
     uint64_t need;
 
@@ -153,6 +157,7 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         return 0;
     if (all->args.n > 0)
         cmd = command_of(all->args.v, all->args.n);
+    head = slice_of(p, (size_t)scan.pos);
     q = (struct request){.command = cmd, .argv = all->args.v, .argc = scan.argc};
     effect = pause_effect(c, &q);
     if (effect == PAUSE_HOLDS || (effect == PAUSE_UNCLEAR && c->mode != MODE_PLAIN)) {
@@ -163,7 +168,9 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         (void)client_wait(c, WAIT_DRAIN);
         return 0;
     }
-    if (must_collect(c, cmd, need)) {
+    if (c->tenant != NULL && all->args.n > 0)
+        put = tenant_put_head(c, cmd, scan.argc, &head);
+    if (must_collect(c, cmd, need, put)) {
         m->scan = scan;
         return 0;
     }
@@ -173,6 +180,8 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         ; /* refused above */
     else if (all->args.n == 0)
         swallow(c, "ERR unknown command: its name is longer than larder collects");
+    else if (put > NAMESPACE_PUT)
+        swallow(c, "NOPERM refused to tenants, or not as the command wants its arguments");
     else if (cmd == NULL && memchr(all->args.v[0].p, 0, all->args.v[0].n) != NULL)
         swallow(c, "ERR unknown command");
     else if (cmd != NULL && (cmd->flags & all->refused_flags) != 0)
@@ -185,7 +194,7 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         m->scan = scan;
         used = (size_t)scan.pos;
     } else {
-        used = begin_pass(c, p, &scan, cmd);
+        used = begin_pass(c, head, &scan, cmd);
         /* Its reply may be long in coming: the client waits as if it were blocked. */
         m->unclear = effect == PAUSE_UNCLEAR && m->streaming == STREAM_PASS;
         m->was_patient |= m->unclear;

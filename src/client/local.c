@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "client/client.h"
-#include "net/digest.h"
+#include "client/login.h"
+#include "client/tenants.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -84,7 +85,7 @@ static enum next quit(struct client *c)
     return GONE;
 }
 
-static void join_lane(struct client *c, struct lane *lane)
+void client_join_lane(struct client *c, struct lane *lane)
 {
     lane_release(c->lane);
     c->lane = lane;
@@ -117,8 +118,9 @@ static enum next reset(struct client *c)
     c->proto = 2;
     c->db = pool_database(c->all->pool);
     c->scope = 0;
-    c->authenticated = listener_settings(c->listener)->password[0] == 0;
-    join_lane(c, lane_hold_default(c->all->pool, 2));
+    client_join_lane(c, lane_hold_default(c->all->pool, 2));
+    tenant_join(c, NULL);
+    tenant_greet(c);
     client_settle(c);
     write_status(client_answer(c), "RESET");
     return NEXT;
@@ -126,7 +128,7 @@ static enum next reset(struct client *c)
 
 /* A change of the session that could not be put to Redis: what the client has sent behind it must
  * not run as if nothing had been said - in another database, as another user. */
-static enum next part(struct client *c)
+enum next client_part(struct client *c)
 {
     client_end(c, CLOSE_UPSTREAM);
     return GONE;
@@ -169,7 +171,7 @@ static enum next select_db(struct client *c, const struct request *q)
         next = borrow(c, LOAN_POOL, -1);
         l = client_lent(c);
         if (l == NULL)
-            return next == NEXT ? part(c) : next;
+            return next == NEXT ? client_part(c) : next;
     }
     exchange_ask(c, l, q->bytes, EX_SELECT, (int32_t)db);
     (void)client_wait(c, WAIT_REPLY);
@@ -194,46 +196,7 @@ void local_selected(struct client *c, int32_t db, bool ok)
         loan_end(&c->more->loan, LOAN_CLEAN);
 }
 
-/* ---- AUTH ---- */
-
-static bool login_here(struct client *c, struct slice user, struct slice password)
-{
-    const char *want = listener_settings(c->listener)->password;
-    bool ok = digest_equal(slice_str(want), password) && slice_eq(user, SLICE("default"));
-
-    if (ok)
-        c->authenticated = true;
-    else
-        c->all->count.auth_failures++;
-    client_settle(c);
-    return ok;
-}
-
-/* Puts the login, and what it came in, to Redis on a lent link, which joins that user's lane. */
-static enum next login_upstream(struct client *c, struct slice user, struct slice password,
-                                struct slice bytes, int32_t proto)
-{
-    struct session *m = client_session(c);
-    bool any_db = lane_wants_login(c->lane) || m->login_any_db;
-    enum next next;
-
-    /* The link takes its database along into the new lane, for that user may not be allowed SELECT.
-     * If the present one is not, it has to be a link in any. */
-    if (m->loan_refused && buffer_len(&m->loan_error) > 0 && !any_db) {
-        m->loan_refused = false;
-        m->login_any_db = any_db = true;
-    }
-    next = borrow(c, LOAN_POOL, any_db ? -1 : c->db);
-    if (m->loan.link == NULL)
-        return next == NEXT ? part(c) : next;
-    m->next_lane =
-        lane_hold(c->all->pool, slice_eq(user, SLICE("default")) ? slice_of("", 0) : user, password,
-                  proto ? proto : c->proto);
-    m->login_any_db = false;
-    exchange_ask(c, m->loan.link, bytes, proto ? EX_HELLO : EX_AUTH, proto);
-    (void)client_wait(c, WAIT_REPLY);
-    return NEXT;
-}
+/* ---- HELLO ---- */
 
 void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t proto)
 {
@@ -248,7 +211,7 @@ void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t
         return;
     if (ok) {
         loan_move(&m->loan, m->next_lane);
-        join_lane(c, m->next_lane);
+        client_join_lane(c, m->next_lane);
     } else {
         c->all->count.auth_failures += kind == EX_AUTH;
         lane_release(m->next_lane);
@@ -256,26 +219,6 @@ void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t
     m->next_lane = NULL;
     borrow_return(c, LOAN_CLEAN);
 }
-
-static enum next auth(struct client *c, const struct request *q)
-{
-    struct slice user = q->argc == 3 ? q->argv[1] : SLICE("default");
-
-    if (q->argc > 3) {
-        write_error(client_answer(c), "ERR syntax error");
-        return NEXT;
-    }
-    if (listener_settings(c->listener)->password[0] == 0)
-        return login_upstream(c, user, q->argv[q->argc - 1], q->bytes, 0);
-    if (login_here(c, user, q->argv[q->argc - 1]))
-        write_status(client_answer(c), "OK");
-    else
-        write_error(client_answer(c),
-                    "WRONGPASS invalid username-password pair or user is disabled.");
-    return NEXT;
-}
-
-/* ---- HELLO ---- */
 
 struct hello {
     int32_t proto; /* 0: none said */
@@ -356,7 +299,7 @@ static enum next hello_switch(struct client *c, const struct hello *h)
         } else {
             /* A lane that a client's own login began has heard no HELLO of larder's. */
             set_proto(c, proto);
-            join_lane(c, lane_hold_sibling(lane, proto));
+            client_join_lane(c, lane_hold_sibling(lane, proto));
             write_command(&text, "HELLO", proto == 3 ? "3" : "2", NULL);
             exchange_ask(c, l, buffer_slice(&text), EX_HELLO, proto);
             (void)client_wait(c, WAIT_REPLY);
@@ -371,7 +314,7 @@ static enum next hello_switch(struct client *c, const struct hello *h)
         return NEXT;
     }
     set_proto(c, proto);
-    join_lane(c, lane);
+    client_join_lane(c, lane);
     buffer_add(client_answer(c), buffer_head(&text), buffer_len(&text));
     buffer_done(&text);
     return NEXT;
@@ -379,7 +322,7 @@ static enum next hello_switch(struct client *c, const struct hello *h)
 
 static enum next hello(struct client *c, const struct request *q)
 {
-    bool here = listener_settings(c->listener)->password[0] != 0;
+    bool here = logs_in_here(c);
     struct hello h;
     enum next next;
 
@@ -387,11 +330,8 @@ static enum next hello(struct client *c, const struct request *q)
         return client_wait(c, WAIT_DRAIN);
     if (!parse_hello(c, q, &h))
         return NEXT;
-    if (h.auth && here && !login_here(c, h.user, h.password)) {
-        write_error(client_answer(c),
-                    "WRONGPASS invalid username-password pair or user is disabled.");
-        return NEXT;
-    }
+    if (h.auth && here && !login_here(c, h.user, h.password))
+        return login_failed(c);
     if (!c->authenticated) {
         write_error(
             client_answer(c),
@@ -432,6 +372,14 @@ static enum next info(struct client *c, const struct request *q)
     enum next next = NEXT;
     struct link *l;
 
+    if (c->tenant != NULL) {
+        struct buffer text = {0};
+
+        tenant_info(c, &text);
+        write_text(client_answer(c), c->proto, buffer_slice(&text));
+        buffer_done(&text);
+        return NEXT;
+    }
     if (!section && !c->all->pause.on)
         return client_lent(c) != NULL ? client_ask_lent(c, q) : client_ask(c, q);
     l = client_lent(c) != NULL ? client_lent(c) : client_link(c, &next);
@@ -475,7 +423,7 @@ enum next local_serve(struct client *c, const struct request *q)
     case CMD_SELECT:
         return select_db(c, q);
     case CMD_AUTH:
-        return auth(c, q);
+        return auth_serve(c, q);
     case CMD_HELLO:
         return hello(c, q);
     case CMD_INFO:

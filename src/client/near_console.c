@@ -347,6 +347,7 @@ static enum next fresh(struct client *c, struct request *q)
     write_request(&c->all->scratch, q->argv, q->argc);
     q->bytes = buffer_slice(&c->all->scratch);
     q->fresh = true;
+    q->strip = c->tenant != NULL ? cmd->reply : STRIP_NOTHING;
     next = rules_fresh(c, q);
     if (next != NEXT || c->all->near == NULL)
         return next;
@@ -370,6 +371,8 @@ enum next near_console(struct client *c, const struct request *q, enum console_w
     switch (word) {
     case CONSOLE_FRESH:
         return fresh(c, &inner);
+    case CONSOLE_HEALTH:
+        return health_serve(c);
     case CONSOLE_MISS:
         if (c->all->near != NULL && c->all->near->leases != NULL)
             leases_miss(c, q->argv[2]);

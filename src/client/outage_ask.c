@@ -11,6 +11,7 @@
 
 #include "client/near.h"
 #include "client/outage.h"
+#include "client/retry.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"

@@ -5,7 +5,7 @@
  * need not subscribe to hear); whoever names it waits meanwhile (session->awaits). From then on it
  * keeps that link for life: given back, it would bring the invalidations to somebody else. Where
  * Redis tells its id, in a reply or a push, that becomes larder's again. */
-#include "client/client.h"
+#include "client/tenants.h"
 
 /* A link of its own that lasts; NULL: it has none. */
 static struct link *lasting_link(const struct client *c)
@@ -42,7 +42,7 @@ uint64_t redirect_link_id(struct client *c, uint64_t id, enum next *ret_next)
         *ret_next = borrow_refused(c, LOAN_LONG);
         return 0;
     }
-    if (other == NULL)
+    if (other == NULL || !tenant_sees(c, other))
         return INT64_MAX; /* Redis will not find that either */
     if (other == c && m->sub.link == NULL) {
         *ret_next = borrow(c, LOAN_LONG, c->db);

@@ -4,6 +4,7 @@
 #include "client/near.h"
 #include "client/outage.h"
 #include "client/rules.h"
+#include "client/tenants.h"
 #include "client/unknown.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -160,6 +161,8 @@ enum next client_route(struct client *c, const struct request *q)
         unknown_command(client_answer(c), q);
         return NEXT;
     }
+    if (UNLIKELY(c->tenant != NULL) && (q->put > NAMESPACE_PUT || tenant_forbids(c, q)))
+        return tenant_refuse(c, q);
     if (cmd == NULL && is_http(q)) {
         log_warning(loop_log(c->all->loop),
                     "client: HTTP on a RESP port, id=%llu: perhaps an attack",
@@ -190,5 +193,7 @@ enum next client_route(struct client *c, const struct request *q)
     }
     if (c->more != NULL && c->more->multi_refused)
         return tx_refused_serve(c, q);
+    if (UNLIKELY(c->tenant != NULL) && cmd->tenant == TENANT_OWN && cmd->route == ROUTE_SHARED)
+        return sweep_serve(c, q);
     return UNLIKELY(c->all->rules != NULL) ? rules_serve(c, q) : client_route_on(c, q);
 }

@@ -20,6 +20,7 @@
 #include "client/near.h"
 #include "client/outage.h"
 #include "client/rules.h"
+#include "client/tenants.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -167,6 +168,8 @@ enum next client_ask(struct client *c, const struct request *q)
         return next;
     if (UNLIKELY(q->shape != NULL))
         shape_ask(c, l, q);
+    else if (UNLIKELY(q->strip != STRIP_NOTHING))
+        exchange_ask(c, l, q->bytes, EX_STRIP, q->strip);
     else if (LIKELY(c->all->outage == NULL) || q->fresh || !outage_ask(c, l, q))
         ask(c, l, q->bytes, 1);
     return NEXT;
@@ -194,7 +197,14 @@ enum next client_ask_lent(struct client *c, const struct request *q)
         shape_ask_lent(c, q, false);
         return NEXT;
     }
-    ask(c, l, q->bytes, 1);
+    if (LIKELY(q->strip == STRIP_NOTHING)) {
+        ask(c, l, q->bytes, 1);
+    } else if (c->more->in_multi) {
+        tenant_queued(c, q);
+        ask(c, l, q->bytes, 1);
+    } else {
+        exchange_ask(c, l, q->bytes, EX_STRIP, q->strip);
+    }
     c->more->tx_sent += c->more->in_multi && is_queued(q->command);
     return NEXT;
 }
@@ -297,6 +307,12 @@ static enum next protocol_error(struct client *c, const struct request_scan *sca
     return GONE;
 }
 
+/* What there is to say of a request besides. */
+struct how {
+    bool more; /* further bytes of the client stand behind it */
+    enum namespace_result put;
+};
+
 /* The number of the reply behind which q has been executed. What larder says about a command that
  * blocks comes behind that: who has been told of it may not read what was there before. */
 static uint32_t done_at(const struct client *c, const struct command *cmd, uint32_t asked_before)
@@ -307,14 +323,20 @@ static uint32_t done_at(const struct client *c, const struct command *cmd, uint3
 }
 
 static enum next serve_one(struct client *c, const struct command *cmd, struct slice bytes,
-                           bool more)
+                           struct how how)
 {
     struct clients *all = c->all;
-    struct request q = {
-        .command = cmd, .argv = all->args.v, .argc = all->args.n, .bytes = bytes, .more = more};
+    struct request q = {.command = cmd,
+                        .argv = all->args.v,
+                        .argc = all->args.n,
+                        .bytes = bytes,
+                        .more = how.more,
+                        .put = (uint8_t)how.put};
     uint32_t asked = c->asked, muted = c->more != NULL ? c->more->muted_asked : 0;
     enum next next;
 
+    if (UNLIKELY(c->tenant != NULL) && cmd != NULL)
+        q.strip = cmd->reply;
     if (bytes.p[0] != '*') {
         buffer_done(&all->scratch);
         write_request(&all->scratch, q.argv, q.argc);
@@ -339,10 +361,21 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
     return next;
 }
 
+/* As the tenant's; false: it cannot be one of a run. */
+static bool put_in_run(struct client *c, const struct command *cmd, struct run *run,
+                       struct slice *bytes, struct how *how)
+{
+    how->put = tenant_put(c, cmd, bytes, run->count > 0);
+    if (run->count > 0) /* it has grown, and may have moved */
+        run->p = buffer_head(&c->all->tenants->words);
+    return how->put <= NAMESPACE_PUT && cmd->reply == STRIP_NOTHING && cmd->tenant != TENANT_OWN;
+}
+
 static inline enum next serve_whole(struct client *c, struct run *run, struct slice bytes,
                                     bool more)
 {
     struct clients *all = c->all;
+    struct how how = {.more = more};
     const struct command *cmd;
     enum concern concern = CONCERN_NONE;
 
@@ -351,6 +384,10 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
         return NEXT;
     }
     cmd = command_of(all->args.v, all->args.n);
+    if (UNLIKELY(c->tenant != NULL) && !put_in_run(c, cmd, run, &bytes, &how)) {
+        end_run(c, run);
+        return serve_one(c, cmd, bytes, how);
+    }
     if (UNLIKELY(all->near != NULL) && cmd != NULL && bytes.p[0] == '*')
         concern = near_step(c, cmd, run, more);
     if (concern == CONCERN_HIT)
@@ -362,7 +399,7 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
         return NEXT;
     }
     end_run(c, run);
-    return serve_one(c, cmd, bytes, more);
+    return serve_one(c, cmd, bytes, how);
 }
 
 /* What is left is a request that is not whole, or one that must wait. */

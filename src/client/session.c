@@ -2,7 +2,7 @@
  * lives as long as the client. Most clients never have one. */
 #include <stdlib.h>
 
-#include "client/client.h"
+#include "client/tenants.h"
 
 static void on_wake(struct lane_waiter *w)
 {
@@ -46,6 +46,7 @@ void session_free(struct session *m)
     buffer_done(&m->shape_error);
     buffer_done(&m->tx_read);
     free(m->cuts.v);
+    tenant_forget(m);
     shape_free(m->large_shape);
     free(m->name);
     free(m->next_name);

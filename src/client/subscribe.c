@@ -7,7 +7,7 @@
  * RESP3: confirmations and messages are pushes, and the session goes on as ever. A second lent link
  * carries the subscriptions only. Confirmations must not swap places with replies: SUBSCRIBE waits
  * for the replies before it, and what follows waits for the confirmations. */
-#include "client/client.h"
+#include "client/tenants.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
@@ -186,6 +186,13 @@ static struct slice reworded(struct client *c, struct slice bytes)
     return buffer_slice(out);
 }
 
+static void put_frame(struct client *c, struct slice bytes, bool first)
+{
+    bytes = tenant_strip_frame(c, bytes, first);
+    if (bytes.n > 0)
+        client_put(c, first ? reworded(c, bytes) : bytes);
+}
+
 void subscribe_frame(struct client *c, struct slice bytes, bool first, bool last)
 {
     struct session *m = c->more;
@@ -194,7 +201,7 @@ void subscribe_frame(struct client *c, struct slice bytes, bool first, bool last
     if (first)
         subscriptions_frame(&m->subs, bytes);
     if (c->open)
-        client_put(c, first ? reworded(c, bytes) : bytes);
+        put_frame(c, bytes, first);
     if (c->open && !subscriptions_quiet(&m->subs))
         m->confirm_ms = client_now(c);
     if (!c->open || !last || !waited || !subscriptions_quiet(&m->subs))

@@ -1,6 +1,6 @@
 /* ids.h - a name for every row of the command table.
  *
- * Written by src/command/generate: change larder.tsv and run that. */
+ * Written by src/command/generate: change its tables and run that. */
 #ifndef LARDER_COMMAND_IDS_H
 #define LARDER_COMMAND_IDS_H
 

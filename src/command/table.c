@@ -8,6 +8,7 @@
 #include "command/table.h"
 
 #include "base/check.h"
+#include "resp/stripper.h"
 
 /* Head and tail of a row's own word (behind the | of a subcommand), in lower case. */
 struct word {

@@ -2,7 +2,8 @@
  *
  * The rows are generated (src/command/generate) from what a real server reports of itself
  * (src/command/redis-7.0.15.tsv: arity, flags, key positions) and what larder adds in
- * src/command/larder.tsv: the route, and where the facts of COMMAND are not enough. */
+ * src/command/larder.tsv: the route, and where the facts of COMMAND are not enough. What sessions
+ * of tenants may say of it, and what of that is a name, src/command/tenants.tsv says. */
 #ifndef LARDER_COMMAND_TABLE_H
 #define LARDER_COMMAND_TABLE_H
 
@@ -63,6 +64,31 @@ enum touch_rule {
     TOUCH_ANY,    /* any key there is, named or not: FLUSHALL, SWAPDB, REPLICAOF, DEBUG .. */
 };
 
+/* What becomes of a command that a tenant's session says. */
+enum tenant_verdict {
+    TENANT_REFUSED, /* as is whatever larder does not know */
+    TENANT_PLAIN,   /* passes: there is no name in it */
+    TENANT_NAMES,   /* passes, its names prefixed: namespace_put() */
+    TENANT_OWN,     /* the client's room answers it for the tenant alone, or puts it otherwise */
+    TENANT_SCRIPTS, /* refused unless the tenant may run scripts; then as TENANT_NAMES */
+};
+
+/* Which arguments name something, but for its keys. */
+enum name_rule {
+    NAMES_NONE,
+    NAMES_CHANNEL,  /* argv[1] */
+    NAMES_CHANNELS, /* argv[1] .. */
+    NAMES_PATTERN,  /* argv[1] matches keys: KEYS */
+    NAMES_PATTERNS, /* argv[1] .. match channels: PSUBSCRIBE */
+    NAMES_FIND,     /* argv[2], which may be missing, matches channels: PUBSUB CHANNELS */
+    NAMES_COUNT,    /* argv[2] .. are channels: PUBSUB NUMSUB */
+    NAMES_SCAN,     /* MATCH's argument, which may be missing */
+    NAMES_SORT,     /* the arguments of BY and GET lead to keys */
+    NAMES_TRACKING, /* PREFIX's arguments: CLIENT TRACKING */
+    NAMES_DEBUG,    /* DEBUG OBJECT key; the rest is refused */
+    NAMES_LARDER,   /* LARDER MISS, GETLEASE, SETLEASE, MSETEX; FRESH and a command; no others */
+};
+
 struct command {
     const char *name; /* lower case; a subcommand as "client|list" */
     uint16_t id;      /* enum command_id */
@@ -72,6 +98,9 @@ struct command {
     uint8_t keys;     /* enum key_rule */
     int8_t first, last, step;
     uint8_t touched; /* enum touch_rule */
+    uint8_t tenant;  /* enum tenant_verdict */
+    uint8_t names;   /* enum name_rule */
+    uint8_t reply;   /* enum strip_rule of resp/stripper.h: where its reply has names */
 };
 
 /* CMD_GET, CMD_CLIENT, CMD_CLIENT_LIST ..: one id a row, CMD_UNKNOWN = 0. */

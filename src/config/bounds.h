@@ -12,8 +12,9 @@
  * read. */
 #define CONFIG_STRING_BYTES (16u * 1024u)
 
-/* One file. A real one has a few KB; this keeps `-c /dev/zero` from filling the memory. */
-#define CONFIG_FILE_BYTES (1024u * 1024u)
+/* One file. A real one has a few KB, with ten thousand tenants a few MB; this keeps `-c /dev/zero`
+ * from filling the memory. */
+#define CONFIG_FILE_BYTES (4u * 1024u * 1024u)
 
 /* A file of certificates. Those of all the authorities of a system have 220 KB. */
 #define CONFIG_PEM_BYTES (4u * 1024u * 1024u)
@@ -21,9 +22,14 @@
 /* Files of conf.d. */
 #define CONFIG_FILES 1000u
 
-/* Listener and policy sections. */
+/* Listener, policy and tenant sections. */
 #define CONFIG_LISTENERS 64u
 #define CONFIG_POLICIES  1000u
+#define CONFIG_TENANTS   100000u
+
+/* What is put before each name of a tenant: it is in every key, and in memory that is held for a
+ * reply's key until the prefix is known to be there. */
+#define CONFIG_PREFIX_BYTES 128u
 
 /* Addresses in one setting: of Sentinels three or five are usual. */
 #define CONFIG_ADDRESSES 32u

@@ -11,6 +11,7 @@
 #include "config/bounds.h"
 #include "config/file.h"
 #include "config/prefix.h"
+#include "config/tenant_mistakes.h"
 #include "config/units.h"
 #include "config/value.h"
 
@@ -405,6 +406,7 @@ void contradictions_find(struct draft *d)
     find_same_prefixes(d);
     find_wrong_expiries(d);
     find_wrong_tls(d);
+    tenant_mistakes_find(d);
     find_unreadable(d, &d->upstream);
     for (size_t i = 0; i < d->settings->listener_count; i++)
         find_unreadable(d, &d->listeners.v[i]);

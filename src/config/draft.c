@@ -24,7 +24,10 @@ static struct section *find_section(struct draft *d, struct origin at, const cha
 static void unknown_section(struct draft *d, struct origin at, const char *header);
 static struct section *find_named(struct draft *d, struct sections *all, struct origin at,
                                   struct slice name);
-static void *open_sections(struct draft *d, struct sections *s, const struct kind *kind);
+static void open_sections(struct draft *d, struct sections *s, const struct kind *kind, void *array,
+                          size_t *count);
+static void grow_sections(struct draft *d, struct sections *s);
+static uint32_t *name_slot(const struct sections *s, struct slice name);
 static void open_section(struct draft *d, struct section *s, const struct kind *kind,
                          const char *name, void *values);
 static bool claim_slot(struct draft *d, struct origin at, const struct row *row, bool twin);
@@ -45,10 +48,10 @@ void draft_init(struct draft *d, struct settings *settings, struct pool *pool,
     open_section(d, &d->larder, &kind_larder, kind_larder.word, &settings->larder);
     open_section(d, &d->upstream, &kind_upstream, kind_upstream.word, &settings->upstream);
     open_section(d, &d->cache, &kind_cache, kind_cache.word, &settings->cache);
-    settings->listeners = open_sections(d, &d->listeners, &kind_listener);
-    d->listeners.count = &settings->listener_count;
-    settings->policies = open_sections(d, &d->policies, &kind_policy);
-    d->policies.count = &settings->policy_count;
+    open_sections(d, &d->listeners, &kind_listener, &settings->listeners,
+                  &settings->listener_count);
+    open_sections(d, &d->policies, &kind_policy, &settings->policies, &settings->policy_count);
+    open_sections(d, &d->tenants, &kind_tenant, &settings->tenants, &settings->tenant_count);
 }
 
 void draft_read(struct draft *d, const char *file, struct slice text)
@@ -121,7 +124,7 @@ static void told_mistake(void *context, unsigned line, const char *what)
 static struct section *find_section(struct draft *d, struct origin at, const char *header)
 {
     struct section *const single[] = {&d->larder, &d->upstream, &d->cache};
-    struct sections *const named[] = {&d->listeners, &d->policies};
+    struct sections *const named[] = {&d->listeners, &d->policies, &d->tenants};
     size_t n = strcspn(header, " ");
     struct slice word = slice_of(header, n), name = trimmed(slice_str(header + n));
 
@@ -163,11 +166,10 @@ static struct section *find_named(struct draft *d, struct sections *all, struct 
     size_t i = *all->count, head = strlen(kind->word) + 1;
     struct buffer title = {0};
     const char *whole;
+    uint32_t *slot = name_slot(all, name);
 
-    for (size_t k = 0; k < i; k++) {
-        if (slice_eq(name, slice_str(all->v[k].name + head)))
-            return &all->v[k];
-    }
+    if (*slot != 0)
+        return &all->v[*slot - 1];
     if (name.n > CONFIG_TITLE_CHARS || memchr(name.p, ' ', name.n)) {
         mistake(&d->mistakes, at, "the name of a %s is one word of at most %u characters",
                 kind->word, CONFIG_TITLE_CHARS);
@@ -177,7 +179,11 @@ static struct section *find_named(struct draft *d, struct sections *all, struct 
         mistake(&d->mistakes, at, "more than %zu %s", kind->limit, kind->plural);
         return NULL;
     }
-    ++*all->count;
+    if (i == all->room) {
+        grow_sections(d, all);
+        slot = name_slot(all, name);
+    }
+    *slot = (uint32_t)++ * all->count;
     buffer_printf(&title, "%s %.*s", kind->word, (int)name.n, name.p);
     whole = pool_string(d->pool, buffer_slice(&title));
     buffer_done(&title);
@@ -186,13 +192,53 @@ static struct section *find_named(struct draft *d, struct sections *all, struct 
     return &all->v[i];
 }
 
-/* Room for all of a kind; the result is that for their structs. */
-static void *open_sections(struct draft *d, struct sections *s, const struct kind *kind)
+#define FIRST_SECTIONS 16u
+
+/* Makes room for more. What moves is what nobody points to yet but the draft and its settings. */
+static void grow_sections(struct draft *d, struct sections *s)
 {
-    *s = (struct sections){.kind = kind};
-    s->v = pool_alloc(d->pool, kind->limit * sizeof(*s->v));
-    s->values = pool_alloc(d->pool, kind->limit * kind->size);
-    return s->values;
+    size_t room = s->room > 0 ? s->room * 2 : FIRST_SECTIONS;
+    struct section *v = pool_alloc(d->pool, room * sizeof *v);
+    char *values = pool_alloc(d->pool, room * s->kind->size);
+
+    if (*s->count > 0) {
+        memcpy(v, s->v, *s->count * sizeof *v);
+        memcpy(values, s->values, *s->count * s->kind->size);
+    }
+    s->v = v;
+    s->values = values;
+    s->room = room;
+    memcpy(s->array, &values, sizeof values);
+    s->slots = room * 2;
+    s->slot = pool_alloc(d->pool, s->slots * sizeof *s->slot);
+    for (size_t i = 0; i < *s->count; i++) {
+        v[i].values = values + i * s->kind->size;
+        *name_slot(s, slice_str(v[i].name + strlen(s->kind->word) + 1)) = (uint32_t)i + 1;
+    }
+}
+
+/* array: the settings' pointer to the structs of the kind; count: how many there are. */
+static void open_sections(struct draft *d, struct sections *s, const struct kind *kind, void *array,
+                          size_t *count)
+{
+    *s = (struct sections){.kind = kind, .array = array, .count = count};
+    grow_sections(d, s);
+}
+
+/* Where the number of the section of that name stands, or would: FNV-1a, for the names are the
+ * operator's own. */
+static uint32_t *name_slot(const struct sections *s, struct slice name)
+{
+    size_t head = strlen(s->kind->word) + 1, at = 2166136261u;
+
+    for (size_t i = 0; i < name.n; i++)
+        at = ((at ^ (unsigned char)name.p[i]) * 16777619u) & UINT32_MAX;
+    for (;; at++) {
+        uint32_t *slot = &s->slot[at & (s->slots - 1)];
+
+        if (*slot == 0 || slice_eq(name, slice_str(s->v[*slot - 1].name + head)))
+            return slot;
+    }
 }
 
 static void open_section(struct draft *d, struct section *s, const struct kind *kind,

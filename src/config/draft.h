@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 #include "config/mistakes.h"
@@ -32,8 +33,12 @@ struct section {
 struct sections {
     const struct kind *kind;
     struct section *v;
-    char *values;  /* the array of their structs in the settings, kind->limit of them */
-    size_t *count; /* in the settings */
+    char *values;   /* the array of their structs in the settings */
+    void *array;    /* .. the settings' pointer to it */
+    size_t *count;  /* in the settings */
+    size_t room;    /* for so many */
+    uint32_t *slot; /* by name: number of the section, from 1; 0: none. Open addressing */
+    size_t slots;   /* a power of two, at least twice `room` */
 };
 
 struct draft {
@@ -41,13 +46,13 @@ struct draft {
     struct pool *pool;         /* borrowed; everything below and in the settings lives there */
     struct mistakes mistakes;
     struct section larder, upstream, cache;
-    struct sections listeners, policies;
+    struct sections listeners, policies, tenants;
     const char *file;        /* being read */
     struct section *current; /* where settings go; NULL where they are passed over */
     bool outside;            /* no header yet in this file */
 };
 
-/* All defaults, without a listener or policy. Mistakes go to *errors. */
+/* All defaults, without a listener, policy or tenant. Mistakes go to *errors. */
 void draft_init(struct draft *d, struct settings *settings, struct pool *pool,
                 struct buffer *errors);
 

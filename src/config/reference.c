@@ -11,7 +11,7 @@
 #define COLUMNS 100
 
 static const char *const rules[] = {
-    "Every setting of larder, at its default (a policy's prefix has none). larder -c FILE reads "
+    "Every setting of larder, at its default (a prefix has none). larder -c FILE reads "
     "such a file, and after it conf.d/*.ini beside it in the order of their names. Written by "
     "larder itself from the table it reads files with; larder.ini(5) says the same.",
     "A line is [section], name = value, a comment, or empty. A comment starts with # or ; as the "
@@ -80,6 +80,7 @@ static void add_range(struct buffer *out, const struct row *row)
         buffer_printf(out, " A secret: %s_file = PATH names a file that holds it.", row->name);
         return;
     case TYPE_LIST:
+    case TYPE_PREFIX:
         buffer_printf(out, " Must be set.");
         return;
     case TYPE_PATH:

@@ -21,16 +21,20 @@
     ROW(cache_settings, name, type, fallback, reload, help, false)
 #define POLICY_ROW(name, type, fallback, reload, help)                                             \
     ROW(policy_settings, name, type, fallback, reload, help, false)
+#define TENANT_ROW(name, type, fallback, reload, help)                                             \
+    ROW(tenant_settings, name, type, fallback, reload, help, false)
 
 static const struct row larder_rows[] = {LARDER_SETTINGS(LARDER_ROW)};
 static const struct row listener_rows[] = {LISTENER_SETTINGS(LISTENER_ROW)};
 static const struct row upstream_rows[] = {UPSTREAM_SETTINGS(UPSTREAM_ROW)};
 static const struct row cache_rows[] = {CACHE_SETTINGS(CACHE_ROW)};
 static const struct row policy_rows[] = {POLICY_SETTINGS(POLICY_ROW)};
+static const struct row tenant_rows[] = {TENANT_SETTINGS(TENANT_ROW)};
 
 /* find_named() of draft.c writes it there. */
 _Static_assert(offsetof(struct listener_settings, name) == 0, "a named section begins with it");
 _Static_assert(offsetof(struct policy_settings, name) == 0, "a named section begins with it");
+_Static_assert(offsetof(struct tenant_settings, name) == 0, "a named section begins with it");
 
 const struct kind kind_larder = {
     .word = "larder",
@@ -82,9 +86,25 @@ const struct kind kind_policy = {
     .rows = policy_rows,
     .count = ARRAY_LEN(policy_rows),
 };
+const struct kind kind_tenant = {
+    .word = "tenant",
+    .plural = "tenants",
+    .limit = CONFIG_TENANTS,
+    .size = sizeof(struct tenant_settings),
+    .reloadable = true,
+    .example = "tenant acme",
+    .help =
+        "Who shares larder and its Redis with others, and sees nothing of them: as many such "
+        "sections as there are tenants, each with a name of its own (letters, digits, - and _, at "
+        "most 32), which is what its clients log in with: AUTH NAME password. Where there is a "
+        "tenant, a client that has not logged in is served nothing, unless its listener says whose "
+        "it is.",
+    .rows = tenant_rows,
+    .count = ARRAY_LEN(tenant_rows),
+};
 
 const struct kind *const kinds[KIND_COUNT] = {
-    &kind_larder, &kind_listener, &kind_upstream, &kind_cache, &kind_policy,
+    &kind_larder, &kind_listener, &kind_upstream, &kind_cache, &kind_policy, &kind_tenant,
 };
 
 static struct slice up_to(const char *p, const char *end)
@@ -129,6 +149,7 @@ struct slice row_default(const struct row *row)
     case TYPE_BOOL:
     case TYPE_ADDRESS:
     case TYPE_LIST:
+    case TYPE_PREFIX:
     case TYPE_ADDRESSES:
         return slice_str(row->fallback);
     }

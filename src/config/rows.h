@@ -21,6 +21,7 @@ enum setting_type {
     TYPE_CHOICE,
     TYPE_RATE,
     TYPE_LIST,
+    TYPE_PREFIX,
     TYPE_ADDRESSES,
 };
 
@@ -48,10 +49,11 @@ struct kind {
     bool reloadable;    /* they may come and go at a reload */
 };
 
-extern const struct kind kind_larder, kind_listener, kind_upstream, kind_cache, kind_policy;
+extern const struct kind kind_larder, kind_listener, kind_upstream, kind_cache, kind_policy,
+    kind_tenant;
 
 /* All of them, in the order in which they are shown. */
-#define KIND_COUNT 5
+#define KIND_COUNT 6
 extern const struct kind *const kinds[KIND_COUNT];
 
 /* The row of that name, exactly; NULL when there is none. NAME_file finds the secret NAME, with
@@ -59,13 +61,14 @@ extern const struct kind *const kinds[KIND_COUNT];
 MUST_USE
 const struct row *row_find(const struct kind *kind, struct slice name, bool *ret_twin);
 
-/* The default alone, without bounds and further words; of a LIST, which has none, the example. */
+/* The default alone, without bounds and further words; of a LIST or PREFIX, which has none, the
+ * example. */
 struct slice row_default(const struct row *row);
 
 /* Must a section set it? */
 static inline bool row_required(const struct row *row)
 {
-    return row->type == TYPE_LIST;
+    return row->type == TYPE_LIST || row->type == TYPE_PREFIX;
 }
 
 /* For COUNT, DURATION, SIZE and RATE: what stands behind the default, and the two as numbers. */

@@ -17,6 +17,8 @@
  *     RATE      uint64_t         how often a second; written 10/s, 0 = off
  *     LIST      string_list      words with commas between them; has no default and must be set:
  *                                the row gives an example in its place
+ *     PREFIX    const char *     the head of a tenant's names; has no default and must be set: the
+ *                                row gives an example in its place
  *     ADDRESSES address_list     addresses with commas between them; none when unset
  * DURATION, SIZE, COUNT and RATE rows give "default min..max" as bounds, checked with file and
  * line. */
@@ -53,6 +55,8 @@ struct string_list {
 enum setting_log_level { SET_LOG_INFO, SET_LOG_DEBUG, SET_LOG_WARNING, SET_LOG_ERROR };
 enum setting_log_format { SET_FORMAT_AUTO, SET_FORMAT_TEXT, SET_FORMAT_JSON, SET_FORMAT_JOURNAL };
 enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
+enum setting_throttle { SET_THROTTLE_ERROR, SET_THROTTLE_DELAY };
+enum setting_scripts { SET_SCRIPTS_DENY, SET_SCRIPTS_ALLOW };
 enum setting_stampede { SET_STAMPEDE_NO, SET_STAMPEDE_WAIT, SET_STAMPEDE_STALE };
 enum setting_on_outage { SET_OUTAGE_ERROR, SET_OUTAGE_MISS, SET_OUTAGE_STALE, SET_OUTAGE_OPEN };
 enum setting_scope { SET_SCOPE_LOCAL, SET_SCOPE_FLEET };
@@ -84,7 +88,11 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
     X(admin_commands, CHOICE, "deny|allow", RELOAD,                                                \
       "deny: commands that administer the server (CONFIG SET, DEBUG, SHUTDOWN, ...) are refused")  \
     X(shutdown_timeout, DURATION, "10s 0..1h", RELOAD,                                             \
-      "after SIGTERM, how long requests in flight may take to finish")
+      "after SIGTERM, how long requests in flight may take to finish")                             \
+    X(namespace, STRING, "", RESTART,                                                              \
+      "put before every key and channel of the clients that no tenant section is for, and taken "  \
+      "off again: larder keeps to its part of a Redis that others use as well. They may run "      \
+      "scripts. Empty: names are as the client says them")
 
 #define LISTENER_SETTINGS(X)                                                                       \
     X(address, ADDRESS, "127.0.0.1:6380", RESTART,                                                 \
@@ -99,7 +107,9 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "with it the listener speaks TLS 1.2 and 1.3 and nothing else")                              \
     X(tls_key, PATH, "", RELOAD, "the private key of tls_cert, as PEM without a password")         \
     X(tls_client_ca, PATH, "", RELOAD,                                                             \
-      "authorities, as PEM: every client must show a certificate of one of them")
+      "authorities, as PEM: every client must show a certificate of one of them")                  \
+    X(tenant, STRING, "", RELOAD,                                                                  \
+      "whoever connects here is of that tenant, and need not say so; empty: AUTH says")
 
 #define UPSTREAM_SETTINGS(X)                                                                       \
     X(address, ADDRESS, "127.0.0.1:6379", RESTART, "the Redis server: host:port or unix:/path")    \
@@ -240,6 +250,34 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "while the upstream is away, answer SET, SETEX, PSETEX, MSET, HSET, HMSET, DEL, UNLINK and " \
       "EXPIRE as if they had been executed; their keys are deleted when it is back")
 
+#define TENANT_SETTINGS(X)                                                                         \
+    X(prefix, PREFIX, "acme:", RELOAD,                                                             \
+      "put before every key and channel that the tenant names, and taken off again. It must not "  \
+      "begin with another tenant's, nor with larder:")                                             \
+    X(password, SECRET, "", RELOAD,                                                                \
+      "the tenant's clients log in with it, as AUTH NAME password; neither this nor "              \
+      "password_sha256: only a listener's tenant setting leads in")                                \
+    X(password_sha256, SECRET, "", RELOAD, "in place of password: its SHA-256, as 64 hex digits")  \
+    X(upstream_username, STRING, "", RELOAD,                                                       \
+      "ACL user that the tenant's commands run as, over connections of its own; empty: larder's")  \
+    X(upstream_password, SECRET, "", RELOAD, "its password")                                       \
+    X(max_clients, COUNT, "0 0..1000000", RELOAD,                                                  \
+      "the tenant's client connections at once; 0: no limit but the one of all")                   \
+    X(max_ops, RATE, "0/s 0..100000000/s", RELOAD,                                                 \
+      "how many commands of the tenant are served; 0: no limit")                                   \
+    X(throttle, CHOICE, "error|delay", RELOAD,                                                     \
+      "what becomes of commands past max_ops. error: they are refused (-THROTTLED); delay: they "  \
+      "wait")                                                                                      \
+    X(max_pending, COUNT, "0 0..100000000", RELOAD,                                                \
+      "requests of all the tenant's clients that wait for their reply; 0: no limit but the one "   \
+      "of each client")                                                                            \
+    X(max_cache_memory, SIZE, "0 0..1024gb", RELOAD,                                               \
+      "how much of the near cache is for the tenant; 0: as much as it can get")                    \
+    X(scripts, CHOICE, "deny|allow", RELOAD,                                                       \
+      "allow: the tenant may run scripts and functions. They reach whatever the upstream lets "    \
+      "larder reach: give the tenant an upstream_username that may use ~prefix:* only")
+
+#define FIELD_TYPE_PREFIX                                 const char *
 #define FIELD_TYPE_STRING                                 const char *
 #define FIELD_TYPE_SECRET                                 const char *
 #define FIELD_TYPE_PATH                                   const char *
@@ -271,6 +309,10 @@ struct policy_settings {
     const char *name;
     POLICY_SETTINGS(SETTING_FIELD)
 };
+struct tenant_settings {
+    const char *name;
+    TENANT_SETTINGS(SETTING_FIELD)
+};
 
 static inline bool sentinels_want_tls(const struct upstream_settings *set)
 {
@@ -289,6 +331,8 @@ struct settings {
     size_t listener_count;
     struct policy_settings *policies; /* in the order of the file; often none */
     size_t policy_count;
+    struct tenant_settings *tenants; /* in the order of the file; often none */
+    size_t tenant_count;
 };
 
 /* Reads the file and, in the order of their names (bytewise), conf.d/?*.ini beside it. path NULL:
@@ -320,7 +364,8 @@ void settings_each(const struct settings *s, void *context,
 
 /* What a reload from `from` to `to` would change but cannot before a restart: one line
  * "section name" each, appended. Empty: all of it can be taken over. Listener sections are matched
- * by name; one added, removed or moved is not reloadable. Policies may come, go and change. */
+ * by name; one added, removed or moved is not reloadable. Policies and tenants may come, go and
+ * change. */
 void settings_diff_restart(const struct settings *from, const struct settings *to,
                            struct buffer *out);
 

@@ -11,12 +11,12 @@
 struct part {
     const struct kind *kind;
     const void *values;
-    const char *name; /* of a listener or policy; "" */
+    const char *name; /* of a listener, policy or tenant; "" */
 };
 
 static size_t part_count(const struct settings *s)
 {
-    return 3 + s->listener_count + s->policy_count;
+    return 3 + s->listener_count + s->policy_count + s->tenant_count;
 }
 
 static struct part part_at(const struct settings *s, size_t i)
@@ -30,7 +30,11 @@ static struct part part_at(const struct settings *s, size_t i)
         return (struct part){&kind_upstream, &s->upstream, ""};
     if (i == 1)
         return (struct part){&kind_cache, &s->cache, ""};
-    return (struct part){&kind_policy, &s->policies[i - 2], s->policies[i - 2].name};
+    i -= 2;
+    if (i < s->policy_count)
+        return (struct part){&kind_policy, &s->policies[i], s->policies[i].name};
+    i -= s->policy_count;
+    return (struct part){&kind_tenant, &s->tenants[i], s->tenants[i].name};
 }
 
 static void add_title(struct buffer *out, struct part part)
@@ -94,14 +98,20 @@ void settings_each(const struct settings *s, void *context,
     }
 }
 
-/* The same section of another configuration; kind NULL when it has none. */
-static struct part part_like(const struct settings *s, struct part like)
+/* The same section of another configuration; kind NULL when it has none. It is looked for from
+ * *at on, which is where it mostly is: behind the one that was found last. */
+static struct part part_like(const struct settings *s, struct part like, size_t *at)
 {
-    for (size_t i = 0; i < part_count(s); i++) {
-        struct part part = part_at(s, i);
+    size_t n = part_count(s);
 
-        if (part.kind == like.kind && strcmp(part.name, like.name) == 0)
-            return part;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = (*at + i) % n;
+        struct part part = part_at(s, k);
+
+        if (part.kind != like.kind || strcmp(part.name, like.name) != 0)
+            continue;
+        *at = k + 1;
+        return part;
     }
     return (struct part){0};
 }
@@ -109,8 +119,10 @@ static struct part part_like(const struct settings *s, struct part like)
 void settings_diff_restart(const struct settings *from, const struct settings *to,
                            struct buffer *out)
 {
+    size_t at = 0;
+
     for (size_t i = 0; i < part_count(from); i++) {
-        struct part old = part_at(from, i), new = part_like(to, old);
+        struct part old = part_at(from, i), new = part_like(to, old, &at);
 
         if (new.kind == NULL) {
             if (!old.kind->reloadable) {
@@ -131,7 +143,7 @@ void settings_diff_restart(const struct settings *from, const struct settings *t
     for (size_t i = 0; i < part_count(to); i++) {
         struct part new = part_at(to, i);
 
-        if (!new.kind->reloadable && part_like(from, new).kind == NULL) {
+        if (!new.kind->reloadable && part_like(from, new, &at).kind == NULL) {
             add_title(out, new);
             buffer_printf(out, "\n");
         }

@@ -14,6 +14,8 @@
 
 static bool read_string(const struct row *row, struct slice text, const char **field,
                         struct pool *pool, struct buffer *why);
+static bool read_prefix(struct slice text, const char **field, struct pool *pool,
+                        struct buffer *why);
 static bool read_bool(struct slice text, bool *field, struct buffer *why);
 static bool read_number(const struct row *row, struct slice text, uint64_t *field,
                         struct buffer *why);
@@ -49,6 +51,8 @@ bool value_read(const struct row *row, struct slice text, void *section, struct 
     case TYPE_SECRET:
     case TYPE_PATH:
         return read_string(row, text, field, pool, why);
+    case TYPE_PREFIX:
+        return read_prefix(text, field, pool, why);
     case TYPE_BOOL:
         return read_bool(text, field, why);
     case TYPE_COUNT:
@@ -76,6 +80,7 @@ void value_show(const struct row *row, const void *section, struct buffer *out)
 
     switch (row->type) {
     case TYPE_STRING:
+    case TYPE_PREFIX:
     case TYPE_PATH:
         string = *(const char *const *)field;
         buffer_add(out, string, strlen(string));
@@ -137,6 +142,7 @@ bool value_equal(const struct row *row, const void *a, const void *b)
 
     switch (row->type) {
     case TYPE_STRING:
+    case TYPE_PREFIX:
     case TYPE_SECRET:
     case TYPE_PATH:
         return strcmp(*(const char *const *)x, *(const char *const *)y) == 0;
@@ -188,6 +194,19 @@ static bool read_string(const struct row *row, struct slice text, const char **f
     }
     if (text.n > CONFIG_STRING_BYTES) {
         buffer_printf(why, "%s is longer than %u bytes", quoted(text).text, CONFIG_STRING_BYTES);
+        return false;
+    }
+    *field = pool_string(pool, text);
+    return true;
+}
+
+static bool read_prefix(struct slice text, const char **field, struct pool *pool,
+                        struct buffer *why)
+{
+    text = trimmed(text);
+    if (text.n == 0 || has_control_character(text) || text.n > CONFIG_PREFIX_BYTES) {
+        buffer_printf(why, "%s is empty, longer than %u bytes, or holds a control character",
+                      quoted(text).text, CONFIG_PREFIX_BYTES);
         return false;
     }
     *field = pool_string(pool, text);

@@ -10,6 +10,11 @@
 MUST_USE
 bool digest_equal(struct slice secret, struct slice guess);
 
+/* Is the SHA-256 of `guess` the one written as 64 hex digits? Likewise. Of what is no such digits,
+ * no. */
+MUST_USE
+bool digest_is_sha256(struct slice hex, struct slice guess);
+
 /* OpenSSL's version, compiled and running: for --version. */
 const char *digest_library_version(bool running);
 

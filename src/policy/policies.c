@@ -20,6 +20,7 @@
 #include "config/prefix.h"
 #include "config/rows.h"
 #include "config/value.h"
+#include "policy/owners.h"
 
 #define NONE UINT32_MAX
 
@@ -42,6 +43,7 @@ struct head {
 struct head_list {
     struct slice *v;
     size_t n;
+    char *text; /* what v points into, where that is not a rule */
 };
 
 struct policies {
@@ -56,6 +58,7 @@ struct policies {
     uint32_t bounds[257]; /* heads that begin with byte b: bounds[b] .. bounds[b + 1] - 1 */
     struct head_list all_heads, local_heads;
     uint16_t all_rules;         /* of all policies together */
+    struct owners *owners;      /* NULL: there are no tenants */
     const struct policy *every; /* the only rule there is, if it is for every key; else NULL */
 };
 
@@ -86,6 +89,7 @@ struct policies *policies_new(const struct settings *s, const struct policies *b
         p->every = &p->policies[p->rules[0].policy];
     make_heads(p);
     bound_heads(p);
+    p->owners = owners_new(s);
     list_heads(p, false, &p->all_heads);
     list_heads(p, true, &p->local_heads);
     give_numbers(p, before);
@@ -102,7 +106,10 @@ void policies_free(struct policies *p)
     free(p->rules);
     free(p->heads);
     free(p->all_heads.v);
+    free(p->all_heads.text);
     free(p->local_heads.v);
+    free(p->local_heads.text);
+    owners_free(p->owners);
     free(p);
 }
 
@@ -138,7 +145,8 @@ static struct policy policy_of(const struct policy_settings *set)
                            .name = set->name,
                            .given_ms = given_ms(set),
                            .rules = rules_of(set),
-                           .plain = set->local && set->sliding == 0 && !set->refresh_ahead};
+                           .plain = set->local && set->sliding == 0,
+                           .ahead = set->local && set->refresh_ahead};
 }
 
 const struct policy *policies_match(const struct policies *p, struct slice key)
@@ -149,6 +157,11 @@ const struct policy *policies_match(const struct policies *p, struct slice key)
 
     if (p->every != NULL)
         return p->every;
+    if (UNLIKELY(p->owners != NULL)) {
+        size_t n = owners_prefix(p->owners, key);
+
+        key = slice_of(key.p + n, key.n - n);
+    }
     for (uint32_t h = last_head(p, key); h != NONE; h = head->parent) {
         head = &p->heads[h];
         if (head->best >= best)
@@ -361,6 +374,12 @@ static void list_heads(const struct policies *p, bool local_only, struct head_li
             continue;
         if (list->n == 0 || !slice_starts(head->text, list->v[list->n - 1]))
             list->v[list->n++] = head->text;
+    }
+    if (p->owners != NULL) {
+        struct slice *own = list->v;
+
+        list->v = owners_heads(p->owners, own, list->n, &list->n, &list->text);
+        free(own);
     }
 }
 

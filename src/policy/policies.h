@@ -5,6 +5,9 @@
  * fewer stars, then the one that was read first. The literal head of a prefix is what stands
  * before its first star; `*` alone, and `*:x:`, have the empty one.
  *
+ * Where there are tenants it is the name behind the tenant's prefix that a policy is for
+ * (owners.h), and the heads are those of every tenant.
+ *
  * What is made here is constant. It borrows the settings it was made from: those must live until
  * policies_free(). */
 #ifndef LARDER_POLICY_POLICIES_H
@@ -37,7 +40,8 @@ struct policy {
     uint64_t given_ms;                 /* to writes that carry no expiry, before jitter; 0: none */
     uint16_t number;                   /* never 0, see policies_new() */
     uint16_t rules;                    /* enum policy_rule */
-    bool plain;                        /* local, and hits need nothing but to be served */
+    bool plain;                        /* local, and hits need nothing but to be served .. */
+    bool ahead;                        /* .. unless loads_soon() */
 };
 
 /* Compiles the policies of s. The caller owns the result.

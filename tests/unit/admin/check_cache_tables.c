@@ -300,7 +300,7 @@ START_TEST(flush_says_what_it_does_not_know)
     ck_assert_str_eq(string(say2(PROTO, "FLUSH", "x")), "-ERR syntax error\r\n");
     ck_assert_str_eq(string(say2(PROTO, "FLUSH", "PREFIX")), "-ERR syntax error\r\n");
     ck_assert_str_eq(string(say(PROTO, all_more, 3)), "-ERR syntax error\r\n");
-    ck_assert_str_eq(string(say(PROTO, other, 3)), "-ERR syntax error\r\n");
+    ck_assert_str_eq(string(say(PROTO, other, 3)), "-ERR there is no such tenant\r\n");
     ck_assert(is_fresh("user:1"));
     ck_assert_uint_eq(counter("flushes_command"), 0);
 }

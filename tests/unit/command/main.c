@@ -12,6 +12,7 @@ int main(void)
     srunner_add_suite(runner, judgement_suite());
     srunner_add_suite(runner, expiry_suite());
     srunner_add_suite(runner, keys_suite());
+    srunner_add_suite(runner, namespace_suite());
     srunner_add_suite(runner, touched_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

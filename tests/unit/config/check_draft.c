@@ -72,19 +72,19 @@ START_TEST(unknown)
 {
     refuses("[cash]\nmax_memory = 1gb\n",
             "t.ini:1: no section is called [cash]; there are "
-            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME], [tenant NAME]\n");
     refuses("[cache x]\n",
             "t.ini:1: no section is called [cache x]; there are "
-            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME], [tenant NAME]\n");
     refuses("[larder x]\n",
             "t.ini:1: no section is called [larder x]; there are "
-            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME], [tenant NAME]\n");
     refuses("[upstream x]\n",
             "t.ini:1: no section is called [upstream x]; there are "
-            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME], [tenant NAME]\n");
     refuses("[Larder]\n",
             "t.ini:1: no section is called [Larder]; there are "
-            "[larder], [listener NAME], [upstream], [cache], [policy NAME]\n");
+            "[larder], [listener NAME], [upstream], [cache], [policy NAME], [tenant NAME]\n");
     refuses("[larder]\nmax_client = 1\nmax_clients_file = /x\n",
             "t.ini:2: [larder] has no setting max_client\n"
             "t.ini:3: [larder] has no setting max_clients_file\n");
@@ -315,7 +315,7 @@ START_TEST(all_mistakes_in_one_go)
         "t.ini:5: neither a [section] nor name = value: there is no =\n"
         "t.ini:6: max_pending: \"0\" is not within 1..1000000\n"
         "t.ini:7: no section is called [nope]; there are [larder], [listener NAME], "
-        "[upstream], [cache], [policy NAME]\n"
+        "[upstream], [cache], [policy NAME], [tenant NAME]\n"
         "t.ini:9: something follows the ] of a section\n"
         "t.ini:13: no name before the =\n"
         "t.ini:12: backoff_min = 5s is more than backoff_max = 3s (its default)\n");

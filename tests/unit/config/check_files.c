@@ -214,7 +214,7 @@ START_TEST(too_large)
     scratch_write(&scratch, "larder.ini", bytes, CONFIG_FILE_BYTES);
     settings_free(load());
     scratch_write(&scratch, "larder.ini", bytes, CONFIG_FILE_BYTES + 1);
-    fails("@/larder.ini: it is larger than 1048576 bytes\n");
+    fails("@/larder.ini: it is larger than 4194304 bytes\n");
     free(bytes);
 }
 END_TEST
@@ -224,7 +224,7 @@ START_TEST(endless)
     struct buffer errors = {0};
 
     ck_assert_ptr_null(settings_load("/dev/zero", &errors));
-    ck_assert_str_eq(text_of(&errors), "/dev/zero: it is larger than 1048576 bytes\n");
+    ck_assert_str_eq(text_of(&errors), "/dev/zero: it is larger than 4194304 bytes\n");
     buffer_done(&errors);
 }
 END_TEST

@@ -54,14 +54,15 @@ START_TEST(dump)
     ck_assert_ptr_nonnull(strstr(text_of(&out), "[larder]\nlog_level = info\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&out), "\nclient_idle_timeout = 90s\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&out), "\nmax_bulk = 1mb\n"));
-    ck_assert_ptr_nonnull(strstr(text_of(&out),
-                                 "\n\n[listener b]\naddress = unix:/tmp/x\n"
-                                 "mode = 0660\nbacklog = 4096\n"
-                                 "password = ********\n"
-                                 "tls_cert =\ntls_key =\ntls_client_ca =\n\n[listener a]\n"
-                                 "address = [::1]:0\nmode = 0660\nbacklog = 4096\n"
-                                 "password =\n"
-                                 "tls_cert =\ntls_key =\ntls_client_ca =\n\n[upstream]\n"));
+    ck_assert_ptr_nonnull(
+        strstr(text_of(&out),
+               "\n\n[listener b]\naddress = unix:/tmp/x\n"
+               "mode = 0660\nbacklog = 4096\n"
+               "password = ********\n"
+               "tls_cert =\ntls_key =\ntls_client_ca =\ntenant =\n\n[listener a]\n"
+               "address = [::1]:0\nmode = 0660\nbacklog = 4096\n"
+               "password =\n"
+               "tls_cert =\ntls_key =\ntls_client_ca =\ntenant =\n\n[upstream]\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&out), "\nusername = $$x\npassword =\n"));
     ck_assert_ptr_nonnull(strstr(text_of(&out),
                                  "\n\n[cache]\nmax_memory = 64mb\ncoherence = auto\n"
@@ -129,16 +130,20 @@ START_TEST(reference_uncommented_loads_to_the_defaults)
         buffer_add(&plain, p, (size_t)(end - p) + 1);
     }
     ck_assert_uint_ge(taken, 40);
-    ck_assert_uint_eq(sections, 1);
+    ck_assert_uint_eq(sections, 2);
     dump_of(s, &defaults);
     settings_free(s);
     s = loads(text_of(&plain));
     dump_of(s, &made);
-    /* But for the one section that must be wanted. */
+    /* But for the sections that must be wanted. */
     ck_assert_uint_eq(s->policy_count, 1);
+    ck_assert_uint_eq(s->tenant_count, 1);
     buffer_printf(
         &defaults,
-        "\n[policy sessions]\nprefix = session:, user:*:cart:\nlocal = no\n" OTHER_DEFAULTS);
+        "\n[policy sessions]\nprefix = session:, user:*:cart:\nlocal = no\n" OTHER_DEFAULTS
+        "\n[tenant acme]\nprefix = acme:\npassword =\npassword_sha256 =\nupstream_username =\n"
+        "upstream_password =\nmax_clients = 0\nmax_ops = 0/s\nthrottle = error\nmax_pending = 0\n"
+        "max_cache_memory = 0\nscripts = deny\n");
     settings_free(s);
     ck_assert_str_eq(text_of(&defaults), text_of(&made));
     buffer_done(&reference);
@@ -161,7 +166,7 @@ START_TEST(each)
 {
     struct settings *s = loads(
         "[listener a]\npassword = geheim\n[upstream]\nusername = $$\n"
-        "[policy p]\nprefix = a:,b:\n");
+        "[policy p]\nprefix = a:,b:\n[tenant t]\nprefix = t:\n");
     struct buffer rows = {0}, reference = {0};
     unsigned shown = 0, documented = 0;
 

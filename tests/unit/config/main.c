@@ -103,6 +103,7 @@ int main(void)
     srunner_add_suite(runner, contradictions_suite());
     srunner_add_suite(runner, files_suite());
     srunner_add_suite(runner, show_suite());
+    srunner_add_suite(runner, tenants_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -15,6 +15,7 @@ Suite *expand_suite(void);
 Suite *files_suite(void);
 Suite *inifile_suite(void);
 Suite *show_suite(void);
+Suite *tenants_suite(void);
 Suite *units_suite(void);
 Suite *value_suite(void);
 

@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "policy/policies.h"
 
+Suite *owners_suite(void);
 Suite *policies_suite(void);
 Suite *refresh_suite(void);
 Suite *touches_keys_suite(void);

@@ -34,6 +34,7 @@ int main(void)
     srunner_add_suite(runner, reply_suite());
     srunner_add_suite(runner, reply_read_suite());
     srunner_add_suite(runner, cutter_suite());
+    srunner_add_suite(runner, stripper_suite());
     srunner_add_suite(runner, write_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

@@ -14,6 +14,7 @@ Suite *reply_read_suite(void);
 Suite *request_suite(void);
 Suite *request_get_suite(void);
 Suite *request_oracle_suite(void);
+Suite *stripper_suite(void);
 Suite *write_suite(void);
 
 /* ck_assert_msg() for what is asked a million times: it reports each time that all is well, which

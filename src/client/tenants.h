@@ -1,0 +1,105 @@
+/* tenants.h - sessions that share larder and its Redis with others, and see nothing of them.
+ *
+ * tenants.c   who they are, across reloads; whose a connection is
+ * login.c     AUTH and HELLO AUTH of a tenant; those that fail are answered late
+ * walls.c     a request's names prefixed on its way in, what tenants may not say, and the prefix
+ *             taken off replies
+ * sweep.c     KEYS, DBSIZE, RANDOMKEY, FLUSHDB, FLUSHALL: of the tenant's keys, in slices
+ *
+ * A client without a tenant (c->tenant NULL) pays one branch for all of it. */
+#ifndef LARDER_CLIENT_TENANTS_H
+#define LARDER_CLIENT_TENANTS_H
+
+#include "base/counters.h"
+#include "client/client.h"
+#include "command/namespace.h"
+
+/* Counted for each tenant. */
+#define TENANT_COUNTERS(X)                                                                         \
+    X(clients, LEVEL, "client connections of the tenant")                                          \
+    X(accepted, TOTAL, "connections that became the tenant's")                                     \
+    X(commands, TOTAL, "commands received from the tenant")                                        \
+    X(refused, TOTAL, "commands refused to the tenant: they are not for tenants")                  \
+    X(auth_failures, TOTAL, "failed logins with the tenant's name")
+
+struct tenant_counters {
+    TENANT_COUNTERS(COUNTER_FIELD)
+};
+
+struct tenant {
+    char *name;                        /* owned; "" of the namespace */
+    const struct tenant_settings *set; /* borrowed; NULL: of the namespace, or removed */
+    struct namespace ns;
+    struct tenant_counters count;
+    bool kept; /* at a reload: is there still */
+};
+
+struct tenants {
+    struct tenant **v; /* by name, bytewise */
+    size_t n;
+    struct tenant_counters sum; /* of all; taken when asked for */
+    struct tenant *common;      /* of all sessions without a tenant: `namespace`; NULL: none */
+    struct buffer words;        /* scratch: requests with their names prefixed, of a whole run */
+    struct buffer reply;        /* scratch: replies with the prefix taken off */
+    struct list late;           /* failed logins that are not answered yet, the first due first */
+    struct timer *late_timer;
+};
+
+void tenants_free(struct tenants *ts);
+
+/* NULL: there is none of that name. */
+MUST_USE
+struct tenant *tenants_find(const struct tenants *ts, struct slice name);
+
+/* Does AUTH here mean a tenant, and nobody can do without? */
+MUST_USE
+bool tenants_ask_login(const struct client *c);
+
+/* A connection begins, or begins anew: whose it is by its listener, or the namespace's; and whether
+ * it has to log in. */
+void tenant_greet(struct client *c);
+/* It is t's from now on (NULL: nobody's). The session is drained, and not within anything. */
+void tenant_join(struct client *c, struct tenant *t);
+void tenant_leave(struct client *c); /* it ends */
+
+/* May c see that the other is there? */
+static inline bool tenant_sees(const struct client *c, const struct client *other)
+{
+    return c->tenant == NULL || c->tenant == other->tenant;
+}
+
+/* login.c: failed logins that are due are answered; the timer, of clients */
+void tenants_late(void *context);
+
+/* walls.c */
+/* The request in all->args is put as the tenant's; *bytes with it. Its place in the run: behind
+ * what is in ts->words, which is emptied first unless `more`. */
+MUST_USE
+enum namespace_result tenant_put(struct client *c, const struct command *cmd, struct slice *bytes,
+                                 bool more);
+/* The beginning of one too large to collect: in place of *head stands what is to be sent. */
+MUST_USE
+enum namespace_result tenant_put_head(struct client *c, const struct command *cmd, uint32_t argc,
+                                      struct slice *head);
+/* Is the request, which got past tenant_put(), not for a tenant where the session stands? */
+MUST_USE
+bool tenant_forbids(const struct client *c, const struct request *q);
+enum next tenant_refuse(struct client *c, const struct request *q);
+/* The reply, or its next piece, with the prefix taken off. Lives until the next. */
+MUST_USE
+struct slice tenant_strip(struct client *c, enum strip_rule rule, struct slice bytes, bool first);
+/* EXEC's, by what was queued; q is queued as what stands at tx_sent. */
+MUST_USE
+struct slice tenant_strip_exec(struct client *c, struct slice bytes, bool first);
+void tenant_queued(struct client *c, const struct request *q);
+void tenant_forget(struct session *m); /* gives back what the session has of these */
+/* A frame of pub/sub, or its next piece. */
+MUST_USE
+struct slice tenant_strip_frame(struct client *c, struct slice bytes, bool first);
+/* What a tenant may know of the server. */
+void tenant_info(const struct client *c, struct buffer *out);
+
+/* sweep.c */
+enum next sweep_serve(struct client *c, const struct request *q);
+
+#endif
