@@ -46,7 +46,6 @@ enum work { WORK_SERVE = 1, WORK_FLUSH = 2 };
 struct block;
 struct near;
 struct out_ref;
-struct outage;
 struct rules;
 struct shape;
 struct session;
@@ -291,8 +290,7 @@ struct held *client_promise(struct client *c);
 /* .. in place of the reply that is due next, which the caller takes back: client_answered(). */
 MUST_USE
 struct held *client_promise_now(struct client *c);
-/* An answer in that place, the same. */
-void client_answer_now(struct client *c, struct slice bytes);
+void client_answer_now(struct client *c, struct slice bytes); /* the same, of an answer */
 void client_keep_promise(struct held *h, struct slice bytes);
 bool client_keep_piece(struct held *h, struct slice bytes, bool last, struct link *from);
 void client_break_promises(struct client *c); /* it is gone: nobody waits any more */

@@ -31,6 +31,7 @@
 #include "client/outage_inside.h"
 #include "client/outage_words.h"
 #include "client/rules.h"
+#include "client/tenants.h"
 #include "config/prefix.h"
 #include "net/loop.h"
 #include "policy/policies.h"
@@ -144,9 +145,10 @@ bool outage_concerns(struct outage *o, const struct command *cmd, const struct a
 
 /* ---- writes ---- */
 
-/* All that is kept of the policy. */
-static void flush_policy(struct outage *o, const struct policy *p)
+/* All that is kept of the policy; of a tenant's key what is that tenant's. */
+static void flush_policy(struct outage *o, const struct policy *p, struct slice key)
 {
+    struct buffer prefix = {0};
     const struct string_list *prefixes = &p->set->prefix;
 
     for (size_t i = 0; i < prefixes->n; i++) {
@@ -155,8 +157,12 @@ static void flush_policy(struct outage *o, const struct policy *p)
 
         if (star != NULL)
             pattern.n = (size_t)(star - pattern.p);
-        cache_flush_prefix(o->all->near->cache, pattern);
+        buffer_take(&prefix, buffer_len(&prefix));
+        buffer_add(&prefix, key.p, policies_owner(o->policies, key));
+        buffer_add(&prefix, pattern.p, pattern.n);
+        cache_flush_prefix(o->all->near->cache, buffer_slice(&prefix));
     }
+    buffer_done(&prefix);
 }
 
 void outage_gave_up(struct outage *o, struct slice key)
@@ -176,7 +182,7 @@ void outage_gave_up(struct outage *o, struct slice key)
                 "may have an old value (see outage-given-up in LARDER POLICIES)",
                 p->name);
     if (o->all->near != NULL)
-        flush_policy(o, p);
+        flush_policy(o, p, key);
 }
 
 void outage_replayed(struct outage *o, struct slice key)
@@ -218,6 +224,7 @@ bool outage_serve(struct client *c, const struct request *q)
     struct outage *o = c->all->outage;
     enum outage_act act;
     struct buffer words = {0};
+    struct slice bytes;
 
     if (!outage_is_on(c->all))
         return false;
@@ -229,7 +236,10 @@ bool outage_serve(struct client *c, const struct request *q)
     else if (!outage_word(c, q, act, &words))
         return false;
     begin(o);
-    buffer_add(client_answer(c), buffer_head(&words), buffer_len(&words));
+    bytes = buffer_slice(&words);
+    if (UNLIKELY(q->strip != STRIP_NOTHING))
+        bytes = tenant_strip(c, (enum strip_rule)q->strip, bytes, true);
+    buffer_add(client_answer(c), bytes.p, bytes.n);
     buffer_done(&words);
     return true;
 }

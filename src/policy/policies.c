@@ -180,6 +180,11 @@ const struct policy *policies_match(const struct policies *p, struct slice key)
     return found;
 }
 
+size_t policies_owner(const struct policies *p, struct slice key)
+{
+    return p->owners != NULL ? owners_prefix(p->owners, key) : 0;
+}
+
 const struct policy *policies_by_number(const struct policies *p, uint16_t number)
 {
     size_t low = 0, high = p->count;

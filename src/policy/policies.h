@@ -61,6 +61,10 @@ void policies_free(struct policies *p);
 MUST_USE
 const struct policy *policies_match(const struct policies *p, struct slice key);
 
+/* The length of the tenant's prefix that the key begins with; 0: it is no tenant's. */
+MUST_USE
+size_t policies_owner(const struct policies *p, struct slice key);
+
 /* The policy of that number; NULL: none has it (now). */
 MUST_USE
 const struct policy *policies_by_number(const struct policies *p, uint16_t number);

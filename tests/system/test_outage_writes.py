@@ -7,6 +7,8 @@ from fake_server import FakeRedis
 from outage import back, is_out, is_upstream, kill, outage_larder, policy_row, timed
 from relay import Relay
 from resp import SLOW, TIMEOUT, Error, encode, encode_all, eventually
+from servers import read_stats
+from tenants import operator, session, tenants_larder
 
 DROP = {"drop_writes": "yes", "on_outage": "stale", "local": "yes"}
 PERSIST = ("--appendonly", "yes", "--appendfsync", "always")
@@ -417,3 +419,29 @@ def test_never_an_old_value(w):
 
 
 test_never_an_old_value.timeout = 90
+
+
+def test_tenants(w):
+    """What one tenant's write has dropped is deleted for it alone."""
+    redis = w.redis(*PERSIST)
+    policy = "[policy d]\nprefix = d:\n" + "".join(f"{k} = {v}\n" for k, v in DROP.items())
+    larder = tenants_larder(w, redis, sections=policy)
+    boss = operator(w, larder)
+
+    def out():
+        return read_stats(boss.cmd("LARDER", "STATS"))["outage_on"] == 1
+
+    ann, cid = session(w, larder, "a"), session(w, larder, "c", 3)
+    for c in (ann, cid):
+        c.pipeline([("SET", "d:k", "old"), ("SET", "d:l", "old")])
+        eventually(lambda: c.pipeline([("GET", "d:k"), ("GET", "d:l")]) == [b"old"] * 2)
+    redis.kill()
+    eventually(out)
+    assert ann.cmd("DEL", "d:k") == 1
+    assert ann.cmd("MGET", "d:k", "d:l") == [None, ann.cmd("GET", "d:l")]
+    assert cid.cmd("DEL", "d:l") == 1
+    assert b"acme" not in ann.raw("XPENDING", "d:s", "g")
+    redis.start()
+    eventually(lambda: not out(), timeout=4 * TIMEOUT)
+    assert ann.cmd("MGET", "d:k", "d:l") == [None, b"old"]
+    assert cid.cmd("MGET", "d:k", "d:l") == [b"old", None]
