@@ -58,7 +58,7 @@ struct pool {
     struct sock_address at;         /* .. when guided: found there */
     const struct pool_guide *guide; /* NULL: it is where the settings say */
     bool held;                      /* nothing is dialled for the moment */
-    char held_why[512];
+    char held_why[700];
     struct address guided; /* .. as the guide says */
     char host[HOST_TEXT];  /* of that */
     char address[ADDRESS_TEXT + HOST_TEXT];
