@@ -63,6 +63,13 @@ enum next client_no_link(struct client *c, struct lane *lane)
     return NEXT;
 }
 
+/* Who has asked there and is not answered must go on there, if nobody may be kept from leaving a
+ * link that is to end. */
+static inline bool stays(const struct client *c, const struct link *l)
+{
+    return client_drained(c) ? link_takes_newcomers(l) : !l->retiring;
+}
+
 /* The shared link the next command goes to. NULL: it cannot go now, *ret_next says how it stands
  * with it. */
 struct link *client_link(struct client *c, enum next *ret_next)
@@ -75,8 +82,12 @@ struct link *client_link(struct client *c, enum next *ret_next)
         *ret_next = client_wait(c, WAIT_DRAIN);
         return NULL;
     }
-    if (LIKELY(mine && !link_full(l) && (!client_drained(c) || link_takes_newcomers(l))))
+    if (LIKELY(mine && !link_full(l) && stays(c, l)))
         return l;
+    if (mine && l->retiring && !client_drained(c)) {
+        *ret_next = client_wait(c, WAIT_DRAIN);
+        return NULL;
+    }
     l = mine && !client_drained(c) ? NULL : lane_link(c->lane, c->db);
     if (l == NULL) {
         *ret_next = client_no_link(c, c->lane);
@@ -185,7 +196,8 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
         return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
            l->number == c->link_number && !link_full(l) &&
-           (c->owed > 0 || link_takes_newcomers(l)) && c->owed < c->all->settings->max_pending;
+           (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) &&
+           c->owed < c->all->settings->max_pending;
 }
 
 /* A request of the run, the one that will be number `at`, concerns the near cache. */

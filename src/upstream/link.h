@@ -47,6 +47,7 @@ struct link {
     size_t scanned; /* bytes of `in` that the scan has seen */
     struct resolver_query *query;
     uint64_t since_ms;   /* of the state */
+    uint64_t up_ms;      /* when it came up: see lifetime.c */
     uint64_t read_ms;    /* last bytes from upstream */
     uint64_t write_ms;   /* last bytes it took, or when the first of those unsent were queued */
     uint64_t id;         /* upstream's client id; 0 when it would not say */
@@ -63,6 +64,8 @@ struct link {
     bool raw;            /* bytes go to the loan unread: SYNC */
     bool stalled;        /* the head has waited long: newcomers go elsewhere */
     bool outdated;       /* to where the upstream is no more: about to end */
+    bool retiring;       /* shared, and too old: it ends when nothing is due on it */
+    uint8_t spread;      /* how much shorter its life is than others' */
     bool resting;        /* not read: a slow client's large reply, see link_resume() */
     uint8_t step;        /* of the greeting or cleaning */
 };
@@ -95,7 +98,7 @@ static inline bool link_full(const struct link *l)
 /* Whether a session that has nothing unanswered here should rather begin elsewhere. */
 static inline bool link_takes_newcomers(const struct link *l)
 {
-    return !l->streaming && !l->stalled;
+    return !l->streaming && !l->stalled && !l->retiring;
 }
 
 /* Tells slots whose deadline has passed; fails a link that is silent for good. Called by the pool's

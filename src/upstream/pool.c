@@ -109,6 +109,8 @@ void link_become(struct link *l, enum link_state state)
         list_leave(&l->node);
         lane->count[l->state]--;
         l->pool->count.links_shared -= l->state == LINK_SHARED;
+        lane->retiring -= l->retiring;
+        l->retiring = false;
     }
     l->state = (uint8_t)state;
     l->since_ms = loop_now_ms(l->pool->loop);
@@ -140,6 +142,7 @@ static void link_is_up(struct link *l)
     l->lane->refusals = 0;
     l->lane->proven = true;
     l->read_ms = loop_now_ms(pool->loop);
+    lifetime_begin(l);
     log_debug(loop_log(pool->loop), "upstream: link=%llu up, user=%s resp=%d",
               (unsigned long long)l->number, lane_user(l->lane), l->lane->proto);
 }
@@ -150,9 +153,10 @@ void pool_link_free(struct link *l)
 
     if (l->state == LINK_GREETING)
         link_is_up(l);
+    else if (lifetime_ends(l))
+        return; /* whoever waits has been woken */
     /* Shared use first: without it nobody in the lane is served at all. */
-    link_become(l, lane->count[LINK_SHARED] == 0 && !list_empty(&lane->waiters) ? LINK_SHARED
-                                                                                : LINK_IDLE);
+    link_become(l, lane_shared(lane) == 0 && !list_empty(&lane->waiters) ? LINK_SHARED : LINK_IDLE);
     lane_wake(lane);
     loans_serve(lane->pool);
 }
@@ -261,6 +265,7 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
 
     for (size_t i = 0; i < ARRAY_LEN(watched); i++)
         busy |= tick_links(lane, watched[i], now_ms);
+    busy |= lifetime_tick(lane);
     close_old(lane, LINK_IDLE, now_ms);
     if (lane->holders == 0)
         close_old(lane, LINK_SHARED, now_ms);
@@ -273,7 +278,8 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
     /* Those who wait look at their deadlines. */
     lane_wake(lane);
     *ret_old |= !list_empty(&lane->links[LINK_IDLE]) ||
-                (lane->holders == 0 && lane->count[LINK_SHARED] > 0);
+                ((lane->holders == 0 || lane->pool->settings->max_lifetime > 0) &&
+                 lane->count[LINK_SHARED] > 0);
     return busy || !list_empty(&lane->waiters) || lane_loans_waiting(lane) > 0 ||
            (lane->holders > 0 && lane->proven &&
             lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0);
@@ -283,7 +289,10 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
 static uint64_t slow_tick_ms(const struct pool *pool)
 {
     uint64_t quarter = pool->settings->link_idle_timeout / 4;
+    uint64_t life = pool->settings->max_lifetime / 16;
 
+    if (life > 0 && life < quarter)
+        quarter = life;
     if (quarter < TICK_MS)
         return TICK_MS;
     return quarter < SLOW_TICK_MS ? quarter : SLOW_TICK_MS;
@@ -375,7 +384,8 @@ void pool_each_link(const struct pool *pool, void *context,
                                          .db = l->db,
                                          .unsent = buffer_len(&l->out),
                                          .stalled = l->stalled,
-                                         .streaming = l->streaming};
+                                         .streaming = l->streaming,
+                                         .retiring = l->retiring};
 
                 for (uint32_t i = 0; i < l->slots.len; i++)
                     view.waiting += slots_at(&l->slots, i)->count;

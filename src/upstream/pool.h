@@ -31,6 +31,7 @@ struct sock_address;
     X(links_garbled, TOTAL,                                                                        \
       "of these, ended because the upstream sent what is not RESP, or what nobody asked")          \
     X(links_timed_out, TOTAL, "of these, ended for silence")                                       \
+    X(links_retired, TOTAL, "of these, ended for max_lifetime")                                    \
     X(connects, TOTAL, "attempts to connect")                                                      \
     X(connect_failures, TOTAL, "attempts to connect or log in that failed")                        \
     X(links, LEVEL, "connections to the upstream, all states")                                     \
@@ -245,7 +246,7 @@ struct link_view {
     int proto, db;
     uint32_t waiting; /* replies due */
     size_t unsent;
-    bool stalled, streaming;
+    bool stalled, streaming, retiring;
 };
 void pool_each_link(const struct pool *pool, void *context,
                     void (*row)(void *context, const struct link_view *view));
