@@ -81,6 +81,7 @@ void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, b
     if (UNLIKELY(l->resting) && whose(slots_at(&l->slots, 0)->asker) != whose(a))
         link_resume(l);
     slots_push(&l->slots, a, n, (uint32_t)loop_now_ms(l->pool->loop), fresh);
+    l->records.asked += n;
     mark_dirty(l);
     buffer_add(&l->out, bytes.p, bytes.n);
     if (UNLIKELY(!l->pool->ticking))
@@ -130,6 +131,7 @@ void link_flush(struct link *l)
     case IO_OK:
         l->pool->count.bytes_out += sent;
         l->write_ms = loop_now_ms(l->pool->loop);
+        record_sent(l);
         buffer_take_keep(&l->out, sent, OUT_KEEP_BYTES);
         break;
     case IO_AGAIN:
@@ -205,6 +207,7 @@ static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
     if (UNLIKELY(bytes.p[0] == '-') && slice_starts(bytes, SLICE("-READONLY ")))
         pool_doubt(l->pool, DOUBT_READONLY);
     l->pool->count.replies += run;
+    l->records.answered += run;
     if (head->count == run)
         head_done(l);
     else
@@ -241,6 +244,7 @@ static void hand_piece(struct link *l, struct slice bytes, bool oob, bool last)
     a = head->asker;
     if (last) {
         l->pool->count.replies++;
+        l->records.answered++;
         if (--head->count == 0)
             head_done(l);
     }
