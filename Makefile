@@ -89,7 +89,7 @@ ALL_CPPFLAGS = -D_GNU_SOURCE -DLARDER_VERSION='"$(VERSION)"' $(FORTIFY) -Isrc $(
 ALL_CFLAGS = -std=c11 -g $(OPTIMIZE) -fno-omit-frame-pointer -pthread $(WARNINGS) $(HARDENING) \
     $(if $(filter 1,$(WERROR)),-Werror) $(CFLAGS)
 ALL_LDFLAGS = $(HARDENED_LINK) $(LDFLAGS)
-ALL_LIBS = $(MODULE_LIBS) $(LDLIBS)
+ALL_LIBS = $(MODULE_LIBS) -lm $(LDLIBS)
 
 # ---------------------------------------------------------------- what there is
 
@@ -370,8 +370,9 @@ analyze: ## cppcheck; ANALYZER=1: gcc -fanalyzer as well (slow)
 
 docs: $(BIN)/print_reference ## write what is generated: the reference, larder.ini(5), the command table
 	@tests/support/drift --write $(BIN)
-drift: $(BIN)/print_reference ## is what is generated up to date?
+drift: $(BIN)/print_reference ## is what is generated up to date, do the mutants fit the source?
 	@tests/support/drift $(BIN)
+	@$(PYTHON) tests/coherence/mutants --fit
 
 man-check: ## mandoc on the man pages
 	@mandoc -Tlint -Wwarning conf/larder.8 conf/larder.ini.5
@@ -385,7 +386,7 @@ install-check: all ## make install and uninstall in a scratch folder
 
 # ---------------------------------------------------------------- beside others
 
-.PHONY: conformance bench tls-bench hit-ratio near-cache behind-sentinel
+.PHONY: conformance bench tls-bench hit-ratio near-cache stampede behind-sentinel
 conformance: all ## the Tcl tests of Redis itself through larder (UNITS="unit/multi ..": some)
 	@tests/support/deps conformance
 	@SHARED=$(SHARED) CACHE=$(CACHE) LARDER=$(abspath $(BIN)/larder) tests/system/conformance $(UNITS)
@@ -409,6 +410,9 @@ hit-ratio: $(BIN)/hit_ratio ## what the near cache answers from memory, beside a
 
 near-cache: $(BIN)/near_cache ## what the near cache costs: bytes an entry, ns a look-up
 	@$(BIN)/near_cache
+
+stampede: all ## what a thousand clients cost that miss the same keys (STAMPEDE="one fleet": some)
+	@LARDER=$(abspath $(BIN)/larder) tests/bench/stampede $(STAMPEDE)
 
 # ---------------------------------------------------------------- installing
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin/cache_tables.h"
+#include "admin/health_table.h"
 #include "client/near_view.h"
 #include "errands/self_check.h"
 #include "net/loop.h"
@@ -74,7 +75,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 9u
+#define COUNTER_SETS 10u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -86,6 +87,7 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
     sets[n++] = clients_cache_counters(a->clients);
     sets[n++] = clients_rule_counters(a->clients);
     sets[n++] = clients_lease_counters(a->clients);
+    sets[n++] = clients_outage_counters(a->clients);
     sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);
@@ -160,11 +162,24 @@ static void link_row(void *context, const struct link_view *v)
                   v->retiring, v->tls[0] != 0 ? " tls=" : "", v->tls);
 }
 
+/* .. and who waits for a connection: to be shared, or to be lent. */
+static void put_breaker(const struct admin *a, struct buffer *out)
+{
+    struct breaker_view b = pool_breaker(a->pool);
+
+    buffer_printf(
+        out,
+        "breaker=%s failures=%u away-ms=%llu probe-ms=%llu waiting-link=%zu waiting-loan=%zu\n",
+        b.state, b.failures, (unsigned long long)b.away_ms, (unsigned long long)b.probe_ms,
+        pool_waiting(a->pool), pool_loans_waiting(a->pool));
+}
+
 static void put_links(struct admin *a, struct buffer *out)
 {
     const char *trouble = pool_trouble(a->pool);
 
     buffer_printf(out, "upstream=%s trouble=%s\n", pool_address(a->pool), trouble);
+    put_breaker(a, out);
     sentinels_describe(a->sentinels, out);
     put_coherence(a->clients, out);
     pool_each_link(a->pool, out, link_row);
@@ -219,6 +234,24 @@ static void flush(struct admin *a, const struct slice *argv, uint32_t argc, int 
     flush_cache(a->clients, argv, argc, out);
 }
 
+static void health_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                         struct buffer *out)
+{
+    const struct health_parts parts = {.pool = a->pool,
+                                       .clients = a->clients,
+                                       .sentinels = a->sentinels,
+                                       .tls = a->tls,
+                                       .settings = a->settings,
+                                       .uptime_ms = loop_now_ms(a->loop) - a->started_ms};
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    put_health(&parts, &text);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
 static void leases_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
                          struct buffer *out)
 {
@@ -253,6 +286,12 @@ static const struct subcommand subcommands[] = {
      CONSOLE_OTHER},
     {"FRESH", 1, UINT32_MAX, "FRESH <command> [<arg> ...]",
      "What the upstream answers to the command, past the near cache.", NULL, CONSOLE_FRESH},
+    {"GETLEASE", 1, 1, "GETLEASE <key>",
+     "The value and nil; or nil, and a token with which to store what is loaded.", NULL,
+     CONSOLE_GETLEASE},
+    {"HEALTH", 0, 0, "HEALTH",
+     "Is all well? The upstream is asked by a round trip; what is wrong is named first.",
+     health_table, CONSOLE_HEALTH},
     {"HELP", 0, 0, "HELP", "Prints this help.", help, CONSOLE_OTHER},
     {"KEY", 1, 1, "KEY <key>", "What the near cache keeps of the key, and if that is served.", NULL,
      CONSOLE_KEY},
@@ -268,6 +307,9 @@ static const struct subcommand subcommands[] = {
      NULL, CONSOLE_MSETEX},
     {"POLICIES", 0, 0, "POLICIES", "The policies and what each has done, a line each.",
      policies_table, CONSOLE_OTHER},
+    {"SETLEASE", 3, UINT32_MAX, "SETLEASE <key> <token> <value> [<option of SET> ...]",
+     "SET, if nobody has written the key since GETLEASE gave the token; else nil.", NULL,
+     CONSOLE_SETLEASE},
     {"SETTINGS", 0, 0, "SETTINGS", "The settings in force, secrets masked.", settings_table,
      CONSOLE_OTHER},
     {"STATS", 0, 1, "STATS [HELP]", "What larder counts; with HELP, what each counter means.",
@@ -350,6 +392,7 @@ static void on_info(void *context, struct buffer *out)
                   (unsigned long long)(loop_now_ms(a->loop) - a->started_ms) / 1000);
     buffer_printf(out, "larder_upstream:%s\r\nlarder_upstream_trouble:%s\r\n",
                   pool_address(a->pool), pool_trouble(a->pool));
+    buffer_printf(out, "larder_breaker:%s\r\n", pool_breaker(a->pool).state);
     buffer_printf(out, "larder_connected_clients:%zu\r\n", clients_count(a->clients));
     put_counters(a, "\r\n", out);
 }

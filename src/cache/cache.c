@@ -15,6 +15,8 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
+
 /* Entries looked at in one slice of housekeeping: some 50 us. */
 #define TIDY_SLICE 256u
 
@@ -36,6 +38,9 @@ struct cache {
     uint64_t floor; /* entries up to that stamp are suspect */
     const bool *alive;
     size_t alive_count;
+    const uint64_t *outlive; /* by policy, see cache_outlive() */
+    size_t outlive_count;
+    bool keeps_suspect; /* some policy does */
     struct flushed flushed[FLUSHED_MAX];
     size_t flushed_count;
     bool armed;
@@ -70,7 +75,7 @@ struct cache *cache_new(uint64_t max_memory, uint64_t coherence_timeout_ms)
     struct cache *c = must_calloc(1, sizeof *c);
 
     c->shelf = shelf_new(max_memory);
-    c->keys = keyring_new();
+    c->keys = keyring_new(shelf_seed(c->shelf));
     c->max_memory = max_memory;
     c->timeout_ms = coherence_timeout_ms;
     return c;
@@ -124,12 +129,23 @@ static void new_epoch(struct cache *c)
     keyring_void_all(c->keys);
 }
 
+static bool doomed(void *context, struct slice key, const struct entry *e);
+
+/* What was kept before cannot be told from what has changed meanwhile. */
+static void drop_suspect(struct cache *c)
+{
+    new_epoch(c);
+    if (c->keeps_suspect)
+        shelf_weed(c->shelf, doomed, c);
+    else
+        cache_flush(c);
+}
+
 void cache_armed(struct cache *c)
 {
     c->armed = true;
     c->without_link = false;
-    new_epoch(c);
-    cache_flush(c);
+    drop_suspect(c);
 }
 
 void cache_lost(struct cache *c)
@@ -149,8 +165,7 @@ void cache_without_link(struct cache *c)
         return;
     c->without_link = true;
     c->armed = false;
-    new_epoch(c);
-    cache_flush(c);
+    drop_suspect(c);
 }
 
 enum trust cache_trust(const struct cache *c, uint64_t now_ms)
@@ -164,8 +179,25 @@ enum trust cache_trust(const struct cache *c, uint64_t now_ms)
 
 bool cache_changed(struct cache *c, struct slice key)
 {
-    keyring_void(c->keys, key);
-    return shelf_remove(c->shelf, key);
+    const struct hash_seed *seed = shelf_seed(c->shelf);
+    uint64_t hash = hash_bytes(seed, key.p, key.n);
+
+    keyring_void(c->keys, key, hash);
+    return shelf_remove_hashed(c->shelf, key, hash);
+}
+
+bool cache_clear(struct cache *c, const struct hold *h, uint32_t i)
+{
+    return shelf_remove_hashed(c->shelf, hold_key(h, i), hold_hash(h, i));
+}
+
+/* While prefixes are being flushed, what came before that must not look as if it had come later. */
+bool cache_pushed(struct cache *c, struct slice key, uint64_t now_ms)
+{
+    if (shelf_weeding(c->shelf))
+        return cache_changed(c, key);
+    keyring_void(c->keys, key, hash_bytes(shelf_seed(c->shelf), key.p, key.n));
+    return shelf_pushed(c->shelf, key, now_ms, c->floor);
 }
 
 void cache_flush(struct cache *c)
@@ -183,11 +215,16 @@ static bool is_alive(const struct cache *c, uint16_t policy)
     return c->alive == NULL || (policy < c->alive_count && c->alive[policy]);
 }
 
-static bool doomed(void *context, struct slice key, const struct entry *e)
+static bool keeps_suspect(const struct cache *c, uint16_t policy)
 {
-    const struct cache *c = context;
+    return policy < c->outlive_count && c->outlive[policy] > 0;
+}
 
-    if (!is_alive(c, e->policy))
+static bool is_doomed(const struct cache *c, struct slice key, const struct entry *e)
+{
+    bool suspect = e->stamp <= c->floor;
+
+    if (!is_alive(c, e->policy) || (suspect && !keeps_suspect(c, e->policy)))
         return true;
     for (size_t i = 0; i < c->flushed_count; i++) {
         const struct flushed *f = &c->flushed[i];
@@ -196,6 +233,13 @@ static bool doomed(void *context, struct slice key, const struct entry *e)
             return true;
     }
     return false;
+}
+
+static bool doomed(void *context, struct slice key, const struct entry *e)
+{
+    const struct cache *c = context;
+
+    return is_doomed(c, key, e);
 }
 
 /* May it be served as fresh? */
@@ -230,6 +274,40 @@ enum look cache_look_probed(struct cache *c, const struct question *q, const str
     return found ? judge(c, q->key, ret_entry, now_ms) : LOOK_NOTHING;
 }
 
+bool cache_look_past(const struct cache *c, const struct question *q, uint64_t now_ms,
+                     struct entry *ret_entry)
+{
+    const struct entry *e = ret_entry;
+
+    return shelf_peek(c->shelf, q, ret_entry) && e->deadline_ms <= now_ms &&
+           e->kind != ENTRY_ABSENT && e->expiry_ms == e->deadline_ms && e->stamp > c->floor &&
+           !is_doomed(c, q->key, e);
+}
+
+bool cache_look_old(const struct cache *c, const struct question *q, uint64_t now_ms,
+                    uint64_t old_ms, struct entry *ret_entry)
+{
+    const struct entry *e = ret_entry;
+
+    return shelf_peek(c->shelf, q, ret_entry) && !is_doomed(c, q->key, e) &&
+           now_ms < e->deadline_ms + (e->kind == ENTRY_ABSENT ? 0 : old_ms);
+}
+
+bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms, uint64_t *ret_deadline)
+{
+    return shelf_past(c->shelf, key, now_ms, ret_deadline);
+}
+
+bool cache_spare(struct cache *c, struct slice key, uint64_t now_ms)
+{
+    return !shelf_weeding(c->shelf) && shelf_spare(c->shelf, key, now_ms, c->floor);
+}
+
+void cache_forget(struct cache *c, struct slice key)
+{
+    (void)!shelf_remove(c->shelf, key);
+}
+
 enum filled cache_fill(struct cache *c, const struct flight *f, const struct question *q,
                        const struct entry *e, uint64_t now_ms)
 {
@@ -237,7 +315,7 @@ enum filled cache_fill(struct cache *c, const struct flight *f, const struct que
         return FILL_CHANGED;
     if (e->deadline_ms <= now_ms)
         return FILL_LATE;
-    return shelf_put(c->shelf, q, e) ? FILL_KEPT : FILL_FULL;
+    return shelf_put_hashed(c->shelf, q, flight_hash(f), e) ? FILL_KEPT : FILL_FULL;
 }
 
 void cache_policies(struct cache *c, const bool *alive, size_t n)
@@ -245,6 +323,21 @@ void cache_policies(struct cache *c, const bool *alive, size_t n)
     c->alive = alive;
     c->alive_count = n;
     shelf_weed(c->shelf, doomed, c);
+}
+
+void cache_linger(struct cache *c, const uint64_t *ms, size_t n)
+{
+    shelf_linger(c->shelf, ms, n);
+}
+
+void cache_outlive(struct cache *c, const uint64_t *ms, size_t n)
+{
+    c->outlive = ms;
+    c->outlive_count = n;
+    c->keeps_suspect = false;
+    for (size_t i = 0; i < n; i++)
+        c->keeps_suspect |= ms[i] > 0;
+    shelf_outlive(c->shelf, ms, n);
 }
 
 void cache_flush_prefix(struct cache *c, struct slice prefix)

@@ -59,7 +59,13 @@ void cache_lost(struct cache *c);                      /* .. and now no more */
 void cache_proven(struct cache *c, uint64_t asked_ms); /* all pushes until then have been seen */
 void cache_without_link(struct cache *c);              /* deadlines alone, until cache_lost() */
 bool cache_changed(struct cache *c, struct slice key); /* true: something was kept */
-void cache_flush(struct cache *c);                     /* everything may have changed */
+/* The same, if the upstream says so now: of what had expired by then that may tell only that, see
+ * shelf_pushed(). */
+bool cache_pushed(struct cache *c, struct slice key, uint64_t now_ms);
+void cache_flush(struct cache *c); /* everything may have changed */
+/* A hold begins or ends, which spoils the flights: its i-th key goes from the shelf. True:
+ * something was kept. */
+bool cache_clear(struct cache *c, const struct hold *h, uint32_t i);
 MUST_USE
 enum trust cache_trust(const struct cache *c, uint64_t now_ms);
 
@@ -74,7 +80,25 @@ enum look cache_look(struct cache *c, const struct question *q, uint64_t now_ms,
 MUST_USE
 enum look cache_look_probed(struct cache *c, const struct question *q, const struct probe *probe,
                             uint64_t now_ms, struct entry *ret_entry);
-/* Keeps the answer of a flight, if its token is good. */
+/* A value that is past its deadline because its key has expired, and outlives it (cache_linger());
+ * nothing is known to have changed the key before. False: *ret_entry is undefined. */
+MUST_USE
+bool cache_look_past(const struct cache *c, const struct question *q, uint64_t now_ms,
+                     struct entry *ret_entry);
+/* What is kept, fresh or not, if its deadline is less than old_ms ago: for when nothing better can
+ * be had. Of an absent key until its deadline. False: *ret_entry is undefined. */
+MUST_USE
+bool cache_look_old(const struct cache *c, const struct question *q, uint64_t now_ms,
+                    uint64_t old_ms, struct entry *ret_entry);
+/* Is such a one kept of the key, and since when is it past? */
+MUST_USE
+bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms, uint64_t *ret_deadline);
+/* True: only such are kept of the key from now on. False: there is none. */
+MUST_USE
+bool cache_spare(struct cache *c, struct slice key, uint64_t now_ms);
+/* Forgets what is kept of the key; nothing is known of a change. */
+void cache_forget(struct cache *c, struct slice key);
+/* Keeps the answer of a flight, if its token is good; q is of the flight's key. */
 enum filled {
     FILL_KEPT,
     FILL_CHANGED, /* the key may have changed since it was asked for */
@@ -88,6 +112,12 @@ enum filled cache_fill(struct cache *c, const struct flight *f, const struct que
 /* Entries of policy numbers at which `alive` is false are not served, and go in slices. NULL: all
  * are alive. The array is the caller's and is looked at from now on. */
 void cache_policies(struct cache *c, const bool *alive, size_t n);
+/* So long values of a policy, by its number, outlive the expiry of their key: shelf_linger(). */
+void cache_linger(struct cache *c, const uint64_t *ms, size_t n);
+/* So long values of a policy outlive their deadline, whatever that was (shelf_outlive()), and of
+ * such a policy nothing is dropped because the link was lost: it is never fresh again, but see
+ * cache_look_old(). */
+void cache_outlive(struct cache *c, const uint64_t *ms, size_t n);
 /* Forgets what is kept of keys that begin with the prefix, at once. */
 void cache_flush_prefix(struct cache *c, struct slice prefix);
 

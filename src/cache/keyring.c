@@ -21,7 +21,7 @@ struct key_record {
     struct list flights;
     uint32_t pins; /* holds and flights that refer to it */
     uint32_t held; /* writes unanswered */
-    uint32_t bucket;
+    uint64_t hash;
     uint32_t n;
     char key[];
 };
@@ -34,11 +34,11 @@ struct keyring {
     struct key_record *buckets[KEYRING_BUCKETS];
 };
 
-struct keyring *keyring_new(void)
+struct keyring *keyring_new(const struct hash_seed *seed)
 {
     struct keyring *k = must_calloc(1, sizeof *k);
 
-    hash_seed_init(&k->seed);
+    k->seed = *seed;
     return k;
 }
 
@@ -50,40 +50,40 @@ void keyring_free(struct keyring *k)
     free(k);
 }
 
-static uint32_t bucket_of(const struct keyring *k, struct slice key)
+static uint64_t hash_of(const struct keyring *k, struct slice key)
 {
-    return (uint32_t)(hash_bytes(&k->seed, key.p, key.n) % KEYRING_BUCKETS);
+    return hash_bytes(&k->seed, key.p, key.n);
 }
 
-static struct key_record *find_in(const struct keyring *k, uint32_t bucket, struct slice key)
+static struct key_record *find_hashed(const struct keyring *k, struct slice key, uint64_t hash)
 {
-    struct key_record *r = k->buckets[bucket];
+    struct key_record *r = k->buckets[hash % KEYRING_BUCKETS];
 
-    while (r != NULL && !slice_eq(slice_of(r->key, r->n), key))
+    while (r != NULL && (r->hash != hash || !slice_eq(slice_of(r->key, r->n), key)))
         r = r->next;
     return r;
 }
 
 static struct key_record *find(const struct keyring *k, struct slice key)
 {
-    return k->records == 0 ? NULL : find_in(k, bucket_of(k, key), key);
+    return k->records == 0 ? NULL : find_hashed(k, key, hash_of(k, key));
 }
 
 /* The key's record, made if need be, with one more pin. */
 static struct key_record *pin(struct keyring *k, struct slice key)
 {
-    uint32_t bucket = bucket_of(k, key);
-    struct key_record *r = find_in(k, bucket, key);
+    uint64_t hash = hash_of(k, key);
+    struct key_record *r = find_hashed(k, key, hash),
+                      **bucket = &k->buckets[hash % KEYRING_BUCKETS];
 
     if (r == NULL) {
         CHECK(key.n <= UINT32_MAX);
         r = must_alloc(sizeof *r + key.n);
-        *r =
-            (struct key_record){.next = k->buckets[bucket], .bucket = bucket, .n = (uint32_t)key.n};
+        *r = (struct key_record){.next = *bucket, .hash = hash, .n = (uint32_t)key.n};
         list_init(&r->flights);
         if (key.n > 0)
             memcpy(r->key, key.p, key.n);
-        k->buckets[bucket] = r;
+        *bucket = r;
         k->records++;
     }
     r->pins++;
@@ -92,7 +92,7 @@ static struct key_record *pin(struct keyring *k, struct slice key)
 
 static void unpin(struct keyring *k, struct key_record *r)
 {
-    struct key_record **at = &k->buckets[r->bucket];
+    struct key_record **at = &k->buckets[r->hash % KEYRING_BUCKETS];
 
     CHECK(r->pins > 0);
     if (--r->pins > 0)
@@ -126,9 +126,9 @@ bool keyring_all_held(const struct keyring *k)
     return k->all_held > 0;
 }
 
-void keyring_void(struct keyring *k, struct slice key)
+void keyring_void(struct keyring *k, struct slice key, uint64_t hash)
 {
-    struct key_record *r = find(k, key);
+    struct key_record *r = k->records == 0 ? NULL : find_hashed(k, key, hash);
 
     if (r != NULL)
         spoil(r);
@@ -176,6 +176,11 @@ void flight_begin(struct keyring *k, struct flight *f, const struct question *q)
 struct slice flight_key(const struct flight *f)
 {
     return slice_of(f->record->key, f->record->n);
+}
+
+uint64_t flight_hash(const struct flight *f)
+{
+    return f->record->hash;
 }
 
 bool flight_good(const struct keyring *k, const struct flight *f)
@@ -236,4 +241,9 @@ void hold_end(struct keyring *k, struct hold *h)
 struct slice hold_key(const struct hold *h, uint32_t i)
 {
     return slice_of(h->records[i]->key, h->records[i]->n);
+}
+
+uint64_t hold_hash(const struct hold *h, uint32_t i)
+{
+    return h->records[i]->hash;
 }

@@ -17,6 +17,7 @@
 struct keyring;
 struct key_record;
 struct question;
+struct hash_seed;
 
 /* Embedded by whoever asks; `ask` and the key stay the embedder's and live as long as the flight.
  */
@@ -48,14 +49,15 @@ struct hold {
     struct key_record *records[];
 };
 
+/* Keys are hashed with that seed: the shelf's, so that what one has hashed the other need not. */
 MUST_USE
-struct keyring *keyring_new(void);
+struct keyring *keyring_new(const struct hash_seed *seed);
 void keyring_free(struct keyring *k);
 
 MUST_USE
 bool keyring_held(const struct keyring *k, struct slice key);
-/* Spoils the flights of the key; of all keys. */
-void keyring_void(struct keyring *k, struct slice key);
+/* Spoils the flights of the key, whose hash it is; of all keys. */
+void keyring_void(struct keyring *k, struct slice key, uint64_t hash);
 void keyring_void_all(struct keyring *k);
 
 /* The flight in the air for that question that may be joined, or NULL. */
@@ -66,6 +68,8 @@ void flight_begin(struct keyring *k, struct flight *f, const struct question *q)
 /* The key it is for: the keyring's own copy, there until it ends. */
 MUST_USE
 struct slice flight_key(const struct flight *f);
+MUST_USE
+uint64_t flight_hash(const struct flight *f); /* of that key */
 /* Nothing has changed the key since it began. */
 MUST_USE
 bool flight_good(const struct keyring *k, const struct flight *f);
@@ -82,6 +86,8 @@ void hold_end(struct keyring *k, struct hold *h);
 /* The i-th key of the hold. */
 MUST_USE
 struct slice hold_key(const struct hold *h, uint32_t i);
+MUST_USE
+uint64_t hold_hash(const struct hold *h, uint32_t i); /* of that key */
 
 /* Writes of unknown reach are under way: every key is held. */
 MUST_USE

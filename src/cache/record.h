@@ -24,6 +24,13 @@ enum record_kind {
     RECORD_VALUE = ENTRY_VALUE,
     RECORD_ABSENT = ENTRY_ABSENT,
     RECORD_HOLLOW, /* a head that only keeps variants alive */
+    RECORD_PAST = ENTRY_PAST,
+};
+
+/* What a hollow head has in the place of a scope. */
+enum hollow {
+    HOLLOW_FIRM = 1u << 0,   /* its deadline is the last of its variants', which is their expiry */
+    HOLLOW_PUSHED = 1u << 1, /* .. and the upstream has said that the key changed since then */
 };
 
 /* How the expiry is kept: mostly it is the deadline, or there is none. */

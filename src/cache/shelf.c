@@ -127,6 +127,11 @@ struct shelf *shelf_new(size_t max_bytes)
     return s;
 }
 
+const struct hash_seed *shelf_seed(const struct shelf *s)
+{
+    return &s->seed;
+}
+
 void shelf_free(struct shelf *s)
 {
     if (s == NULL)
@@ -435,16 +440,22 @@ bool shelf_hollow(struct shelf *s, const struct place *at)
         arena_lighten(&s->store.arena, at->ref, outside);
     }
     r->kind = RECORD_HOLLOW;
+    r->scope = 0;
     shelf_account_in(s, r, record_size(r));
     return false;
 }
 
-bool shelf_remove(struct shelf *s, struct slice key)
+bool shelf_remove_hashed(struct shelf *s, struct slice key, uint64_t hash)
 {
     struct place head;
 
-    if (!shelf_find_head(s, key, hash_bytes(&s->seed, key.p, key.n), &head))
+    if (!shelf_find_head(s, key, hash, &head))
         return false;
     shelf_forget(s, &head);
     return true;
+}
+
+bool shelf_remove(struct shelf *s, struct slice key)
+{
+    return shelf_remove_hashed(s, key, hash_bytes(&s->seed, key.p, key.n));
 }

@@ -18,6 +18,7 @@
 #include "base/slice.h"
 
 struct shelf;
+struct hash_seed;
 
 /* What is asked: `ask` is empty for the plain value of the key (GET), else bytes that name command,
  * protocol and further arguments. `scope` stands for database and upstream user. */
@@ -38,7 +39,8 @@ struct block {
 
 enum entry_kind {
     ENTRY_VALUE,
-    ENTRY_ABSENT, /* the key does not exist */
+    ENTRY_ABSENT,   /* the key does not exist */
+    ENTRY_PAST = 3, /* a value; its key has expired, the upstream says (shelf_pushed()) */
 };
 
 /* Deadlines are on the loop's clock, in ms; below 2^42. */
@@ -60,6 +62,9 @@ struct entry {
 MUST_USE
 struct shelf *shelf_new(size_t max_bytes);
 void shelf_free(struct shelf *s);
+/* What keys are hashed with, by hash_bytes(). */
+MUST_USE
+const struct hash_seed *shelf_seed(const struct shelf *s);
 /* A new bound; a smaller one takes hold in slices, see shelf_tidy(). One so small that the segments
  * of memory, whose size goes by the first bound, are more than 1/16 of it empties the shelf. */
 void shelf_resize(struct shelf *s, size_t max_bytes);
@@ -90,10 +95,30 @@ bool shelf_find_probed(struct shelf *s, const struct question *q, const struct p
  * the work that one call may do, which a large one among many small ones finds when it comes again.
  */
 bool shelf_put(struct shelf *s, const struct question *q, const struct entry *e);
+/* The same, when the hash of the key is known: see shelf_seed(). */
+bool shelf_put_hashed(struct shelf *s, const struct question *q, uint64_t hash,
+                      const struct entry *e);
 
 /* Removes everything kept of the key. True when there was something, even if none of it could be
  * found any more. */
 bool shelf_remove(struct shelf *s, struct slice key);
+bool shelf_remove_hashed(struct shelf *s, struct slice key, uint64_t hash);
+/* By policy number, in ms: so long values outlive their deadline, if that was when their key
+ * expired. Of numbers from n on none does. The array is the caller's and is looked at from now on.
+ */
+void shelf_linger(struct shelf *s, const uint64_t *ms, size_t n);
+/* The same of values past their deadline for whatever reason. */
+void shelf_outlive(struct shelf *s, const uint64_t *ms, size_t n);
+/* Is there something of the key that outlives its deadline now, that being its expiry? */
+MUST_USE
+bool shelf_past(const struct shelf *s, struct slice key, uint64_t now_ms, uint64_t *ret_deadline);
+/* True: what is kept of the key outlives its deadline and came after the stamp `since`; what else
+ * there was has been removed. False: it is not so. */
+MUST_USE
+bool shelf_spare(struct shelf *s, struct slice key, uint64_t now_ms, uint64_t since);
+/* The upstream says that the key has changed. As shelf_remove(), but for what outlives its deadline
+ * and came after the stamp `since`: the first time that only tells of its expiry, and it stays. */
+bool shelf_pushed(struct shelf *s, struct slice key, uint64_t now_ms, uint64_t since);
 /* Removes everything there is, at once; memory comes back in slices, and counts until then. */
 void shelf_clear(struct shelf *s);
 

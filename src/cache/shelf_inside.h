@@ -55,7 +55,11 @@ struct shelf {
     uint32_t pack_queue;
     shelf_doomed *doomed;
     void *doomed_context;
-    uint32_t weed_at; /* bucket */
+    uint32_t weed_at;       /* bucket */
+    const uint64_t *linger; /* by policy; not ours */
+    size_t linger_count;
+    const uint64_t *outlive; /* the same, see shelf_outlive() */
+    size_t outlive_count;
     uint32_t policy_count;
     struct shelf_usage *policies;
     struct shelf_usage total;
@@ -102,6 +106,10 @@ bool shelf_hollow(struct shelf *s, const struct place *at);
 struct shelf_usage *shelf_account(struct shelf *s, uint16_t policy);
 /* A record of `size` bytes, with its block, comes. */
 void shelf_account_in(struct shelf *s, const struct record *r, size_t size);
+
+/* Nobody wants it from then on (shelf_past.c). */
+MUST_USE
+uint64_t shelf_useful_until(const struct shelf *s, const struct record *r);
 
 /* Bytes of a record beyond its segment. */
 static inline size_t record_outside(const struct record *r)

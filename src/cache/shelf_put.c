@@ -55,6 +55,11 @@ static void look_up_head(struct putting *p)
     }
 }
 
+static bool is_firm(const struct plan *variant)
+{
+    return plan_expiry(variant) == EXPIRY_SAME && variant->kind == RECORD_VALUE;
+}
+
 static void look_up_variant(const struct shelf *s, struct putting *p)
 {
     p->hash = shelf_hash_variant(s, p->key_hash, p->plan.q.ask, p->plan.q.scope);
@@ -63,17 +68,17 @@ static void look_up_variant(const struct shelf *s, struct putting *p)
     p->needs_head = !p->has_head;
     if (!p->needs_head)
         return;
-    p->hollow = (struct plan){.q = {.key = p->plan.q.key, .scope = p->plan.q.scope},
-                              .deadline = p->plan.deadline,
-                              .expiry = EXPIRY_NEVER,
-                              .policy = p->plan.policy,
-                              .kind = RECORD_HOLLOW,
-                              .role = ROLE_FAMILY};
+    p->hollow =
+        (struct plan){.q = {.key = p->plan.q.key, .scope = is_firm(&p->plan) ? HOLLOW_FIRM : 0},
+                      .deadline = p->plan.deadline,
+                      .expiry = EXPIRY_NEVER,
+                      .policy = p->plan.policy,
+                      .kind = RECORD_HOLLOW,
+                      .role = ROLE_FAMILY};
 }
 
 static void look_up(const struct shelf *s, struct putting *p)
 {
-    p->key_hash = hash_bytes(&s->seed, p->plan.q.key.p, p->plan.q.key.n);
     p->has_head = shelf_find_head(s, p->plan.q.key, p->key_hash, &p->head);
     p->needs_head = false;
     if (belongs_to_head(p))
@@ -121,6 +126,8 @@ static void tell_head(struct record *head, const struct plan *variant)
 {
     if (head->role == ROLE_ALONE)
         head->role = ROLE_FAMILY;
+    if (head->kind == RECORD_HOLLOW && !is_firm(variant))
+        head->scope &= (uint16_t)~HOLLOW_FIRM;
     if (head->kind == RECORD_HOLLOW && head->deadline < variant->deadline)
         head->deadline = variant->deadline & DEADLINE_MAX;
 }
@@ -189,10 +196,12 @@ static bool find_room(struct shelf *s, struct putting *p)
     return room_is(s, p->queue, p->size, p->outside);
 }
 
-bool shelf_put(struct shelf *s, const struct question *q, const struct entry *e)
+bool shelf_put_hashed(struct shelf *s, const struct question *q, uint64_t hash,
+                      const struct entry *e)
 {
     struct putting p;
 
+    p.key_hash = hash;
     if (!make_plan(s, q, e, &p.plan))
         return false;
     if (!find_room(s, &p)) {
@@ -202,4 +211,9 @@ bool shelf_put(struct shelf *s, const struct question *q, const struct entry *e)
     keep(s, &p);
     room_ahead(s, p.size + p.outside);
     return true;
+}
+
+bool shelf_put(struct shelf *s, const struct question *q, const struct entry *e)
+{
+    return shelf_put_hashed(s, q, hash_bytes(&s->seed, q->key.p, q->key.n), e);
 }

@@ -104,7 +104,7 @@ static void move(struct shelf *s, struct place *at, uint32_t segment, unsigned f
 /* Forgets a record that has no business here any more. */
 static bool forget_useless(struct shelf *s, const struct place *at)
 {
-    if (at->record->deadline <= s->now_ms) {
+    if (shelf_useful_until(s, at->record) <= s->now_ms) {
         if (at->record->kind != RECORD_HOLLOW) {
             shelf_account(s, at->record->policy)->expired++;
             s->total.expired++;
@@ -410,7 +410,7 @@ void room_expire(struct shelf *s, unsigned *left)
             struct place at;
             uint32_t ref;
 
-            if (r->stamp != 0 && r->deadline > s->now_ms)
+            if (r->stamp != 0 && shelf_useful_until(s, r) > s->now_ms)
                 break;
             spend(left, 1);
             ref = take_next(a, q->oldest);

@@ -44,6 +44,7 @@ enum work { WORK_SERVE = 1, WORK_FLUSH = 2 };
 struct block;
 struct near;
 struct out_ref;
+struct outage;
 struct rules;
 struct shape;
 struct session;
@@ -167,11 +168,13 @@ struct session {
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
     struct list leases;         /* keys it has been told to load */
+    struct list loads;          /* .. for which nobody waits */
     struct held *parked;        /* its read that waits for a load; it is its only promise */
     uint64_t no_park_ms;        /* none of its reads waits until then */
     struct buffer tx_read;      /* sliding keys read in a transaction, each behind its length */
     struct shape *large_shape;  /* what is to be said behind the large request under way */
     struct pause_wish wish;
+    uint32_t no_retry_at;     /* what was asked before is not asked again: see retry.c */
     bool unclear;             /* CLIENT PAUSE: its command is, or will be, Redis' to judge */
     bool name_upstream;       /* CLIENT SETNAME was queued: only the link knows the name */
     bool multi_refused;       /* larder could not begin a MULTI: all up to its EXEC is refused */
@@ -202,6 +205,9 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
+    struct health *health;
+    struct list health_waiters;
+    struct list again;       /* questions to be asked once more, for which there is no link yet */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
     struct buffer scratch;   /* scratch: requests larder words anew */
@@ -209,8 +215,9 @@ struct clients {
     struct buffer spare_out; /* memory for the answers to whoever is being served */
     struct list spare_exchanges;
     struct unknowns *unknowns;
-    struct near *near;   /* NULL: no policy keeps anything */
-    struct rules *rules; /* NULL: no policy asks anything of commands */
+    struct near *near;     /* NULL: no policy keeps anything */
+    struct rules *rules;   /* NULL: no policy asks anything of commands */
+    struct outage *outage; /* NULL: no policy says anything of outages */
     struct timer *pause_timer, *sweep;
     struct pause pause;
     struct client_counters count;
@@ -230,7 +237,9 @@ struct request {
     uint32_t argc;
     struct slice bytes;        /* RESP multibulk */
     const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
+    bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
     bool more;                 /* further bytes of the client stand behind it */
+    bool fresh;                /* LARDER FRESH: nothing may stand in for the upstream's answer */
 };
 
 /* What became of it. */
@@ -240,8 +249,12 @@ enum next {
     GONE,  /* the client serves no more */
 };
 
-/* client.c */
+/* session.c */
 struct session *client_session(struct client *c);
+void session_free(struct session *m);
+void client_settle(struct client *c); /* recomputes `plain` */
+
+/* client.c */
 void client_close(struct client *c, enum close_reason why);
 void client_end(struct client *c, enum close_reason why); /* .. when all it is owed is sent */
 enum next client_wait(struct client *c, enum wait why);
@@ -249,7 +262,6 @@ enum next client_wait_link(struct client *c, struct lane *lane);
 enum next client_again(struct client *c); /* the request is to be looked at anew */
 void client_wake(struct client *c);
 void client_work(struct client *c, enum work what);
-void client_settle(struct client *c); /* recomputes `plain` */
 void client_adjust_wants(struct client *c);
 void client_count_listening(struct client *c);
 MUST_USE bool client_listens(const struct client *c);
@@ -274,6 +286,11 @@ void client_answered(struct client *c, uint32_t n);
 /* An answer that is to come stands here in the order; kept with its bytes, or in pieces. */
 MUST_USE
 struct held *client_promise(struct client *c);
+/* .. in place of the reply that is due next, which the caller takes back: client_answered(). */
+MUST_USE
+struct held *client_promise_now(struct client *c);
+/* An answer in that place, the same. */
+void client_answer_now(struct client *c, struct slice bytes);
 void client_keep_promise(struct held *h, struct slice bytes);
 bool client_keep_piece(struct held *h, struct slice bytes, bool last, struct link *from);
 void client_break_promises(struct client *c); /* it is gone: nobody waits any more */
@@ -281,6 +298,9 @@ void client_failed(struct client *c, uint32_t n, enum link_failure why, bool beg
 MUST_USE
 bool client_is_muted(const struct client *c);
 MUST_USE size_t client_unread(struct client *c);
+
+/* health.c: LARDER HEALTH */
+enum next health_serve(struct client *c);
 
 /* output.c: what is ready to go */
 void client_put(struct client *c, struct slice bytes);
@@ -296,10 +316,13 @@ size_t client_serve(struct client *c, const char *p, size_t n);
 void client_after_command(struct client *c);
 enum next client_ask(struct client *c, const struct request *q);
 /* Asks q as it is on that link, whatever its shape. */
+/* Behind link_ask() of the session's own. */
+void client_asked_late(struct client *c, struct link *l);
 void client_ask_on(struct client *c, struct link *l, const struct request *q);
 MUST_USE
 struct link *client_link(struct client *c, enum next *ret_next);
 enum next client_no_link(struct client *c, struct lane *lane);
+enum next client_answer_away(struct client *c);
 enum next client_ask_lent(struct client *c, const struct request *q);
 enum next client_route(struct client *c, const struct request *q);
 enum next client_refuse(struct client *c, const struct request *q);
@@ -360,6 +383,9 @@ void slide_tx_over(struct client *c);
 /* park.c: the client has more to say while its read waits; that wait is over */
 void client_interrupts(struct client *c);
 void held_waits_no_more(struct held *h);
+
+/* loads.c: the client is gone, and loads nothing */
+void loads_left(struct client *c);
 
 /* shape.c */
 void shape_free(struct shape *s);

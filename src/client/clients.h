@@ -16,6 +16,7 @@
 struct cache;
 struct client;
 struct clients;
+struct health;
 struct invalidation;
 struct loop;
 struct policies;
@@ -55,7 +56,9 @@ enum close_reason { CLOSE_REASONS(CLOSE_NAME) CLOSE_REASON_COUNT };
     X(commands_refused, TOTAL, "commands refused: administration, or not logged in")               \
     X(commands_large, TOTAL, "commands too large to collect, streamed to the upstream")            \
     X(unreached, TOTAL, "commands answered with an error because the upstream was away")           \
+    X(refused_away, TOTAL, "of these, at once: the breaker was open")                              \
     X(failed, TOTAL, "commands answered with an error because their reply did not come")           \
+    X(retried, TOTAL, "reads asked once more because their connection broke")                      \
     X(auth_failures, TOTAL, "failed logins")                                                       \
     X(protocol_errors, TOTAL, "requests that were not RESP, or over a limit")                      \
     X(paused_output, TOTAL,                                                                        \
@@ -79,6 +82,10 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
 void clients_close(struct clients *all);
 void clients_free(struct clients *all);
 void clients_resettle(struct clients *all, const struct larder_settings *settings);
+
+/* Who asks how the upstream is. */
+MUST_USE
+const struct health *clients_health(const struct clients *all);
 
 /* The policies now in force; borrowed. Those of before must live until then. */
 void clients_use_policies(struct clients *all, const struct policies *policies);

@@ -19,7 +19,10 @@
 #include <stdlib.h>
 
 #include "client/leases.h"
+#include "client/loads.h"
 #include "client/near.h"
+#include "client/retry.h"
+#include "client/outage.h"
 #include "client/slide.h"
 #include "net/loop.h"
 #include "resp/reply.h"
@@ -54,16 +57,19 @@ struct fill_terms fill_terms_of(const struct near *near, const struct policy *po
     bool leased =
         set->stampede == SET_STAMPEDE_WAIT && near->leases != NULL && park_waits(command, 2);
 
-    return (struct fill_terms){.asked_ms = loop_now_ms(near->all->loop),
-                               .local_ttl = set->local_ttl,
-                               .negative_ttl = leased ? 0 : set->negative_ttl,
-                               .leased = leased,
-                               .max_value = set->max_value > 0 ? set->max_value : KEPT_VALUE_BYTES,
-                               .policy = policy->number,
-                               .command = command,
-                               .form = (uint8_t)form,
-                               .field_ttl = set->field_ttl && near->field_ttl != FIELD_TTL_NO &&
-                                            near_is_hash(command)};
+    return (struct fill_terms){
+        .asked_ms = loop_now_ms(near->all->loop),
+        .local_ttl = set->local_ttl,
+        .negative_ttl = leased ? 0 : set->negative_ttl,
+        .leased = leased,
+        .loads = loads_wanted(policy) && loads_told(command) && set->stampede != SET_STAMPEDE_WAIT,
+        .stale_ttl = set->stampede == SET_STAMPEDE_STALE ? set->stale_ttl : 0,
+        .lease_ttl = set->lease_ttl,
+        .max_value = set->max_value > 0 ? set->max_value : KEPT_VALUE_BYTES,
+        .policy = policy->number,
+        .command = command,
+        .form = (uint8_t)form,
+        .field_ttl = set->field_ttl && near->field_ttl != FIELD_TTL_NO && near_is_hash(command)};
 }
 
 static struct fill *fill_new(struct near *near, struct slice request, const struct question *q)
@@ -266,6 +272,53 @@ static void land_leased(struct fill *f, struct slice value, struct slice rest)
     }
     landing.absent = ttl.number == -2 && looks_absent(value);
     leases_landed(f->near, &landing);
+    if (landing.leader == NULL && f->leader != NULL)
+        leader_done(f); /* it waits */
+}
+
+/* value is for who is to load it, or for nobody; all others are given the old one. */
+static void give_old(struct fill *f, const struct slice *value, struct slice old)
+{
+    struct near_counters *count = &f->near->stats[f->terms.policy]->count;
+    struct client *c = f->leader;
+
+    if (c != NULL) {
+        if (c->open) {
+            client_put(c, value != NULL ? *value : old);
+            count->stale += value == NULL;
+            value = NULL;
+        }
+        leader_done(f);
+    }
+    while (!list_empty(&f->flight.waiters)) {
+        give_waiter(f, first_waiting(&f->flight.waiters), value != NULL ? *value : old);
+        count->stale += value == NULL;
+        value = NULL;
+    }
+}
+
+/* There is nothing. True: all have been told so, or given the old value. */
+static bool land_load(struct fill *f, struct slice value)
+{
+    static const struct request_limits any = {.max_bulk = UINT64_MAX, .max_request = UINT64_MAX};
+    struct request_scan scan = {0};
+    struct args *args = &f->near->keys;
+    struct buffer old = {0}, none = {0};
+    struct request q;
+    struct load_miss m = {&f->flight, &f->q, &f->terms, &q, asked_by(f)};
+    struct entry e;
+    uint64_t need;
+    enum told told;
+
+    CHECK(request_scan(&scan, f->text, f->request_n, &any, args, &none, &need) == SCAN_OK);
+    q = (struct request){.command = command_of(args->v, args->n), .argv = args->v, .argc = args->n};
+    told = loads_absent(f->near, &m, &e);
+    if (told == TOLD_SO)
+        return false;
+    buffer_add(&old, e.bytes.p, e.bytes.n); /* giving it may change the shelf */
+    give_old(f, told == TOLD_LOADS ? &value : NULL, buffer_slice(&old));
+    buffer_done(&old);
+    return true;
 }
 
 static void land(struct fill *f, struct slice all)
@@ -279,7 +332,11 @@ static void land(struct fill *f, struct slice all)
     slide_filled(asked_by(f), &f->q, &f->terms, rest);
     if (UNLIKELY(f->terms.leased || f->settles))
         land_leased(f, value, rest);
-    give(f, value);
+    if (UNLIKELY(value.p[0] == '-') && outage_is_reply(value))
+        outage_give(&f->leader, &f->flight.waiters, slice_of(f->text, f->request_n));
+    if (LIKELY(!f->terms.loads) || f->near->loads == NULL || !loads_is_absent(value, rest) ||
+        !land_load(f, value))
+        give(f, value);
     fill_free(f);
 }
 
@@ -343,6 +400,17 @@ static void send_on_alone(struct fill *f)
     again_alone(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
 }
 
+/* The leader becomes one of those for whom it is asked once more. What comes then tells nothing of
+ * the time its key has left. */
+static bool ask_again(struct fill *f, struct client *c, enum link_failure why, bool begun)
+{
+    if (f->settles || why == LINK_TIMEOUT || !retry_leader(c, &f->flight.waiters, why, begun))
+        return false;
+    if (f->terms.form != FORM_EXISTS && f->terms.command != CMD_TYPE)
+        slide_look_key(c, f->q.key);
+    return true;
+}
+
 static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool begun)
 {
     struct fill *f = CONTAINER_OF(a, struct fill, asker);
@@ -359,11 +427,12 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
         return;
     }
     f->leader = NULL;
-    if (c != NULL)
+    if (c != NULL && !ask_again(f, c, why, begun) &&
+        !outage_stands_in(c, slice_of(f->text, f->request_n), why, begun))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT && !f->settles)
         again_together(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
-    again_tell(f->near, &f->flight.waiters, why);
+    again_tell(f->near, &f->flight.waiters, slice_of(f->text, f->request_n), why);
     if (f->settles && f->near->leases != NULL)
         leases_failed(f->near, &f->q, why);
     fill_free(f);

@@ -1,6 +1,7 @@
 /* fill_keep.c - is what the upstream has answered to be kept, and until when?
  *
  * Deadlines count from the time of asking, which is before the upstream looked. */
+#include "client/loads.h"
 #include "client/near.h"
 #include "net/loop.h"
 #include "resp/reply.h"
@@ -123,8 +124,11 @@ void fill_keep(struct near *near, const struct flight *flight, const struct ques
 {
     struct near_counters *count = &near->stats[t->policy]->count;
     struct question q = *question;
+    uint64_t deadline_ms;
     struct entry e;
 
+    if (UNLIKELY(near->loads != NULL) && loads_is_value(reply.value, reply.ttl))
+        loads_found(near, question, t, reply.ttl);
     if (t->command == CMD_GETEX) /* it was asked to be waited for, see park.c */
         return;
     switch (weigh(near, t, reply.value, reply.ttl, &e)) {
@@ -141,6 +145,12 @@ void fill_keep(struct near *near, const struct flight *flight, const struct ques
         return;
     case ERROR:
         count->discarded_error++;
+        return;
+    }
+    /* An old value is not to be lost to that. */
+    if (e.kind == ENTRY_ABSENT && t->stale_ttl > 0 &&
+        cache_past(near->cache, q.key, loop_now_ms(near->all->loop), &deadline_ms)) {
+        count->discarded_settings++;
         return;
     }
     /* That the key does not exist is kept once, for all who ask for it plainly. */

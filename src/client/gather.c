@@ -6,44 +6,18 @@
  *
  * What comes from the shelf was there when the request came, which is all that near reads promise
  * of several keys (DESIGN.md 6). The same MGET of others joins meanwhile. A reply too large to
- * collect is woven while it passes; then nobody can join, and nothing of it is kept. */
+ * collect is woven while it passes (gather_weave.c); then nobody can join, and nothing of it is
+ * kept. */
 #include <stdlib.h>
 
-#include "client/near.h"
+#include "client/gather_inside.h"
+#include "client/loads.h"
+#include "client/retry.h"
+#include "client/outage.h"
 #include "client/slide.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"
-
-/* One key of the MGET. */
-struct part {
-    struct flight flight; /* in the air if `keep` */
-    struct question q;
-    struct fill_terms terms;
-    struct slice known; /* what the shelf had; n == 0: asked upstream */
-    bool keep;
-};
-
-struct gather {
-    struct asker asker;
-    struct flight flight; /* for those who ask the same */
-    struct near *near;
-    struct client *leader;
-    struct link *link;
-    struct question q;
-    struct buffer got;      /* replies, while not all are there */
-    struct reply_scan scan; /* streaming: of the element that passes */
-    uint64_t asked_us;
-    uint32_t due, have; /* replies */
-    uint32_t n, next;   /* parts; streaming: the next to be given */
-    uint32_t asked;     /* .. of them, upstream */
-    bool streaming;
-    bool headed; /* streaming: the head of the array has been given */
-    bool plain;  /* streaming: passes as it comes, not being what was asked for */
-    size_t request_n;
-    char *text; /* the request, the ask, what the shelf had */
-    struct part parts[];
-};
 
 static const struct asker_ops gather_ops;
 
@@ -195,13 +169,6 @@ static struct flight *same_in_the_air(struct near *near, const struct question *
     return f;
 }
 
-static void join(struct client *c, struct flight *f)
-{
-    struct held *h = client_promise(c);
-
-    list_push_back(&f->waiters, &h->waiter.node);
-}
-
 bool mget_joins(struct client *c, const struct request *q)
 {
     struct question same = {.key = q->argv[1], .scope = c->scope};
@@ -227,7 +194,7 @@ enum next mget_ask(struct client *c, const struct request *q)
     same.ask = name_ask(c, q, &ask);
     f = same_in_the_air(near, &same);
     if (f != NULL) {
-        join(c, f);
+        list_push_back(&f->waiters, &client_promise(c)->waiter.node);
         count_joined(near, q);
         buffer_done(&ask);
         return NEXT;
@@ -282,7 +249,8 @@ static void leader_done(struct gather *g)
     client_answered(c, 1);
 }
 
-static void give(struct gather *g, struct slice bytes)
+/* others: what those who joined are given, if it is another answer. */
+static void give(struct gather *g, struct slice bytes, struct slice others)
 {
     if (g->leader != NULL) {
         if (g->leader->open)
@@ -290,7 +258,24 @@ static void give(struct gather *g, struct slice bytes)
         leader_done(g);
     }
     while (!list_empty(&g->flight.waiters))
-        client_keep_promise(first_waiting(&g->flight.waiters), bytes);
+        client_keep_promise(first_waiting(&g->flight.waiters), others.n > 0 ? others : bytes);
+}
+
+/* Part i, with its value and the replies of PTTL. */
+static void land_part(struct gather *g, uint32_t i, struct slice value, struct slice ttls,
+                      struct buffer *others)
+{
+    const struct part *p = &g->parts[i];
+    struct client *c = g->leader != NULL && g->leader->open ? g->leader : NULL;
+    struct load_miss m = {.flight = &p->flight, .q = &p->q, .terms = &p->terms, .asks = c};
+    struct slice lead = value, other = value;
+
+    if (UNLIKELY(g->near->loads != NULL) && p->keep && p->terms.loads &&
+        loads_is_absent(value, ttls))
+        loads_tell(g->near, &m, &g->flight.waiters, &lead, &other);
+    buffer_add(&g->near->pieces, lead.p, lead.n);
+    if (others->p != NULL)
+        buffer_add(others, other.p, other.n);
 }
 
 /* One of those who asked; NULL: all have left. */
@@ -301,28 +286,27 @@ static struct client *asked_by(const struct gather *g)
     return list_empty(&g->flight.waiters) ? NULL : first_waiting(&g->flight.waiters)->client;
 }
 
-/* A value for each key: not an error, and not what no server would say. */
-static bool is_answer(const struct gather *g, const struct reply *head)
-{
-    return head->type == '*' && head->number == g->asked;
-}
-
 /* All replies are there: [values] ttl ttl .. */
 static void land(struct gather *g, struct slice all)
 {
     struct buffer *out = &g->near->pieces;
     uint64_t took_us = near_clock_us() - g->asked_us;
     struct slice values = all, ttls = all, one;
+    struct buffer others = {0};
     struct reply head;
 
     CHECK(reply_skip(&ttls) && reply_read(&values, &head));
-    if (!is_answer(g, &head)) { /* an error, for all of them */
-        give(g, slice_of(all.p, all.n - ttls.n));
+    if (!gather_is_answer(g, &head)) { /* an error, for all of them */
+        if (outage_is_reply(all))
+            outage_give(&g->leader, &g->flight.waiters, slice_of(g->text, g->request_n));
+        give(g, slice_of(all.p, all.n - ttls.n), slice_of("", 0));
         gather_free(g);
         return;
     }
     buffer_take_keep(out, buffer_len(out), ASK_KEEP_BYTES);
     write_array(out, g->n);
+    if (UNLIKELY(g->near->loads != NULL) && !list_empty(&g->flight.waiters))
+        write_array(&others, g->n);
     for (uint32_t i = 0; i < g->n; i++) {
         struct part *p = &g->parts[i];
         struct fill_reply r;
@@ -333,7 +317,7 @@ static void land(struct gather *g, struct slice all)
             CHECK(reply_skip(&values));
             one.n -= values.n;
         }
-        buffer_add(out, one.p, one.n);
+        land_part(g, i, one, ttls, &others);
         if (!p->keep)
             continue;
         r = (struct fill_reply){one, ttls};
@@ -343,7 +327,8 @@ static void land(struct gather *g, struct slice all)
             slide_filled(asked_by(g), &p->q, &p->terms, r.ttl);
         }
     }
-    give(g, buffer_slice(out));
+    give(g, buffer_slice(out), buffer_slice(&others));
+    buffer_done(&others);
     gather_free(g);
 }
 
@@ -365,65 +350,6 @@ static void on_replies(struct asker *a, struct slice bytes, uint32_t n)
         land(g, bytes);
 }
 
-/* ---- an answer too large to collect ---- */
-
-static bool put_piece(struct gather *g, struct slice bytes)
-{
-    struct client *c = g->leader;
-
-    if (bytes.n == 0 || c == NULL || !c->open)
-        return false;
-    c->half_out = true;
-    return client_put_piece(c, bytes, g->link);
-}
-
-/* What the shelf had of the keys up to the next that was asked for. */
-static bool put_known(struct gather *g)
-{
-    bool full = false;
-
-    for (; g->next < g->n && g->parts[g->next].known.n > 0; g->next++)
-        full |= put_piece(g, g->parts[g->next].known);
-    return full;
-}
-
-/* Passes the elements on, putting what is known between them. */
-static bool weave(struct gather *g, struct slice bytes)
-{
-    bool full = false;
-    struct reply head;
-    size_t used;
-
-    if (g->plain)
-        return put_piece(g, bytes);
-    if (!g->headed) {
-        struct buffer *out = near_words(g->near);
-        struct slice rest = bytes;
-
-        g->headed = true;
-        g->plain = bytes.p[0] == '-' || !reply_read(&rest, &head) || !is_answer(g, &head);
-        if (g->plain)
-            return put_piece(g, bytes);
-        bytes = rest;
-        write_array(out, g->n);
-        full = put_piece(g, buffer_slice(out));
-        full |= put_known(g);
-    }
-    while (bytes.n > 0) {
-        enum scan r = reply_scan(&g->scan, bytes.p, bytes.n, &used);
-
-        if (used == 0)
-            break;
-        full |= put_piece(g, slice_of(bytes.p, used));
-        bytes = slice_of(bytes.p + used, bytes.n - used);
-        if (r != SCAN_OK)
-            continue;
-        g->next++;
-        full |= put_known(g);
-    }
-    return full;
-}
-
 static bool on_piece(struct asker *a, struct slice bytes, bool last)
 {
     struct gather *g = CONTAINER_OF(a, struct gather, asker);
@@ -439,7 +365,7 @@ static bool on_piece(struct asker *a, struct slice bytes, bool last)
         g->flight.open = false;
         again_alone(g->near, &g->flight.waiters, slice_of(g->text, g->request_n));
     }
-    full = weave(g, bytes);
+    full = gather_weave(g, bytes);
     if (!last)
         return full;
     if (g->leader != NULL) {
@@ -457,11 +383,13 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
 
     (void)n;
     g->leader = NULL;
-    if (c != NULL)
+    if (c != NULL && why != LINK_TIMEOUT && retry_leader(c, &g->flight.waiters, why, begun))
+        c = NULL;
+    if (c != NULL && !outage_stands_in(c, slice_of(g->text, g->request_n), why, begun))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT)
         again_together(g->near, &g->flight.waiters, slice_of(g->text, g->request_n));
-    again_tell(g->near, &g->flight.waiters, why);
+    again_tell(g->near, &g->flight.waiters, slice_of(g->text, g->request_n), why);
     gather_free(g);
 }
 

@@ -135,6 +135,7 @@ void lease_free(struct leases *l, struct lease *lease)
     list_leave(&lease->node);
     list_leave(&lease->unasked);
     l->count.held -= lease->state != LEASE_DRAINS && lease->state != LEASE_COOL;
+    lease_give_back(l, lease);
     free(lease);
 }
 
@@ -146,6 +147,7 @@ void lease_drain(struct leases *l, struct lease *lease, bool nil)
         return;
     }
     l->count.held--;
+    lease_give_back(l, lease);
     lease_leave_holder(lease);
     list_leave(&lease->order);
     list_leave(&lease->node);
@@ -161,6 +163,7 @@ void lease_drain(struct leases *l, struct lease *lease, bool nil)
 void lease_cool(struct leases *l, struct lease *lease, const struct policy *p)
 {
     l->count.held--;
+    lease_give_back(l, lease);
     lease->state = LEASE_COOL;
     lease_expires_at(l, lease, leases_now(l) + (p != NULL ? p->set->lease_ttl : 0));
 }
@@ -189,7 +192,7 @@ void lease_tell_all(struct leases *l, struct lease *lease, enum link_failure why
     struct park *p;
 
     while ((p = lease_first_park(lease)) != NULL)
-        again_tell(l->near, &p->waiters, why);
+        again_tell(l->near, &p->waiters, slice_of("", 0), why);
 }
 
 /* Asks for the first LEASE_SLICE of those in the park; of no park, for its own sake. */
@@ -232,8 +235,7 @@ static bool ask(struct leases *l, struct lease *lease, struct park *p, bool sett
     return true;
 }
 
-/* There is no link: one is being opened, or the upstream is away. False: for too long. */
-static bool ask_later(struct leases *l, struct lease *lease)
+bool lease_ask_later(struct leases *l, struct lease *lease)
 {
     uint64_t now_ms = leases_now(l);
 
@@ -244,6 +246,12 @@ static bool ask_later(struct leases *l, struct lease *lease)
     l->retry_ms = now_ms + RETRY_MS;
     leases_arm(l);
     return now_ms - lease->unasked_ms < UNASKED_MS;
+}
+
+void lease_asked(struct lease *lease)
+{
+    list_leave(&lease->unasked);
+    lease->unasked_ms = 0;
 }
 
 static void give_up(struct leases *l, struct lease *lease)
@@ -258,7 +266,7 @@ void lease_settle(struct leases *l, struct lease *lease)
 {
     struct park *p = lease_first_park(lease);
 
-    if (lease->asking) {
+    if (lease->asking || lease->state == LEASE_ASKED) {
         lease->again = true;
         return;
     }
@@ -272,12 +280,11 @@ void lease_settle(struct leases *l, struct lease *lease)
     }
     lease->asking = true;
     if (ask(l, lease, p, true)) {
-        list_leave(&lease->unasked);
-        lease->unasked_ms = 0;
+        lease_asked(lease);
         return;
     }
     lease->asking = false;
-    if (!ask_later(l, lease))
+    if (!lease_ask_later(l, lease))
         give_up(l, lease);
 }
 
@@ -295,10 +302,9 @@ static void drain_park(struct leases *l, struct lease *lease, struct park *p)
             look = cache_look(l->near->cache, &p->q, leases_now(l), false, &e);
         if (look != LOOK_FRESH) {
             if (ask(l, lease, p, false)) {
-                list_leave(&lease->unasked);
-                lease->unasked_ms = 0;
-            } else if (!ask_later(l, lease)) {
-                again_tell(l->near, &p->waiters, LINK_UNREACHED);
+                lease_asked(lease);
+            } else if (!lease_ask_later(l, lease)) {
+                again_tell(l->near, &p->waiters, slice_of("", 0), LINK_UNREACHED);
             }
             return;
         }
@@ -333,7 +339,9 @@ static void ask_again(struct leases *l)
 
         list_leave(&lease->unasked);
         list_push_back(&l->unasked, &lease->unasked);
-        if (lease->state != LEASE_DRAINS)
+        if (lease->state == LEASE_ASKED && lease->errand == 0)
+            lease_ask_upstream(l, lease);
+        else if (lease->state != LEASE_DRAINS)
             lease_settle(l, lease);
     }
 }
@@ -358,6 +366,8 @@ void leases_on_timer(void *context)
             break;
         if (lease->state == LEASE_HELD)
             lease_lapse(l, lease);
+        else if (lease->state == LEASE_ELSEWHERE)
+            lease_look_again(l, lease);
         else
             lease_free(l, lease);
     }

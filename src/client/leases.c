@@ -4,7 +4,12 @@
 #include <stdlib.h>
 
 #include "client/leases_inside.h"
+#include "client/loads.h"
 #include "net/loop.h"
+
+/* So late may the push come which says that the key has expired, behind the answer that it is not
+ * there: they travel on two connections. */
+#define EXPIRY_PUSH_MS 50u
 
 /* ---- what is told from outside ---- */
 
@@ -15,8 +20,9 @@ bool leases_park(struct client *c, const struct request *q, const struct near_qu
     struct fill_terms t = {.form = (uint8_t)nq->form, .command = q->command->id};
     struct held *h;
 
-    if (lease == NULL || lease->state == LEASE_COOL || lease->holder == c || q->more ||
-        c->promised > 0 || !park_waits(t.command, q->argc) || !park_may(c, nq->policy))
+    if (lease == NULL || lease->state == LEASE_COOL || lease->doubt || lease->holder == c ||
+        q->more || c->promised > 0 || !park_waits(t.command, q->argc) ||
+        !park_may(c, nq->policy, 0))
         return false;
     if (lease->parked >= LEASE_KEY_WAITERS || l->count.waiting >= LEASE_WAITERS) {
         l->count.refused++;
@@ -28,7 +34,7 @@ bool leases_park(struct client *c, const struct request *q, const struct near_qu
     return true;
 }
 
-static void grant(struct leases *l, struct lease *lease, struct client *c, const struct policy *p)
+void lease_grant(struct leases *l, struct lease *lease, struct client *c, const struct policy *p)
 {
     bool promoted = lease->granted_ms != 0;
 
@@ -50,15 +56,53 @@ static void park_joined(struct leases *l, struct lease *lease, const struct land
         struct held *h = CONTAINER_OF(CONTAINER_OF(node, struct waiter, node), struct held, waiter);
         struct client *c = h->client;
 
-        if (c == lease->holder || c->promised != 1 || !park_may(c, p) ||
+        if (c == lease->holder || c->promised != 1 || !park_may(c, p, 0) ||
             (h->until_ms == 0 && l->count.waiting >= LEASE_WAITERS))
             continue;
         park_add(l, park_of(lease, landing->q, landing->terms, landing->request), h, p);
     }
 }
 
+/* So does the leader, whose own reply this would have been, unless it has the lease. */
+static void park_leader(struct leases *l, struct lease *lease, struct landing *landing,
+                        const struct policy *p)
+{
+    struct client *c = landing->leader;
+    struct held *h;
+
+    if (c == NULL || c->promised > 0 || lease->parked >= LEASE_KEY_WAITERS ||
+        l->count.waiting >= LEASE_WAITERS || !park_may(c, p, 1))
+        return;
+    h = client_promise(c);
+    park_add(l, park_of(lease, landing->q, landing->terms, landing->request), h, p);
+    landing->leader = NULL;
+}
+
+/* Whether somebody here is to load it, the upstream says. Who cannot wait for that is told that
+ * there is nothing, and has the lease if nobody waits. */
+static void ask_fleet(struct leases *l, struct lease *lease, struct landing *landing,
+                      const struct policy *p)
+{
+    struct client *c = landing->leader;
+
+    lease_leave_holder(lease);
+    park_leader(l, lease, landing, p);
+    park_joined(l, lease, landing, p);
+    if (!lease_waited_for(lease)) {
+        if ((c == NULL || !c->open) && !list_empty(landing->waiters))
+            c = first_waiting(landing->waiters)->client;
+        if (c == NULL || !c->open) {
+            lease_free(l, lease);
+            return;
+        }
+        lease->holder = c;
+        list_push_back(&client_session(c)->leases, &lease->held);
+    }
+    lease_ask_upstream(l, lease);
+}
+
 /* There is nothing: somebody is to load it. */
-static void absent(struct leases *l, struct lease *lease, const struct landing *landing,
+static void absent(struct leases *l, struct lease *lease, struct landing *landing,
                    const struct policy *p)
 {
     struct client *c = landing->leader != NULL && landing->leader->open ? landing->leader : NULL;
@@ -67,15 +111,22 @@ static void absent(struct leases *l, struct lease *lease, const struct landing *
         return;
     if (lease == NULL)
         lease = lease_new(l, landing->q);
+    if (lease->state == LEASE_VACANT && lease_is_fleet(p)) {
+        ask_fleet(l, lease, landing, p);
+        return;
+    }
     if (lease->state == LEASE_VACANT) {
         if (c == NULL && !list_empty(landing->waiters))
             c = first_waiting(landing->waiters)->client;
         if (c != NULL)
-            grant(l, lease, c, p);
+            lease_grant(l, lease, c, p);
     }
-    if (lease->state == LEASE_HELD)
+    if (lease->state != LEASE_VACANT && lease->state != LEASE_COOL) {
+        park_leader(l, lease, landing, p);
         park_joined(l, lease, landing, p);
-    else if (lease->state == LEASE_VACANT && !lease_waited_for(lease))
+    }
+    if ((lease->state == LEASE_VACANT || lease->state == LEASE_ELSEWHERE) &&
+        !lease_waited_for(lease))
         lease_free(l, lease);
 }
 
@@ -93,7 +144,7 @@ static void lapsed(struct leases *l, struct lease *lease, const struct policy *p
     lease_cool(l, lease, p);
 }
 
-void leases_landed(struct near *near, const struct landing *landing)
+void leases_landed(struct near *near, struct landing *landing)
 {
     struct leases *l = near->leases;
     struct lease *lease = lease_find(l, landing->q->key, landing->q->scope);
@@ -104,11 +155,14 @@ void leases_landed(struct near *near, const struct landing *landing)
         lease->asking = false;
         again = lease->again;
         lease->again = false;
+        lease->doubt = lease->doubt && (again || !landing->absent);
     }
     if (!landing->absent) {
         if (lease == NULL)
             return;
         l->count.loaded++;
+        if (lease->state == LEASE_HELD)
+            loads_took(near, landing->terms->policy, (leases_now(l) - lease->granted_ms) * 1000);
         lease_drain(l, lease, false);
         return;
     }
@@ -122,6 +176,7 @@ void leases_landed(struct near *near, const struct landing *landing)
     lease = lease_find(l, landing->q->key, landing->q->scope);
     if (lease != NULL && (again || lease->state == LEASE_VACANT))
         lease_settle(l, lease);
+    leases_arm(l); /* some wait now who did not */
 }
 
 void leases_failed(struct near *near, const struct question *q, enum link_failure why)
@@ -142,6 +197,7 @@ static void changed(struct leases *l, struct lease *lease, bool voided)
         lease_free(l, lease);
         return;
     }
+    lease->doubt = true;
     /* (While it is being asked, a push may be that of the write which is the reason.) */
     if (voided && lease->state == LEASE_HELD && !lease->asking) {
         l->count.voided++;
@@ -154,15 +210,23 @@ static void changed(struct leases *l, struct lease *lease, bool voided)
     lease_settle(l, lease);
 }
 
-/* Which of a bucket are meant: those of the key (deleted, or by others; or else perhaps written),
+/* Which of a bucket are meant: those of the key (perhaps written; deleted; changed, says a push),
  * of keys that begin so, all. */
-enum match { MATCH_WRITTEN, MATCH_VOID, MATCH_PREFIX, MATCH_ALL, MATCH_ALL_WRITTEN };
+enum match {
+    MATCH_WRITTEN,
+    MATCH_VOID,
+    MATCH_PUSHED,
+    MATCH_PREFIX,
+    MATCH_ALL,
+    MATCH_ALL_WRITTEN,
+};
 
 static bool is_meant(const struct lease *lease, const struct slice *key, enum match match)
 {
     switch (match) {
     case MATCH_WRITTEN:
     case MATCH_VOID:
+    case MATCH_PUSHED:
         return slice_eq(lease_key(lease), *key);
     case MATCH_PREFIX:
         return slice_starts(lease_key(lease), *key);
@@ -187,6 +251,15 @@ static struct lease *next_in(const struct leases *l, const struct list *bucket,
     return NULL;
 }
 
+/* What is no more than asked about does not end the lease. A push is not told of a key that was
+ * absent and was deleted: soon behind the grant it is nearly always that of the expiry. */
+static bool is_voided(const struct leases *l, const struct lease *lease, enum match match)
+{
+    if (match == MATCH_PUSHED)
+        return leases_now(l) >= lease->granted_ms + EXPIRY_PUSH_MS;
+    return match != MATCH_WRITTEN && match != MATCH_ALL_WRITTEN;
+}
+
 static void change_in(struct leases *l, const struct list *bucket, const struct slice *key,
                       enum match match)
 {
@@ -195,7 +268,7 @@ static void change_in(struct leases *l, const struct list *bucket, const struct 
     l->round++;
     while ((lease = next_in(l, bucket, key, match)) != NULL) {
         lease->round = l->round;
-        changed(l, lease, match != MATCH_WRITTEN && match != MATCH_ALL_WRITTEN);
+        changed(l, lease, is_voided(l, lease, match));
     }
 }
 
@@ -203,6 +276,11 @@ void leases_changed(struct near *near, struct slice key, bool voided)
 {
     change_in(near->leases, lease_bucket(near->leases, key), &key,
               voided ? MATCH_VOID : MATCH_WRITTEN);
+}
+
+void leases_pushed(struct near *near, struct slice key)
+{
+    change_in(near->leases, lease_bucket(near->leases, key), &key, MATCH_PUSHED);
 }
 
 void leases_prefix_changed(struct near *near, struct slice prefix)
@@ -265,7 +343,8 @@ void leases_count_no_park(struct leases *l)
 
 void leases_describe(const struct leases *l, struct buffer *out)
 {
-    static const char *const words[] = {"held", "vacant", "lapsed", "cool", "drains"};
+    static const char *const words[] = {"held",   "vacant", "lapsed",   "cool",
+                                        "drains", "asked",  "elsewhere"};
 
     for (uint32_t i = 0; l != NULL && i < LEASE_BUCKETS; i++) {
         for (list_each (node, &l->buckets[i])) {

@@ -1,4 +1,4 @@
-/* leases_inside.h - between leases.c and lease_settle.c. */
+/* leases_inside.h - between leases.c, lease_settle.c and lease_fleet.c. */
 #ifndef LARDER_CLIENT_LEASES_INSIDE_H
 #define LARDER_CLIENT_LEASES_INSIDE_H
 
@@ -33,12 +33,26 @@ MUST_USE
 bool lease_waited_for(const struct lease *lease);
 void lease_tell_all(struct leases *l, struct lease *lease, enum link_failure why);
 
+/* lease_fleet.c */
+MUST_USE
+bool lease_is_fleet(const struct policy *p);
+/* Asks for it; what was this larder's until now is given back. The lease may be gone afterwards. */
+void lease_ask_upstream(struct leases *l, struct lease *lease);
+void lease_look_again(struct leases *l, struct lease *lease); /* .. if any wait for it still */
+void lease_give_back(struct leases *l, struct lease *lease);
+
 /* Steps. */
+void lease_grant(struct leases *l, struct lease *lease, struct client *c, const struct policy *p);
 void lease_expires_at(struct leases *l, struct lease *lease, uint64_t at_ms);
 void lease_leave_holder(struct lease *lease);
 /* Something may have changed: asks. The lease may be gone afterwards. */
 void lease_settle(struct leases *l, struct lease *lease);
 void lease_lapse(struct leases *l, struct lease *lease);
+/* There is no link to ask it on: one is being opened, or the upstream is away. False: for too
+ * long. */
+MUST_USE
+bool lease_ask_later(struct leases *l, struct lease *lease);
+void lease_asked(struct lease *lease); /* it is not to be asked later any more */
 /* It is over: who waits is answered in slices, with the value, or nil. */
 void lease_drain(struct leases *l, struct lease *lease, bool nil);
 /* Not leased again for a while, with nothing kept that says so. */

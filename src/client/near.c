@@ -17,6 +17,7 @@
  * A hit allocates nothing: the question is built on the stack, the answer copied to the output. */
 #include "client/near.h"
 #include "client/leases.h"
+#include "client/loads.h"
 #include "client/rules.h"
 #include "client/slide.h"
 
@@ -58,6 +59,8 @@ static void forget_scopes(struct near *near)
     near->scope_count = 0;
     if (near->leases != NULL)
         leases_clear(near->leases);
+    if (near->loads != NULL)
+        loads_clear(near->loads);
     for (list_each (node, &near->all->open))
         CONTAINER_OF(node, struct client, node)->scope = 0;
     cache_flush(near->cache);
@@ -273,6 +276,17 @@ static enum concern look_ttl(struct client *c, bool seconds, const struct args *
     return CONCERN_HIT;
 }
 
+bool near_known(struct client *c, struct near_question *nq, const struct request *q,
+                const struct args *args)
+{
+    struct entry e;
+
+    if (near_look(c, nq, q, false, &e) != LOOK_FRESH)
+        return false;
+    found_for(c, nq, args, &e);
+    return true;
+}
+
 static enum concern look_one(struct client *c, const struct command *cmd, const struct args *args)
 {
     struct request q = {.command = cmd, .argv = args->v, .argc = args->n};
@@ -289,6 +303,8 @@ static enum concern look_one(struct client *c, const struct command *cmd, const 
         began_us = near_clock_us();
     if (near_look(c, &nq, &q, false, &e) != LOOK_FRESH)
         return CONCERN_ASK;
+    if (UNLIKELY(nq.policy->ahead) && loads_ahead(c, &nq, &q, &e))
+        return CONCERN_HIT;
     found_for(c, &nq, args, &e);
     if (UNLIKELY(near->sample-- == 0)) {
         near->sample = HIT_SAMPLE - 1;
@@ -397,6 +413,8 @@ enum next near_ask_one(struct client *c, const struct request *q, const struct n
     enum next next;
 
     if (UNLIKELY(near->leases != NULL) && leases_park(c, q, nq))
+        return NEXT;
+    if (UNLIKELY(near->loads != NULL) && loads_give(c, nq, q))
         return NEXT;
     if (near_way(near, nq->q.key) != WAY_ASK)
         return near_pass_by(c, q);

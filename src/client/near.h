@@ -2,12 +2,13 @@
  *
  * near_gets.c  GETs that are hits, one behind the other: the shortest way
  * near_look.c  looks on the shelf
+ * loads.c    who is told to load a key, while the others are given its old value, or its last
  * near.c     is a request a question the cache may answer? answers it from the shelf
  * fill.c     asks upstream on a miss, once for all who ask meanwhile
  * fill_keep.c  judges the answer, and keeps it
  * again.c    asks once more for those who had joined, when the question came to nothing
  * several.c  MGET, EXISTS: per key
- * gather.c   MGET: some keys from the shelf, the rest in one question
+ * gather.c   MGET: some keys from the shelf, the rest in one question; gather_weave.c: too large
  * near_console.c  what it would do, and why, for LARDER KEY and WHY; LARDER FRESH
  * near_view.c     counters, flushes
  * writes.c   what may change keys: holds them from hand-over to reply */
@@ -19,6 +20,7 @@
 #include "client/client.h"
 #include "net/loop.h"
 #include "policy/policies.h"
+#include "policy/refresh.h"
 #include "upstream/invalidation.h"
 
 /* Counted for each policy. */
@@ -26,6 +28,8 @@
     X(hits, TOTAL, "reads answered from memory with a value")                                      \
     X(negative, TOTAL, "reads answered from memory: the key does not exist")                       \
     X(stale, TOTAL, "reads answered with a value known to be old")                                 \
+    X(ahead, TOTAL,                                                                                \
+      "reads told that their key is absent shortly before it was, to load it (refresh_ahead)")     \
     X(misses, TOTAL, "reads put to the upstream because nothing fresh was kept")                   \
     X(coalesced, TOTAL, "reads that waited for the same question of another client")               \
     X(bypassed, TOTAL,                                                                             \
@@ -64,6 +68,7 @@ struct near_counters {
     X(max_bytes, LEVEL, "what that may be at most: max_memory")                                    \
     X(evictions, TOTAL, "replies dropped to make room")                                            \
     X(expired, TOTAL, "replies dropped after their time")                                          \
+    X(loads, LEVEL, "keys that a client is loading: stampede = stale, refresh_ahead")              \
     X(keys_under_way, LEVEL, "keys with a write unanswered or a question in the air")
 
 struct cache_counters {
@@ -77,6 +82,8 @@ struct near_stats {
     struct near_counters count;
     struct histogram hit_us;    /* one hit in HIT_SAMPLE: from reading the request to the answer */
     struct histogram load_us;   /* from asking upstream to the answer */
+    struct histogram loader_us; /* from telling a client that a key is absent to its write */
+    struct load_time load_time; /* .. on average */
     uint32_t waits, waits_late; /* reads that waited for a load, lately; in vain */
     uint64_t no_park_ms;        /* nobody waits until then */
 };
@@ -137,15 +144,17 @@ struct near {
     size_t named_count;
     struct near_scope *scopes;
     size_t scope_count;
-    struct buffer words;   /* scratch: what is asked upstream */
-    struct buffer pieces;  /* scratch: answers that are put together */
-    struct slice answer;   /* of the hit just found: in the shelf, in `pieces`, or constant */
-    struct block *block;   /* .. or all of this */
-    struct args keys;      /* scratch: keys of a write */
-    struct leases *leases; /* NULL before a policy has stampede = wait */
-    struct list again;     /* questions to be asked once more, for which there is no link yet */
-    uint32_t sample;       /* hits since one was timed */
-    const char *missed;    /* where the key stands that has just been looked for in vain */
+    struct buffer words;         /* scratch: what is asked upstream */
+    struct buffer pieces;        /* scratch: answers that are put together */
+    struct slice answer;         /* of the hit just found: in the shelf, in `pieces`, or constant */
+    struct block *block;         /* .. or all of this */
+    struct args keys;            /* scratch: keys of a write */
+    struct leases *leases;       /* NULL before a policy has stampede = wait */
+    struct loads *loads;         /* NULL before a policy has stampede = stale, or refresh_ahead */
+    uint64_t *linger;            /* by policy number: stale_ttl */
+    uint64_t *outlive;           /* the same, of on_outage = stale */
+    uint32_t sample;             /* hits since one was timed */
+    const char *missed;          /* where the key stands that has just been looked for in vain */
     struct cache_counters count; /* what is not counted by policy; the sums, when asked for */
     uint8_t field_ttl;           /* enum field_ttl: can the upstream's hash fields expire? */
     /* Who compares hits with what the upstream says; so many are wanted now. */
@@ -158,6 +167,12 @@ MUST_USE
 struct near *near_new(struct clients *all, struct cache *cache);
 void near_free(struct near *near);
 void near_resettle(struct near *near, const struct policies *policies);
+
+/* near_look.c: any answer to the question that is less than old_ms past its deadline, suspect or
+ * not; as near_look(). */
+MUST_USE
+bool near_look_old(struct client *c, struct near_question *nq, const struct request *q,
+                   uint64_t old_ms, struct entry *ret_entry);
 
 /* near.c */
 MUST_USE
@@ -180,6 +195,14 @@ bool near_allowed(const struct client *c, uint32_t in_run);
 MUST_USE
 enum look near_look(struct client *c, struct near_question *nq, const struct request *q, bool peek,
                     struct entry *ret_entry);
+/* As near_look(), for a value that has expired; q: of a question so worded. */
+MUST_USE
+bool near_look_past(struct near *near, const struct question *question, const struct request *q,
+                    struct entry *ret_entry);
+/* Looks, and has near_give() give it. */
+MUST_USE
+bool near_known(struct client *c, struct near_question *nq, const struct request *q,
+                const struct args *args);
 MUST_USE
 enum way near_way(const struct near *near, struct slice key);
 enum next near_ask(struct client *c, const struct request *q);
@@ -236,8 +259,10 @@ struct fill_terms {
     uint64_t asked_ms, local_ttl, negative_ttl, max_value;
     uint16_t policy, command;
     uint8_t form;
-    bool field_ttl; /* HPTTL's reply is the last */
-    bool leased;    /* of what is absent somebody may be told to load it */
+    bool field_ttl;                /* HPTTL's reply is the last */
+    bool leased;                   /* of what is absent somebody may be told to load it */
+    bool loads;                    /* .. and nobody waits for that (loads.c) */
+    uint64_t stale_ttl, lease_ttl; /* stale_ttl: 0 if nothing old is given */
 };
 struct fill_reply {
     struct slice value, ttl; /* the replies of PTTL, and of HPTTL behind it */
@@ -272,11 +297,12 @@ MUST_USE
 bool fill_join(struct client *c, const struct question *q);
 
 /* again.c: for those who had joined: the request once more, for all in one, for each alone; an
- * error. None of them waits with the list any more. */
+ * error, or what their policy says in its place (`request` may be empty: nothing). None of them
+ * waits with the list any more. */
 void again_together(struct near *near, struct list *waiters, struct slice request);
 void again_alone(struct near *near, struct list *waiters, struct slice request);
-void again_tell(struct near *near, struct list *waiters, enum link_failure why);
-void again_close(struct near *near);
+void again_tell(struct near *near, struct list *waiters, struct slice request,
+                enum link_failure why);
 
 /* several.c: MGET, EXISTS */
 MUST_USE

@@ -6,6 +6,8 @@
 
 #include "cache/cache.h"
 #include "client/clients.h"
+#include "client/leases.h"
+#include "client/outage.h"
 #include "config/settings.h"
 #include "errands/self_check.h"
 #include "net/loop.h"
@@ -126,6 +128,19 @@ static void resettle(struct near_cache *n, const struct cache_settings *set)
     self_check_resettle(n->check, set->self_check);
 }
 
+/* What pushes are to be about: the keys that policies keep, and whether they are being loaded. */
+static void aim(struct near_cache *n, const struct slice *heads, size_t count)
+{
+    struct slice *all = must_alloc((count + 1) * sizeof *all);
+
+    for (size_t i = 0; i < count; i++)
+        all[i] = heads[i];
+    if (count > 0 && (policies_rules(n->policies) & RULE_LEASE) != 0)
+        all[count++] = SLICE(LEASE_PREFIX);
+    invalidation_aim(n->invalidation, all, count);
+    free(all);
+}
+
 void near_cache_settle(struct near_cache *n, const struct settings *settings)
 {
     struct policies *before = n->policies;
@@ -135,6 +150,7 @@ void near_cache_settle(struct near_cache *n, const struct settings *settings)
     n->policies = policies_new(settings, before);
     heads = policies_heads(n->policies, true, &count);
     clients_use_policies(n->clients, n->policies);
+    clients_use_outage(n->clients, n->policies);
     if (n->cache != NULL)
         resettle(n, &settings->cache);
     else if (count > 0)
@@ -142,7 +158,7 @@ void near_cache_settle(struct near_cache *n, const struct settings *settings)
     if (n->cache != NULL) {
         clients_use_cache(n->clients, n->cache, n->policies, n->invalidation);
         clients_use_check(n->clients, n->check);
-        invalidation_aim(n->invalidation, heads, count);
+        aim(n, heads, count);
     }
     policies_free(before);
 }

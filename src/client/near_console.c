@@ -7,7 +7,9 @@
  * WHY asks what near_ask(), several_ask() and writes_note() ask, in their order and with their
  * functions, but acts on none of it: the shelf is peeked at, nothing is counted, asked or held. */
 #include "client/leases.h"
+#include "client/loads.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -41,7 +43,7 @@ static void put_left(struct buffer *out, const char *name, uint64_t at_ms, uint6
 
 static void put_entry(struct buffer *out, const struct entry *e, uint64_t now_ms)
 {
-    bool value = e->kind == ENTRY_VALUE;
+    bool value = e->kind != ENTRY_ABSENT;
 
     buffer_printf(out, "kind=%s\nbytes=%zu\nstamp=%llu\n", value ? "value" : "absent", e->bytes.n,
                   (unsigned long long)e->stamp);
@@ -127,7 +129,11 @@ static void why_missing(struct client *c, const struct near_question *nq, const 
     struct slice key = nq->q.key;
     enum way way = near_way(near, key);
 
-    if (way != WAY_ASK)
+    struct entry e;
+
+    if (loads_stale(near, nq, q, &e))
+        say_key(out, "stale", key, nq->policy, "expired; a client has been told to load it");
+    else if (way != WAY_ASK)
         say_key(out, "bypass", key, nq->policy, way_reason(way));
     else if (keyring_flight(cache_keyring(near->cache), &nq->q) != NULL)
         say_key(out, "join", key, nq->policy, "the same question is in the air");
@@ -285,6 +291,16 @@ static bool why_refused(const struct client *c, const struct request *q, struct 
     return refused;
 }
 
+/* Fresh all the same: an outage changes nothing for as long as that lasts. */
+static bool is_hit(struct client *c, const struct request *q)
+{
+    struct near_question nq;
+    struct entry e;
+
+    return c->all->near != NULL && near_allowed(c, 0) && near_judge(c, q, &nq) &&
+           near_look(c, &nq, q, true, &e) == LOOK_FRESH;
+}
+
 static void put_why(struct client *c, const struct request *q, struct buffer *out)
 {
     const struct command *cmd = q->command;
@@ -297,6 +313,9 @@ static void put_why(struct client *c, const struct request *q, struct buffer *ou
         ; /* said */
     else if (cmd != NULL && cmd->route == ROUTE_LOCAL)
         say(out, "local", "larder answers it, or decides on it");
+    else if (outage_why(c->all, q) != NULL && cmd->route == ROUTE_SHARED && c->mode == MODE_PLAIN &&
+             !is_hit(c, q))
+        say(out, "outage", outage_why(c->all, q));
     else if (c->all->near == NULL)
         say(out, "pass", no_cache);
     else if (may_write(cmd))
@@ -327,6 +346,7 @@ static enum next fresh(struct client *c, struct request *q)
     buffer_done(&c->all->scratch);
     write_request(&c->all->scratch, q->argv, q->argc);
     q->bytes = buffer_slice(&c->all->scratch);
+    q->fresh = true;
     next = rules_fresh(c, q);
     if (next != NEXT || c->all->near == NULL)
         return next;
@@ -350,13 +370,21 @@ enum next near_console(struct client *c, const struct request *q, enum console_w
     switch (word) {
     case CONSOLE_FRESH:
         return fresh(c, &inner);
+    case CONSOLE_HEALTH:
+        return health_serve(c);
     case CONSOLE_MISS:
         if (c->all->near != NULL && c->all->near->leases != NULL)
             leases_miss(c, q->argv[2]);
+        if (c->all->near != NULL && c->all->near->loads != NULL)
+            loads_miss(c, q->argv[2]);
         write_status(client_answer(c), "OK");
         return NEXT;
     case CONSOLE_MSETEX:
         return msetex_serve(c, q);
+    case CONSOLE_GETLEASE:
+        return fence_get(c, q);
+    case CONSOLE_SETLEASE:
+        return fence_set(c, q);
     case CONSOLE_KEY:
         put_key(c, q->argv[2], &text);
         break;

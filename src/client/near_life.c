@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "client/leases.h"
+#include "client/loads.h"
 #include "client/near.h"
 #include "errands/self_check.h"
 
@@ -15,7 +16,6 @@ struct near *near_new(struct clients *all, struct cache *cache)
     near->all = all;
     near->cache = cache;
     near->check_due = &never;
-    list_init(&near->again);
     return near;
 }
 
@@ -29,9 +29,12 @@ void near_free(struct near *near)
     }
     free(near->named);
     leases_free(near->leases);
+    loads_free(near->loads);
     free(near->scopes);
     free(near->stats);
     free(near->alive);
+    free(near->linger);
+    free(near->outlive);
     buffer_done(&near->words);
     buffer_done(&near->pieces);
     args_done(&near->keys);
@@ -62,9 +65,12 @@ static void make_room(struct near *near, size_t number)
         return;
     near->stats = must_realloc(near->stats, n * sizeof(struct near_stats *));
     near->alive = must_realloc(near->alive, n * sizeof *near->alive);
+    near->linger = must_realloc(near->linger, n * sizeof *near->linger);
+    near->outlive = must_realloc(near->outlive, n * sizeof *near->outlive);
     for (size_t i = near->stats_count; i < n; i++) {
         near->stats[i] = NULL;
         near->alive[i] = false;
+        near->linger[i] = near->outlive[i] = 0;
     }
     near->stats_count = n;
 }
@@ -80,15 +86,24 @@ void near_resettle(struct near *near, const struct policies *policies)
     for (size_t i = 0; i < n; i++)
         more |= all[i].set->local &&
                 (all[i].number >= near->stats_count || !near->alive[all[i].number]);
-    for (size_t i = 0; i < near->stats_count; i++)
+    for (size_t i = 0; i < near->stats_count; i++) {
         near->alive[i] = false;
+        near->linger[i] = near->outlive[i] = 0;
+    }
     for (size_t i = 0; i < n; i++) {
         make_room(near, all[i].number);
         near->stats[all[i].number] = stats_named(near, all[i].name);
         near->alive[all[i].number] = all[i].set->local;
+        if (all[i].set->stampede == SET_STAMPEDE_STALE)
+            near->linger[all[i].number] = all[i].set->stale_ttl;
+        if (all[i].set->on_outage == SET_OUTAGE_STALE)
+            near->outlive[all[i].number] = all[i].set->stale_ttl;
     }
     leases_use(near);
+    loads_use(near);
     cache_policies(near->cache, near->alive, near->stats_count);
+    cache_linger(near->cache, near->linger, near->stats_count);
+    cache_outlive(near->cache, near->outlive, near->stats_count);
     if (more)
         writes_under_way(near->all);
 }
@@ -115,9 +130,13 @@ void clients_key_changed(struct clients *all, struct slice key)
     struct near *near = all->near;
     const struct policy *p;
 
+    if (near->leases != NULL && slice_starts(key, SLICE(LEASE_PREFIX)))
+        leases_moved(near, slice_of(key.p + strlen(LEASE_PREFIX), key.n - strlen(LEASE_PREFIX)));
     if (near->leases != NULL && !keyring_held(cache_keyring(near->cache), key))
-        leases_changed(near, key, true);
-    if (!cache_changed(near->cache, key))
+        leases_pushed(near, key);
+    if (near->loads != NULL && !keyring_held(cache_keyring(near->cache), key))
+        loads_pushed(near->loads, key);
+    if (!cache_pushed(near->cache, key, loop_now_ms(all->loop)))
         return;
     p = policies_match(near->policies, key);
     if (p != NULL)
@@ -130,6 +149,8 @@ void clients_all_changed(struct clients *all)
     cache_flush(all->near->cache);
     if (all->near->leases != NULL)
         leases_all_changed(all->near);
+    if (all->near->loads != NULL)
+        loads_clear(all->near->loads);
 }
 
 /* Another server may be behind the link now: what it can do is to be learnt anew. */

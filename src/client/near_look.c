@@ -48,9 +48,10 @@ static bool hash_field(struct slice all, struct slice field, struct slice *ret_v
 }
 
 /* HGET, HMGET out of a kept HGETALL, into near->pieces. */
-static bool from_hash(struct client *c, const struct request *q, const struct entry *e)
+static bool from_hash(struct near *near, uint8_t proto, const struct request *q,
+                      const struct entry *e)
 {
-    struct buffer *out = &c->all->near->pieces;
+    struct buffer *out = &near->pieces;
     uint32_t n = q->argc - 2;
     struct slice value;
 
@@ -65,7 +66,7 @@ static bool from_hash(struct client *c, const struct request *q, const struct en
         if (value.p != NULL)
             buffer_add(out, value.p, value.n);
         else
-            write_null(out, c->proto);
+            write_null(out, proto);
     }
     return true;
 }
@@ -78,7 +79,7 @@ static enum look look_hash(struct client *c, struct near_question *nq, const str
     char ask[4];
 
     whole.ask = slice_of(ask, near_ask_head(ask, CMD_HGETALL, c->proto));
-    if (look_at(near, &whole, peek, ret) == LOOK_FRESH && from_hash(c, q, ret)) {
+    if (look_at(near, &whole, peek, ret) == LOOK_FRESH && from_hash(near, c->proto, q, ret)) {
         ret->bytes = buffer_slice(&near->pieces);
         ret->block = NULL;
         return LOOK_FRESH;
@@ -109,4 +110,65 @@ enum look near_look(struct client *c, struct near_question *nq, const struct req
         return look_hash(c, nq, q, peek, ret_entry);
     }
     return LOOK_NOTHING;
+}
+
+bool near_look_past(struct near *near, const struct question *question, const struct request *q,
+                    struct entry *ret_entry)
+{
+    uint64_t now_ms = loop_now_ms(near->all->loop);
+    uint16_t id = q->command->id;
+    struct question whole = *question;
+    char ask[4];
+
+    if (id == CMD_HGET || id == CMD_HMGET) {
+        uint8_t proto = (uint8_t)question->ask.p[sizeof id]; /* near_ask_head() */
+
+        whole.ask = slice_of(ask, near_ask_head(ask, CMD_HGETALL, proto));
+        if (cache_look_past(near->cache, &whole, now_ms, ret_entry) &&
+            from_hash(near, proto, q, ret_entry)) {
+            ret_entry->bytes = buffer_slice(&near->pieces);
+            ret_entry->block = NULL;
+            return true;
+        }
+    }
+    return cache_look_past(near->cache, question, now_ms, ret_entry);
+}
+
+/* What EXISTS, or TYPE, says of a plain value. */
+static void tell_plain(uint16_t id, struct entry *e)
+{
+    bool absent = e->kind == ENTRY_ABSENT;
+
+    if (id == CMD_TYPE)
+        e->bytes = absent ? SLICE("+none\r\n") : SLICE("+string\r\n");
+    else
+        e->bytes = absent ? SLICE(":0\r\n") : SLICE(":1\r\n");
+    e->block = NULL;
+}
+
+bool near_look_old(struct client *c, struct near_question *nq, const struct request *q,
+                   uint64_t old_ms, struct entry *ret_entry)
+{
+    struct near *near = c->all->near;
+    uint64_t now_ms = loop_now_ms(near->all->loop);
+    uint16_t id = q->command->id;
+    struct question other = nq->q;
+    char ask[4];
+
+    if (id == CMD_EXISTS || id == CMD_TYPE) {
+        other.ask = slice_of("", 0);
+        if (cache_look_old(near->cache, &other, now_ms, old_ms, ret_entry)) {
+            tell_plain(id, ret_entry);
+            return true;
+        }
+    } else if (id == CMD_HGET || id == CMD_HMGET) {
+        other.ask = slice_of(ask, near_ask_head(ask, CMD_HGETALL, c->proto));
+        if (cache_look_old(near->cache, &other, now_ms, old_ms, ret_entry) &&
+            from_hash(near, c->proto, q, ret_entry)) {
+            ret_entry->bytes = buffer_slice(&near->pieces);
+            ret_entry->block = NULL;
+            return true;
+        }
+    }
+    return cache_look_old(near->cache, &nq->q, now_ms, old_ms, ret_entry);
 }

@@ -2,6 +2,7 @@
 #include "client/near_view.h"
 
 #include "client/leases.h"
+#include "client/loads.h"
 #include "client/near.h"
 #include "client/renewals.h"
 #include "net/loop.h"
@@ -32,6 +33,7 @@ static void take_sums(struct near *near)
     c->max_bytes = cache_max_memory(near->cache);
     c->evictions = usage.evictions;
     c->expired = usage.expired;
+    c->loads = near->loads != NULL ? near->loads->count : 0;
     c->keys_under_way = keyring_count(cache_keyring(near->cache));
 }
 
@@ -68,6 +70,7 @@ struct counter_set clients_lease_counters(const struct clients *all)
 void clients_describe_leases(const struct clients *all, struct buffer *out)
 {
     leases_describe(all->near != NULL ? all->near->leases : NULL, out);
+    loads_describe(all->near != NULL ? all->near->loads : NULL, out);
 }
 
 struct counter_set clients_cache_counters(const struct clients *all)
@@ -131,7 +134,8 @@ void clients_policy_view(const struct clients *all, const char *name, struct pol
                                 .answered = answered,
                                 .reads = answered + n->misses + n->coalesced + n->bypassed,
                                 .hit = &stats->hit_us,
-                                .load = &stats->load_us};
+                                .load = &stats->load_us,
+                                .loader = &stats->loader_us};
 }
 
 const struct invalidation *clients_invalidation(const struct clients *all)

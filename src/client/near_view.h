@@ -24,13 +24,21 @@ MUST_USE
 struct counter_set clients_lease_counters(const struct clients *all);
 void clients_describe_leases(const struct clients *all, struct buffer *out);
 
+/* What clients were answered while the upstream was away: of all policies, room "outage"; of the
+ * policy of that name, without a room. */
+MUST_USE
+struct counter_set clients_outage_counters(const struct clients *all);
+MUST_USE
+struct counter_set clients_outage_policy(const struct clients *all, const char *name);
+
 /* What a policy has done under its name. */
 struct policy_view {
-    struct counter_set counters;  /* without a room */
-    struct shelf_usage usage;     /* what is being dropped after a reload is still in it */
-    uint64_t reads, answered;     /* all that were counted; of these, from memory */
-    const struct histogram *hit;  /* us from reading a request to its answer: one in 64 hits */
-    const struct histogram *load; /* us from asking upstream to the answer */
+    struct counter_set counters;    /* without a room */
+    struct shelf_usage usage;       /* what is being dropped after a reload is still in it */
+    uint64_t reads, answered;       /* all that were counted; of these, from memory */
+    const struct histogram *hit;    /* us from reading a request to its answer: one in 64 hits */
+    const struct histogram *load;   /* us from asking upstream to the answer */
+    const struct histogram *loader; /* us from telling a client that a key is absent to its write */
 };
 void clients_policy_view(const struct clients *all, const char *name, struct policy_view *ret);
 

@@ -32,14 +32,22 @@ bool park_waits(uint16_t command, uint32_t argc)
     }
 }
 
-bool park_may(const struct client *c, const struct policy *p)
+/* Behind the read nothing is held that was answered here already; before it neither. */
+static bool is_last(const struct client *c)
+{
+    const struct held *h = c->more != NULL ? c->more->held_first : NULL;
+
+    return h == NULL || (h->next == NULL && h->pending);
+}
+
+bool park_may(const struct client *c, const struct policy *p, uint32_t own)
 {
     const struct near *near = c->all->near;
     const struct session *m = c->more;
     uint64_t now_ms = loop_now_ms(c->all->loop);
 
-    return c->open && c->plain && !c->ending && !c->eof && c->owed == 0 && !c->all->draining &&
-           buffer_len(&c->in) == 0 && near->stats[p->number]->no_park_ms <= now_ms &&
+    return c->open && c->plain && !c->ending && !c->eof && c->owed == own && !c->all->draining &&
+           buffer_len(&c->in) == 0 && is_last(c) && near->stats[p->number]->no_park_ms <= now_ms &&
            (m == NULL || (m->muted_owed == 0 && m->no_park_ms <= now_ms && list_empty(&m->leases)));
 }
 
@@ -160,28 +168,33 @@ void held_waits_no_more(struct held *h)
     h->until_ms = 0;
 }
 
-void park_give_nil(struct held *h)
+void park_write_nil(struct buffer *out, uint8_t proto, uint16_t command, uint32_t fields)
 {
-    struct client *c = h->client;
-    struct buffer *out = near_words(c->all->near);
-
-    switch (h->command) {
+    switch (command) {
     case CMD_HGETALL:
-        write_map(out, c->proto, 0);
+        write_map(out, proto, 0);
         break;
     case CMD_EXISTS:
         write_int(out, 0);
         break;
     case CMD_HMGET:
     case CMD_MGET:
-        write_array(out, h->fields);
-        for (uint32_t i = 0; i < h->fields; i++)
-            write_null(out, c->proto);
+        write_array(out, fields);
+        for (uint32_t i = 0; i < fields; i++)
+            write_null(out, proto);
         break;
     default:
-        write_null(out, c->proto);
+        write_null(out, proto);
         break;
     }
+}
+
+void park_give_nil(struct held *h)
+{
+    struct client *c = h->client;
+    struct buffer *out = near_words(c->all->near);
+
+    park_write_nil(out, c->proto, h->command, h->fields);
     client_keep_promise(h, buffer_slice(out));
 }
 

@@ -84,7 +84,7 @@ static bool renews(const struct command *cmd)
     return (cmd->flags & CF_CACHEABLE) != 0 && cmd->id != CMD_EXISTS && cmd->id != CMD_TYPE;
 }
 
-uint8_t rules_of(const struct rules *r, struct slice key)
+uint16_t rules_of(const struct rules *r, struct slice key)
 {
     const struct policy *p = policies_match(r->policies, key);
 
@@ -92,14 +92,14 @@ uint8_t rules_of(const struct rules *r, struct slice key)
 }
 
 /* The rules that command could fall under. */
-static uint8_t may_matter(const struct command *cmd)
+static uint16_t may_matter(const struct command *cmd)
 {
-    uint8_t m = RULE_DENY;
+    uint16_t m = RULE_DENY;
 
     if (rules_shaped(cmd))
-        m |= RULE_EXPIRY | RULE_REQUIRE | RULE_SIZE | RULE_SLIDING | RULE_IMMUTABLE;
+        m |= RULE_EXPIRY | RULE_REQUIRE | RULE_SIZE | RULE_SLIDING | RULE_IMMUTABLE | RULE_FENCE;
     else if ((cmd->flags & CF_WRITE) != 0)
-        m |= RULE_SIZE | (ends_key(cmd) ? RULE_SLIDING : 0);
+        m |= RULE_SIZE | RULE_FENCE | (ends_key(cmd) ? RULE_SLIDING : 0);
     else if (renews(cmd) || asks_ttl(cmd))
         m |= RULE_SLIDING;
     return m;
@@ -107,7 +107,7 @@ static uint8_t may_matter(const struct command *cmd)
 
 bool rules_concern(const struct rules *r, const struct command *cmd, const struct args *args)
 {
-    uint8_t matter = may_matter(cmd) & r->in_force;
+    uint16_t matter = may_matter(cmd) & r->in_force;
 
     if (hide_concerns(r, cmd))
         return true;
@@ -122,18 +122,22 @@ bool rules_concern(const struct rules *r, const struct command *cmd, const struc
 /* ---- writes ---- */
 
 /* r->shape says how it is put. */
-static void shape_write(struct rules *r, const struct request *q, const struct key_list *touched,
+static void shape_write(struct client *c, const struct request *q, const struct key_list *touched,
                         const struct expiry *x)
 {
-    if (!rules_shaped(q->command) || !command_arity_ok(q->command, q->argc))
+    struct rules *r = c->all->rules;
+
+    if (!command_arity_ok(q->command, q->argc))
         return; /* Redis refuses it */
-    for (uint32_t i = 0; i < touched->n; i++) {
+    for (uint32_t i = 0; i < touched->n && rules_shaped(q->command); i++) {
         struct slice key = q->argv[touched->v[i]];
         const struct policy *p = policies_match(r->policies, key);
 
         if (p != NULL && (p->rules & RULE_EXPIRY) != 0)
             shape_key(r, q, key, p, x);
     }
+    if ((r->in_force & RULE_FENCE) != 0)
+        fence_void(c, q, touched, x);
 }
 
 void rules_asked(struct client *c, const struct request *q)
@@ -178,7 +182,7 @@ static bool may_lead(const struct shape *s, const struct expiry *x)
 
 static bool is_immutable(struct client *c, const struct request *q, const struct expiry *x)
 {
-    return x->nx && !x->get && q->argc > 2 && near_allowed(c, 0) &&
+    return x->nx && !x->get && !q->minds_fence && q->argc > 2 && near_allowed(c, 0) &&
            (rules_of(c->all->rules, q->argv[1]) & RULE_IMMUTABLE) != 0;
 }
 
@@ -208,7 +212,7 @@ static void word_write(struct client *c, const struct request *q, const struct e
     keys_touched(q, &touched);
     shape_begin(&r->shape);
     tell_promise(c, q, x);
-    shape_write(r, q, &touched, x);
+    shape_write(c, q, &touched, x);
     keys_done(&touched);
     if (buffer_len(&r->shape.words) > 0)
         ret_put->bytes = buffer_slice(&r->shape.words);
@@ -347,6 +351,7 @@ enum large_rules rules_large(struct client *c, const struct request *q)
     struct rules *r = c->all->rules;
     const struct command *cmd = q->command;
     struct expiry unclear = {.kind = EXPIRY_UNCLEAR};
+    struct key_list key = {.few = {1}, .v = key.few, .n = 1};
     const struct policy *p;
 
     shape_begin(&r->shape);
@@ -362,9 +367,11 @@ enum large_rules rules_large(struct client *c, const struct request *q)
     if (hide_is_internal(r, q->argv[1]) ||
         (p != NULL && (p->rules & (RULE_DENY | RULE_REQUIRE | RULE_SIZE)) != 0))
         return LARGE_COLLECT;
-    if (p == NULL || (p->rules & RULE_EXPIRY) == 0 || !rules_shaped(cmd))
+    if (p == NULL || (may_matter(cmd) & p->rules & (RULE_EXPIRY | RULE_FENCE)) == 0)
         return LARGE_PASSES;
-    shape_key(r, q, q->argv[1], p, &unclear);
+    if ((p->rules & RULE_EXPIRY) != 0 && rules_shaped(cmd))
+        shape_key(r, q, q->argv[1], p, &unclear);
+    fence_void(c, q, &key, &unclear);
     return is_empty(&r->shape) ? LARGE_PASSES : LARGE_SHAPED;
 }
 
@@ -372,7 +379,7 @@ enum large_rules rules_large(struct client *c, const struct request *q)
 
 void clients_use_policies(struct clients *all, const struct policies *policies)
 {
-    uint8_t in_force = policies_rules(policies);
+    uint16_t in_force = policies_rules(policies);
 
     if (all->rules == NULL && in_force == 0)
         return;

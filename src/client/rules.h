@@ -5,6 +5,7 @@
  * shape.c      how a write is worded, and what is said about it, so that its keys get their expiry
  * slide.c      reads that renew their key; renewals.c tells the upstream
  * immutable.c  SET .. NX of what exists
+ * fence.c      LARDER GETLEASE and SETLEASE: nothing old is stored after a write
  * hide.c       larder's own keys, which no client sees */
 #ifndef LARDER_CLIENT_RULES_H
 #define LARDER_CLIENT_RULES_H
@@ -51,7 +52,7 @@ struct seen;
 struct rules {
     struct clients *all;
     const struct policies *policies;
-    uint8_t in_force; /* enum policy_rule, of all policies */
+    uint16_t in_force; /* enum policy_rule, of all policies */
     struct shape shape;
     struct renewals *renewals; /* NULL before a policy slides */
     struct seen *seen;         /* likewise */
@@ -103,7 +104,7 @@ bool rules_would_refuse(const struct rules *r, const struct request *q, struct b
 /* rules.c */
 /* The rules (enum policy_rule) of the key's policy. */
 MUST_USE
-uint8_t rules_of(const struct rules *r, struct slice key);
+uint16_t rules_of(const struct rules *r, struct slice key);
 /* Must the request go by rules_serve()? Asked of each that would go straight to the shared link. */
 MUST_USE
 bool rules_concern(const struct rules *r, const struct command *cmd, const struct args *args);
@@ -143,6 +144,11 @@ void shape_key(struct rules *r, const struct request *q, struct slice key, const
 /* COPY .. DB n: n, the database that its key is made in; else empty. */
 MUST_USE
 struct slice shape_other_db(const struct request *q);
+/* Not to be put in a MULTI: it makes no key itself, or is a script. */
+MUST_USE
+bool shape_is_loose(const struct request *q, const struct expiry *x);
+/* prefix and key as one bulk string: a key of larder's own. */
+void shape_own_key(struct buffer *out, struct slice prefix, struct slice key);
 /* What s holds becomes the caller's: shape_free(). */
 MUST_USE
 struct shape *shape_take(struct shape *s);
@@ -203,13 +209,22 @@ enum next immutable_ask(struct client *c, const struct request *q);
 /* msetex.c */
 enum next msetex_serve(struct client *c, const struct request *q);
 
+/* fence.c */
+enum next fence_get(struct client *c, const struct request *q);
+enum next fence_set(struct client *c, const struct request *q);
+/* DEL of the key and, if it is fenced, of its token, as one request; r may be NULL. */
+void fence_delete(const struct rules *r, struct slice key, struct buffer *out);
+/* Adds to r->shape that the tokens of those keys that are fenced are void. */
+void fence_void(struct client *c, const struct request *q, const struct key_list *touched,
+                const struct expiry *x);
+
 /* hide.c */
 enum next hide_serve(struct client *c, const struct request *q);
 
 /* Are there keys of larder's own? Only where a policy needs them. */
 static inline bool hide_on(const struct rules *r)
 {
-    return (r->in_force & RULE_ABSOLUTE) != 0;
+    return (r->in_force & (RULE_ABSOLUTE | RULE_FENCE | RULE_LEASE)) != 0;
 }
 
 static inline bool hide_is_internal(const struct rules *r, struct slice key)

@@ -18,6 +18,7 @@
  * nothing of its own is unanswered (WAIT_DRAIN). */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -32,23 +33,46 @@ struct run {
 
 /* ---- the shared link ---- */
 
+/* The answer to a command that is not sent, because the upstream is away: see pool_is_out(). */
+enum next client_answer_away(struct client *c)
+{
+    const struct pool *pool = c->all->pool;
+
+    c->all->count.unreached++;
+    c->all->count.refused_away++;
+    write_error(
+        client_answer(c),
+        "UPSTREAM %s not reached: %s (breaker open for %llu ms); the command was not executed",
+        pool_address(pool), pool_trouble(pool), (unsigned long long)pool_breaker(pool).away_ms);
+    return NEXT;
+}
+
 /* How long a command may wait for an upstream that is away counts from when the first of those now
  * waiting could not be asked, so that a pipeline does not wait once for each of its commands. */
+static bool has_waited(const struct client *c)
+{
+    return client_now(c) - c->more->wait_ms >= pool_command_timeout(c->all->pool);
+}
+
 enum next client_no_link(struct client *c, struct lane *lane)
 {
     struct session *m = client_session(c);
     struct slice refusal = lane_refusal(lane, c->db);
     const char *trouble = pool_trouble(c->all->pool);
-    uint64_t now_ms = client_now(c);
 
     if (m->wait_ms == 0)
-        m->wait_ms = now_ms;
+        m->wait_ms = client_now(c);
+    if (UNLIKELY(c->all->outage != NULL) && (has_waited(c) || pool_is_out(c->all->pool)) &&
+        outage_unreached(c))
+        return NEXT;
+    if (pool_is_out(c->all->pool))
+        return client_answer_away(c);
     if (refusal.n > 0) {
         c->all->count.unreached++;
         buffer_add(client_answer(c), refusal.p, refusal.n);
         return NEXT;
     }
-    if (now_ms - m->wait_ms < pool_command_timeout(c->all->pool))
+    if (!has_waited(c))
         return client_wait_link(c, lane);
     c->all->count.unreached++;
     if (trouble[0])
@@ -77,6 +101,10 @@ struct link *client_link(struct client *c, enum next *ret_next)
     struct link *l = c->link;
     bool mine = l != NULL && l->number == c->link_number;
 
+    if (pool_is_out(c->all->pool)) {
+        *ret_next = client_no_link(c, c->lane);
+        return NULL;
+    }
     /* What it asks now could overtake a question of another client's that it waits for. */
     if (UNLIKELY(c->promised > 0)) {
         *ret_next = client_wait(c, WAIT_DRAIN);
@@ -104,6 +132,16 @@ static bool at_held_answer(const struct client *c)
     return c->more != NULL && c->more->held_last != NULL && c->more->held_last->at == c->asked;
 }
 
+/* A command that has waited for a link waits no longer for its reply than is left of its time. */
+void client_asked_late(struct client *c, struct link *l)
+{
+    uint64_t waited_ms = client_now(c) - c->more->wait_ms;
+
+    if (c->more->wait_ms != 0 && waited_ms < pool_command_timeout(c->all->pool))
+        link_ask_since(l, c->more->wait_ms);
+    c->more->wait_ms = 0;
+}
+
 static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n)
 {
     if (UNLIKELY(client_is_muted(c))) {
@@ -116,7 +154,7 @@ static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n
     c->owed += n;
     c->asked += n;
     if (UNLIKELY(c->more != NULL))
-        c->more->wait_ms = 0;
+        client_asked_late(c, l);
 }
 
 /* Asks q on the shared link, its reply to pass as it comes. */
@@ -129,7 +167,7 @@ enum next client_ask(struct client *c, const struct request *q)
         return next;
     if (UNLIKELY(q->shape != NULL))
         shape_ask(c, l, q);
-    else
+    else if (LIKELY(c->all->outage == NULL) || q->fresh || !outage_ask(c, l, q))
         ask(c, l, q->bytes, 1);
     return NEXT;
 }
@@ -195,7 +233,7 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
     if (run->count > 0)
         return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
-           l->number == c->link_number && !link_full(l) &&
+           l->number == c->link_number && !link_full(l) && !pool_is_out(c->all->pool) &&
            (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) &&
            c->owed < c->all->settings->max_pending;
 }
@@ -221,6 +259,8 @@ static inline void join_run(struct client *c, struct run *run, const struct comm
     }
     run->n += bytes.n;
     c->command = cmd->id;
+    if ((cmd->flags & CF_READ) == 0)
+        c->wrote_at = c->asked + run->count;
     if (UNLIKELY(concern != CONCERN_NONE))
         note_in_run(c, cmd, c->asked + run->count, concern);
 }
@@ -291,6 +331,8 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
         writes_note(c, &q, done_at(c, cmd, asked), false);
     else if (all->near != NULL && c->more != NULL && c->more->muted_asked != muted)
         writes_note(c, &q, c->more->muted_asked, true);
+    else if (c->asked != asked && may_write(cmd))
+        c->wrote_at = c->asked;
     all->count.commands++;
     if (c->open)
         client_after_command(c);
@@ -314,7 +356,8 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
     if (concern == CONCERN_HIT)
         return NEXT;
     if (LIKELY(concern != CONCERN_ASK && joins_run(c, run, cmd, bytes.p[0])) &&
-        !(UNLIKELY(all->rules != NULL) && rules_concern(all->rules, cmd, &all->args))) {
+        !(UNLIKELY(all->rules != NULL) && rules_concern(all->rules, cmd, &all->args)) &&
+        !(UNLIKELY(all->outage != NULL) && outage_concerns(all->outage, cmd, &all->args))) {
         join_run(c, run, cmd, bytes, concern);
         return NEXT;
     }

@@ -1,6 +1,8 @@
 /* several.c - reads of several keys, MGET and EXISTS, answered per key: from the shelf what is
  * there, the rest in one question (MGET's: gather.c). */
+#include "client/loads.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "client/slide.h"
 #include "net/loop.h"
@@ -108,6 +110,19 @@ size_t several_most(const struct client *c)
     return c->all->settings->client_buffer_max / 4;
 }
 
+/* MGET of one key that is on the shelf: told to load it? */
+static bool look_ahead(struct client *c, const struct args *args)
+{
+    struct request q = {.command = command_of(args->v, args->n), .argv = args->v, .argc = args->n};
+    struct near *near = c->all->near;
+    struct near_question nq;
+    struct entry e;
+
+    return q.command->id == CMD_MGET && near_plain(near, c, args->v[1], &nq) && nq.policy->ahead &&
+           cache_look(near->cache, &nq.q, loop_now_ms(c->all->loop), true, &e) == LOOK_FRESH &&
+           loads_ahead(c, &nq, &q, &e);
+}
+
 /* All of them are on the shelf: answered at once. What would be a very large answer is not: of a
  * value asked for many times over a small request could make one of any size. */
 enum concern several_look(struct client *c, const struct args *args)
@@ -119,6 +134,8 @@ enum concern several_look(struct client *c, const struct args *args)
 
     if (args->n < 2)
         return CONCERN_NONE;
+    if (UNLIKELY(near->loads != NULL) && args->n == 2 && look_ahead(c, args))
+        return CONCERN_HIT;
     buffer_take_keep(out, buffer_len(out), ASK_KEEP_BYTES);
     if (!exists)
         write_array(out, args->n - 1);
@@ -170,6 +187,18 @@ static enum next exists_ask(struct client *c, const struct request *q)
     return NEXT;
 }
 
+/* MGET of one key that may be waited for: asked, and kept, under its own name. */
+static enum next leased_ask(struct client *c, const struct request *q, struct near_question *nq)
+{
+    struct args args = {.v = q->argv, .n = q->argc};
+
+    nq->form = FORM_EXACT;
+    if (!near_known(c, nq, q, &args))
+        return near_ask_one(c, q, nq);
+    near_give(c, q->more);
+    return NEXT;
+}
+
 enum next several_ask(struct client *c, const struct request *q)
 {
     enum trust trust = cache_trust(c->all->near->cache, loop_now_ms(c->all->loop));
@@ -190,17 +219,25 @@ enum next several_ask(struct client *c, const struct request *q)
     case CONCERN_ASK:
         break;
     }
+    /* In an outage all of it must be known, to be answered here. */
+    if (q->command->id == CMD_EXISTS && UNLIKELY(c->all->outage != NULL) &&
+        outage_judge(c->all->outage, q) != OUTAGE_NOTHING)
+        return near_pass_by(c, q);
     if (q->command->id == CMD_EXISTS)
         return exists_ask(c, q);
+    if (UNLIKELY(c->all->near->loads != NULL) && q->argc == 2) {
+        struct near_question nq;
+
+        if (near_plain(c->all->near, c, q->argv[1], &nq) && loads_give(c, &nq, q))
+            return NEXT;
+    }
     if (UNLIKELY(c->all->near->leases != NULL) && q->argc == 2) {
         struct near_question nq;
 
         if (near_plain(c->all->near, c, q->argv[1], &nq) &&
             nq.policy->set->stampede == SET_STAMPEDE_WAIT &&
-            near_name_ask(&nq, CMD_MGET, c->proto, q->argv, q->argc)) {
-            nq.form = FORM_EXACT;
-            return near_ask_one(c, q, &nq);
-        }
+            near_name_ask(&nq, CMD_MGET, c->proto, q->argv, q->argc))
+            return leased_ask(c, q, &nq);
     }
     return q->argc - 1 <= GATHER_KEYS ? mget_ask(c, q) : near_pass_by(c, q);
 }

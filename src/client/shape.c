@@ -93,12 +93,17 @@ static void say_pexpire(struct shape *s, struct slice key, uint64_t ms, struct s
     s->behind_n++;
 }
 
-static void write_deadline_key(struct buffer *out, struct slice key)
+void shape_own_key(struct buffer *out, struct slice prefix, struct slice key)
 {
-    buffer_printf(out, "$%zu\r\n", sizeof DEADLINE_PREFIX - 1 + key.n);
-    buffer_add(out, DEADLINE_PREFIX, sizeof DEADLINE_PREFIX - 1);
+    buffer_printf(out, "$%zu\r\n", prefix.n + key.n);
+    buffer_add(out, prefix.p, prefix.n);
     buffer_add(out, key.p, key.n);
     buffer_add(out, "\r\n", 2);
+}
+
+static void write_deadline_key(struct buffer *out, struct slice key)
+{
+    shape_own_key(out, SLICE(DEADLINE_PREFIX), key);
 }
 
 static void say_settle(struct buffer *out, struct slice key, const struct terms *t)
@@ -321,7 +326,7 @@ struct shape *shape_take(struct shape *s)
 }
 
 /* Makes no key itself, or (a script) knows what expiry its keys need. */
-static bool is_loose(const struct request *q, const struct expiry *x)
+bool shape_is_loose(const struct request *q, const struct expiry *x)
 {
     bool creates = (q->command->flags & CF_CREATES) != 0;
 
@@ -359,7 +364,7 @@ void shape_key(struct rules *r, const struct request *q, struct slice key, const
         s->before_n++;
     }
     say_behind(r, key, p, &t);
-    s->loose = is_loose(q, x);
+    s->loose = shape_is_loose(q, x);
 }
 
 /* ---- asking ---- */

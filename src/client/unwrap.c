@@ -66,7 +66,7 @@ static struct slice say_failure(struct client *c, struct slice bytes)
     } else if (why.n > 3) {
         c->all->rules->count.expiries_failed++;
         write_error(out,
-                    "ERR larder could not give the key its expiry, and so it was not written: %.*s",
+                    "ERR larder could not do what its policy asks, and so it was not written: %.*s",
                     (int)why.n - 3, why.p + 1);
     } else {
         return bytes;

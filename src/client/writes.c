@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "client/leases.h"
+#include "client/loads.h"
 #include "client/near.h"
 #include "net/loop.h"
 
@@ -45,15 +46,23 @@ static struct hold *dequeue(struct hold_queue *queue)
     return h;
 }
 
-/* Drops what is kept of the keys. */
-static void clear(struct near *near, const struct hold *h)
+/* Drops what is kept of the keys; spares: old values, while they are being loaded anew. */
+static void clear(struct near *near, const struct hold *h, bool spares)
 {
     if (h->all)
         cache_flush(near->cache);
     for (uint32_t i = 0; i < h->n; i++) {
-        const struct policy *p = policies_match(near->policies, hold_key(h, i));
+        const struct policy *p;
 
-        if (cache_changed(near->cache, hold_key(h, i)) && p != NULL)
+        if (spares && UNLIKELY(near->loads != NULL)) {
+            p = policies_match(near->policies, hold_key(h, i));
+            if (p != NULL && loads_spare(near, p, hold_key(h, i)))
+                continue;
+        }
+        if (!cache_clear(near->cache, h, i))
+            continue;
+        p = policies_match(near->policies, hold_key(h, i));
+        if (p != NULL)
             near_stats_of(near, p)->count.invalidated_write++;
     }
 }
@@ -63,7 +72,7 @@ static void begin(struct near *near, struct hold_queue *queue, struct hold *h, u
     enqueue(queue, h, at);
     near->count.flushes_write += h->all;
     hold_begin(cache_keyring(near->cache), h);
-    clear(near, h);
+    clear(near, h, !h->voids);
 }
 
 /* What the write may have loaded is asked for when nothing holds it any more. */
@@ -95,7 +104,9 @@ static void release(struct near *near, struct hold *h)
 {
     near->count.flushes_write += h->all && !h->begun;
     if (!h->blunt)
-        clear(near, h);
+        clear(near, h, false);
+    if (UNLIKELY(near->loads != NULL))
+        loads_written(near, h);
     if (UNLIKELY(near->leases != NULL))
         release_leased(near, h);
     else

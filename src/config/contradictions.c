@@ -210,9 +210,15 @@ static void find_wrong_expiries(struct draft *d)
         if (set->immutable && !set->local)
             tell(d, (struct side){s, "immutable"}, "is not possible with",
                  (struct side){s, "local"});
+        if (set->on_outage == SET_OUTAGE_STALE && !set->local)
+            tell(d, (struct side){s, "on_outage"}, "is not possible with",
+                 (struct side){s, "local"});
         if (set->stampede != SET_STAMPEDE_NO && !set->local)
             tell(d, (struct side){s, "stampede"}, "is not possible with",
                  (struct side){s, "local"});
+        if (set->scope == SET_SCOPE_FLEET && set->stampede != SET_STAMPEDE_WAIT)
+            tell(d, (struct side){s, "scope"}, "is not possible with",
+                 (struct side){s, "stampede"});
     }
 }
 
@@ -371,6 +377,21 @@ static void find_unreadable(struct draft *d, const struct section *s)
     }
 }
 
+/* Who loads what: larder knows of what it keeps. */
+static void find_wrong_loads(struct draft *d)
+{
+    for (size_t i = 0; i < d->settings->policy_count; i++) {
+        const struct policy_settings *set = &d->settings->policies[i];
+        const struct section *s = &d->policies.v[i];
+        struct side local = {s, "local"}, refresh = {s, "refresh_ahead"};
+
+        if (set->refresh_ahead && !set->local)
+            tell(d, refresh, "is not possible with", local);
+        if (set->refresh_ahead && set->sliding > 0)
+            tell(d, refresh, "excludes", (struct side){s, "sliding"});
+    }
+}
+
 void contradictions_find(struct draft *d)
 {
     at_most(d, (struct side){&d->larder, "max_bulk"}, (struct side){&d->larder, "max_request"});
@@ -387,4 +408,5 @@ void contradictions_find(struct draft *d)
     find_unreadable(d, &d->upstream);
     for (size_t i = 0; i < d->settings->listener_count; i++)
         find_unreadable(d, &d->listeners.v[i]);
+    find_wrong_loads(d);
 }

@@ -55,7 +55,7 @@ struct policies {
     uint32_t head_count;
     uint32_t bounds[257]; /* heads that begin with byte b: bounds[b] .. bounds[b + 1] - 1 */
     struct head_list all_heads, local_heads;
-    uint8_t all_rules;          /* of all policies together */
+    uint16_t all_rules;         /* of all policies together */
     const struct policy *every; /* the only rule there is, if it is for every key; else NULL */
 };
 
@@ -106,19 +106,21 @@ void policies_free(struct policies *p)
     free(p);
 }
 
-uint8_t policies_rules(const struct policies *p)
+uint16_t policies_rules(const struct policies *p)
 {
     return p->all_rules;
 }
 
-static uint8_t rules_of(const struct policy_settings *set)
+static uint16_t rules_of(const struct policy_settings *set)
 {
     bool expiry = set->ttl > 0 || set->max_ttl > 0 || set->sliding > 0 || set->absolute > 0;
 
-    return (uint8_t)((expiry ? RULE_EXPIRY : 0) | (set->require_ttl ? RULE_REQUIRE : 0) |
-                     (set->max_value > 0 ? RULE_SIZE : 0) | (set->sliding > 0 ? RULE_SLIDING : 0) |
-                     (set->absolute > 0 ? RULE_ABSOLUTE : 0) |
-                     (set->immutable ? RULE_IMMUTABLE : 0) | (set->deny ? RULE_DENY : 0));
+    return (uint16_t)((expiry ? RULE_EXPIRY : 0) | (set->require_ttl ? RULE_REQUIRE : 0) |
+                      (set->max_value > 0 ? RULE_SIZE : 0) | (set->sliding > 0 ? RULE_SLIDING : 0) |
+                      (set->absolute > 0 ? RULE_ABSOLUTE : 0) |
+                      (set->immutable ? RULE_IMMUTABLE : 0) | (set->deny ? RULE_DENY : 0) |
+                      (set->fence ? RULE_FENCE : 0) |
+                      (set->scope == SET_SCOPE_FLEET ? RULE_LEASE : 0));
 }
 
 static uint64_t given_ms(const struct policy_settings *set)
@@ -136,7 +138,8 @@ static struct policy policy_of(const struct policy_settings *set)
                            .name = set->name,
                            .given_ms = given_ms(set),
                            .rules = rules_of(set),
-                           .plain = set->local && set->sliding == 0};
+                           .plain = set->local && set->sliding == 0,
+                           .ahead = set->local && set->refresh_ahead};
 }
 
 const struct policy *policies_match(const struct policies *p, struct slice key)

@@ -27,6 +27,8 @@ enum policy_rule {
     RULE_ABSOLUTE = 1u << 4, /* there is a cap upstream */
     RULE_IMMUTABLE = 1u << 5,
     RULE_DENY = 1u << 6,
+    RULE_FENCE = 1u << 7, /* writes void the tokens of LARDER GETLEASE */
+    RULE_LEASE = 1u << 8, /* there are leases upstream */
 };
 
 struct policy {
@@ -34,8 +36,9 @@ struct policy {
     const char *name;                  /* set->name */
     uint64_t given_ms;                 /* to writes that carry no expiry, before jitter; 0: none */
     uint16_t number;                   /* never 0, see policies_new() */
-    uint8_t rules;                     /* enum policy_rule */
-    bool plain;                        /* local, and hits need nothing but to be served */
+    uint16_t rules;                    /* enum policy_rule */
+    bool plain;                        /* local, and hits need nothing but to be served .. */
+    bool ahead;                        /* .. unless loads_soon() */
 };
 
 /* Compiles the policies of s. The caller owns the result.
@@ -65,7 +68,7 @@ const struct policy *policies_all(const struct policies *p, size_t *ret_count);
 
 /* The rules of all of them together (enum policy_rule). */
 MUST_USE
-uint8_t policies_rules(const struct policies *p);
+uint16_t policies_rules(const struct policies *p);
 
 /* The fewest heads with which all keys begin that any policy is for (local_only: any with
  * local = yes); they are in bytewise order, and none begins with another, for Redis' CLIENT

@@ -137,6 +137,7 @@ void link_dial(struct lane *lane)
     l->lane = lane;
     buffer_done(&lane->refusal);
     l->db = lane->next_db;
+    l->probe = pool_out(pool);
     pool->count.connects++;
     pool->count.links++;
     link_become(l, LINK_CONNECTING);

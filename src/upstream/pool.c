@@ -11,6 +11,9 @@
 #define TICK_MS      50u   /* while anything is in flight or waited for */
 #define SLOW_TICK_MS 1000u /* at most, else */
 
+/* What an upstream that is loading has said holds so long; then it is asked once more. */
+#define LOADING_MS 100u
+
 static void on_tick(void *context);
 
 struct pool *pool_new(struct loop *loop, struct resolver *resolver,
@@ -25,6 +28,7 @@ struct pool *pool_new(struct loop *loop, struct resolver *resolver,
     list_init(&pool->buried);
     list_init(&pool->stock);
     pool->tick = timer_new(loop, on_tick, pool);
+    breaker_init(pool);
     pool_resettle(pool, settings);
     return pool;
 }
@@ -80,8 +84,16 @@ void pool_free(struct pool *pool)
         lane_free(CONTAINER_OF(pool->lanes.next, struct lane, node));
     free_links(&pool->buried);
     free_links(&pool->stock);
+    breaker_done(pool);
     timer_free(pool->tick);
     free(pool);
+}
+
+static void wake_all(struct pool *pool)
+{
+    pool->wake_all = false;
+    for (list_each (node, &pool->lanes))
+        lane_wake(CONTAINER_OF(node, struct lane, node));
 }
 
 bool pool_beat(void *context)
@@ -91,6 +103,8 @@ bool pool_beat(void *context)
     bool served = pool->serve_loans, gathering = false;
     struct list held;
 
+    if (pool->wake_all)
+        wake_all(pool);
     pool->serve_loans = false;
     if (served)
         loans_serve(pool);
@@ -124,6 +138,8 @@ void link_become(struct link *l, enum link_state state)
         lane->retiring -= l->retiring;
         l->retiring = false;
     }
+    if (l->state == LINK_SHARED || state == LINK_SHARED)
+        kept_begin(&l->kept, state == LINK_SHARED);
     l->state = (uint8_t)state;
     l->since_ms = loop_now_ms(l->pool->loop);
     if (state == LINK_STOCK) {
@@ -149,6 +165,7 @@ static void link_is_up(struct link *l)
         log_info(loop_log(pool->loop), "upstream: %s: reached again", pool->address);
     pool->failures = 0;
     pool->retry_ms = 0;
+    pool->loading_ms = 0; /* what it can do is to be seen anew */
     pool->trouble[0] = 0;
     l->lane->retry_ms = 0;
     l->lane->refusals = 0;
@@ -163,10 +180,13 @@ void pool_link_free(struct link *l)
 {
     struct lane *lane = l->lane;
 
-    if (l->state == LINK_GREETING)
+    if (l->state == LINK_GREETING) {
         link_is_up(l);
-    else if (lifetime_ends(l))
+        if (breaker_takes(l))
+            return;
+    } else if (lifetime_ends(l)) {
         return; /* whoever waits has been woken */
+    }
     /* Shared use first: without it nobody in the lane is served at all. */
     link_become(l, lane_shared(lane) == 0 && !list_empty(&lane->waiters) ? LINK_SHARED : LINK_IDLE);
     lane_wake(lane);
@@ -190,6 +210,7 @@ void pool_link_down(struct link *l, enum link_failure why)
     bool was_up = l->state > LINK_GREETING;
 
     count_down(pool, l, why);
+    breaker_link_ended(l, why);
     if (l->loan != NULL) {
         if (l->loan->kind == LOAN_LONG)
             pool->count.links_lent_long--;
@@ -200,7 +221,7 @@ void pool_link_down(struct link *l, enum link_failure why)
     if (was_up && why != LINK_CLOSED)
         log_info(loop_log(pool->loop), "upstream: link=%llu ended, reason=%s, %s",
                  (unsigned long long)l->number, link_failure_word(why),
-                 l->outdated ? "the master is elsewhere" : stream_error_text(&l->stream));
+                 l->outdated ? "dropped with all others" : stream_error_text(&l->stream));
     else if (!was_up && why == LINK_UNREACHED && !l->refusal)
         dial_failed(pool, l->trouble != NULL ? l->trouble : stream_error_text(&l->stream));
     if (was_up && why != LINK_CLOSED && !l->outdated)
@@ -222,7 +243,8 @@ bool lane_may_open(const struct lane *lane)
 {
     uint64_t now_ms = loop_now_ms(lane->pool->loop);
 
-    return now_ms >= lane->pool->retry_ms && now_ms >= lane->retry_ms && !lane->pool->held;
+    return !pool_out(lane->pool) && now_ms >= lane->pool->retry_ms && now_ms >= lane->retry_ms &&
+           !lane->pool->held;
 }
 
 /* ---- the tick ---- */
@@ -271,8 +293,8 @@ static bool tick_links(struct lane *lane, enum link_state state, uint64_t now_ms
  */
 static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
 {
-    static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_SHARED,
-                                              LINK_LENT, LINK_CLEANING};
+    static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_PROBING,
+                                              LINK_SHARED,     LINK_LENT,     LINK_CLEANING};
     bool busy = false;
 
     for (size_t i = 0; i < ARRAY_LEN(watched); i++)
@@ -351,12 +373,43 @@ struct counter_set pool_counters(const struct pool *pool)
 
 const char *pool_trouble(const struct pool *pool)
 {
-    return pool->held && pool->held_why[0] ? pool->held_why : pool->trouble;
+    if (pool->held && pool->held_why[0])
+        return pool->held_why;
+    return pool->trouble[0] || !pool_out(pool) ? pool->trouble : pool->breaker.why;
+}
+
+void pool_note_error(struct pool *pool, struct slice error)
+{
+    if (slice_starts(error, SLICE("-READONLY ")))
+        pool_doubt(pool, DOUBT_READONLY);
+    else if (slice_starts(error, SLICE("-LOADING ")) || slice_starts(error, SLICE("-MASTERDOWN ")))
+        pool->loading_ms = loop_now_ms(pool->loop);
+}
+
+bool pool_is_away(const struct pool *pool)
+{
+    uint64_t up = pool->count.links_opened - pool->count.links_closed;
+
+    if (pool_out(pool))
+        return true;
+    if (up == 0)
+        return pool->failures > 0 || pool->held;
+    return pool->loading_ms > 0 && loop_now_ms(pool->loop) - pool->loading_ms < LOADING_MS;
 }
 
 const char *pool_address(const struct pool *pool)
 {
     return pool->address;
+}
+
+const struct upstream_settings *pool_settings(const struct pool *pool)
+{
+    return pool->settings;
+}
+
+struct lost_requests pool_lost(const struct pool *pool)
+{
+    return pool->lost;
 }
 
 uint64_t pool_command_timeout(const struct pool *pool)
@@ -372,63 +425,6 @@ int pool_database(const struct pool *pool)
 unsigned pool_server_version(const struct pool *pool)
 {
     return pool->version;
-}
-
-void pool_each_link(const struct pool *pool, void *context,
-                    void (*row)(void *context, const struct link_view *view))
-{
-    uint64_t now_ms = loop_now_ms(pool->loop);
-
-    for (list_each (lane_node, &pool->lanes)) {
-        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
-
-        for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
-            for (list_each (node, &lane->links[state])) {
-                const struct link *l = CONTAINER_OF(node, struct link, node);
-                struct link_view view = {.number = l->number,
-                                         .id = l->id,
-                                         .age_ms = now_ms - l->since_ms,
-                                         .idle_ms = now_ms - (l->read_ms ? l->read_ms : now_ms),
-                                         .state = link_state_word((enum link_state)state),
-                                         .user = lane_user(lane),
-                                         .tls = stream_tls_version(&l->stream),
-                                         .proto = lane->proto,
-                                         .db = l->db,
-                                         .unsent = buffer_len(&l->out),
-                                         .stalled = l->stalled,
-                                         .streaming = l->streaming,
-                                         .retiring = l->retiring};
-
-                for (uint32_t i = 0; i < l->slots.len; i++)
-                    view.waiting += slots_at(&l->slots, i)->count;
-                row(context, &view);
-            }
-        }
-    }
-}
-
-size_t pool_count_links(const struct pool *pool, enum link_state state)
-{
-    size_t n = 0;
-
-    for (list_each (node, &pool->lanes))
-        n += CONTAINER_OF(node, struct lane, node)->count[state];
-    return n;
-}
-
-bool pool_quiet(const struct pool *pool)
-{
-    for (list_each (lane_node, &pool->lanes)) {
-        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
-
-        for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
-            for (list_each (node, &lane->links[state])) {
-                if (CONTAINER_OF(node, struct link, node)->slots.len > 0)
-                    return false;
-            }
-        }
-    }
-    return true;
 }
 
 void pool_warm(struct pool *pool)

@@ -44,6 +44,9 @@ struct sock_address;
     X(loans_refused, TOTAL, "sessions that waited in vain for a link")                             \
     X(replies, TOTAL, "replies from the upstream")                                                 \
     X(timeouts, TOTAL, "commands that had no reply within command_timeout")                        \
+    X(breaker, LEVEL, "is the upstream taken for away? 0 no, 1 it is being probed, 2 yes")         \
+    X(breaker_opened, TOTAL, "times that it was found to be away")                                 \
+    X(breaker_probes, TOTAL, "connections opened for a PING, to see if it is back")                \
     X(pushes_dropped, TOTAL, "push frames on shared links, which nobody asked for")                \
     X(bytes_in, TOTAL, "bytes from the upstream")                                                  \
     X(bytes_out, TOTAL, "bytes to the upstream")
@@ -72,6 +75,27 @@ struct counter_set pool_counters(const struct pool *pool);
 /* "127.0.0.1:6379: Connection refused": what last kept a link from coming up; "" when all is well.
  */
 const char *pool_trouble(const struct pool *pool);
+/* Is the upstream away, as far as is known: it is out (below), no connection to it is up and the
+ * last attempt failed, or it has said just now that it cannot serve anybody yet (-LOADING,
+ * -MASTERDOWN).
+ */
+MUST_USE
+bool pool_is_away(const struct pool *pool);
+/* ---- is the upstream away? breaker.c ---- */
+
+/* It has failed so often in a row (breaker_failures) that it is taken for away, until it answers a
+ * PING. No link is to be had meanwhile, and loans are refused at once. pool_trouble() says why. */
+MUST_USE
+bool pool_is_out(const struct pool *pool);
+struct breaker_view {
+    const char *state; /* closed, open, half-open */
+    uint32_t failures; /* in a row */
+    uint64_t away_ms;  /* since it opened; 0: it is closed */
+    uint64_t probe_ms; /* until the next probe; 0: none is to come, or it is under way */
+};
+MUST_USE
+struct breaker_view pool_breaker(const struct pool *pool);
+
 /* Where the upstream is, as text. */
 const char *pool_address(const struct pool *pool);
 
@@ -108,6 +132,31 @@ bool pool_aim(struct pool *pool, const struct address *to, const struct sock_add
 /* Some sign that the upstream may be elsewhere by now; nothing when the pool is not guided. */
 void pool_doubt(struct pool *pool, enum pool_doubt why);
 
+/* ---- before all others: greeting.c ---- */
+
+/* Somebody who has words for an upstream that was away, to be answered before any client's. */
+struct pool_prelude {
+    /* The link has come up and nobody has asked anything of it. True: it is nobody's until
+     * pool_admit(), though the words may be said on it; it has connect_timeout for them. */
+    bool (*ready)(void *context, struct link *l);
+    void *context;
+};
+/* Once, before any link is dialled; borrowed. */
+void pool_precede(struct pool *pool, const struct pool_prelude *prelude);
+/* Every link that is kept from the clients comes before ready() once more. */
+void pool_admit(struct pool *pool);
+/* A link that was kept from them: the upstream cannot serve it yet. It ends, as one that could not
+ * come up. `why` is static. */
+void pool_give_up(struct link *l, const char *why);
+/* While an asker is told that replies will not come, because their link broke: the requests, one
+ * behind the other, perhaps behind some that have been answered; empty where they are not known. */
+struct lost_requests {
+    struct slice bytes;
+    uint64_t asked_ms;
+};
+MUST_USE
+struct lost_requests pool_lost(const struct pool *pool);
+
 /* ---- lanes ---- */
 
 /* The lane of an upstream user (user "" with password "": whoever larder logs in as) and protocol 2
@@ -139,6 +188,9 @@ const char *lane_user(const struct lane *lane);
 MUST_USE
 bool lane_hello(struct lane *lane, uint64_t id, struct buffer *out, struct slice *ret_refusal);
 
+/* Those in force. */
+MUST_USE
+const struct upstream_settings *pool_settings(const struct pool *pool);
 /* command_timeout, in ms. */
 MUST_USE
 uint64_t pool_command_timeout(const struct pool *pool);
@@ -253,6 +305,11 @@ void pool_each_link(const struct pool *pool, void *context,
 /* Upstream connections lent for long, shared, idle ..: how many are in `state`. */
 MUST_USE
 size_t pool_count_links(const struct pool *pool, enum link_state state);
+/* Who waits for a shared link, and for one to be lent. */
+MUST_USE
+size_t pool_waiting(const struct pool *pool);
+MUST_USE
+size_t pool_loans_waiting(const struct pool *pool);
 /* Nothing is unanswered on any link. */
 MUST_USE
 bool pool_quiet(const struct pool *pool);

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "net/address.h"
+#include "upstream/breaker.h"
 #include "upstream/pool.h"
 
 struct resolver_query;
@@ -49,6 +50,9 @@ struct pool {
     struct timer *tick;
     bool ticking;
     bool serve_loans; /* somebody has begun to wait for one in this turn */
+    bool wake_all;    /* .. whoever waits for a link is to look again */
+    struct breaker breaker;
+    struct lost_requests lost; /* see pool_lost() */
     uint64_t link_numbers;
     uint32_t logins;    /* given to lanes so far */
     uint32_t own_loans; /* of larder's own, beside max_lent */
@@ -60,12 +64,17 @@ struct pool {
     const struct pool_guide *guide; /* NULL: it is where the settings say */
     bool held;                      /* nothing is dialled for the moment */
     char held_why[700];
-    struct address guided; /* .. as the guide says */
-    char host[HOST_TEXT];  /* of that */
+    const struct pool_prelude *prelude; /* NULL: nobody has words before the clients */
+    uint64_t loading_ms;                /* when it said last that it cannot serve yet; 0: never */
+    struct address guided;              /* .. as the guide says */
+    char host[HOST_TEXT];               /* of that */
     char address[ADDRESS_TEXT + HOST_TEXT];
     char trouble[256];
     struct upstream_counters count;
 };
+
+/* A reply that is an error: what it tells of the upstream as a whole. */
+void pool_note_error(struct pool *pool, struct slice error);
 
 /* pool.c */
 void pool_tick_soon(struct pool *pool);
@@ -91,6 +100,12 @@ static inline uint64_t pool_spare(const struct pool *pool)
 static inline uint32_t lane_loans_waiting(const struct lane *lane)
 {
     return lane->waiting[LOAN_POOL] + lane->waiting[LOAN_LONG];
+}
+
+/* See pool_is_out(). */
+static inline bool pool_out(const struct pool *pool)
+{
+    return UNLIKELY(pool->breaker.state != BREAKER_CLOSED);
 }
 
 /* Shared links that will go on. */
@@ -145,6 +160,8 @@ void greeting_begin(struct link *l);
 void cleaning_begin(struct link *l);
 /* SELECT and back to idle. */
 void prepare_begin(struct link *l, int db);
+/* PING, for the breaker. */
+void probe_ping(struct link *l);
 extern const struct asker_ops greeting_asker_ops;
 
 /* loan.c */
@@ -155,6 +172,8 @@ MUST_USE
 bool lane_make_room(struct lane *lane, bool (*fits)(const struct pool *pool));
 void loans_serve(struct pool *pool);
 void loans_expire(struct pool *pool, uint64_t now_ms);
+/* All but larder's own: the upstream is away. */
+void loans_refuse_all(struct pool *pool);
 /* Those that want database db; -1: all. */
 void loans_refuse(struct lane *lane, struct slice error, int db);
 

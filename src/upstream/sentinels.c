@@ -229,6 +229,8 @@ static void end_badly(struct sentinels *s)
     log_trouble(s);
     if (pool_held(s->pool))
         pool_hold(s->pool, s->trouble);
+    if (pool_held(s->pool))
+        breaker_failed(s->pool, 1, s->trouble);
     timer_start(s->next, s->again ? PAUSE_MIN_MS : jittered(pause_ms(s)));
     s->failures++;
 }

@@ -23,6 +23,7 @@ POLICY = {"stampede": "wait", "lease_wait": f"{WAIT}s", "lease_ttl": f"{TTL}s",
 # What is under way while the clock is moved shall not run into its timeouts.
 PATIENT_UP = {"command_timeout": "1d", "connect_timeout": "1h", "queue_timeout": "1h",
               "link_idle_timeout": "1d"}
+PUSH_MS = 50  # so late may a push come that says that the key has expired
 HASH = ("f", "1", "g", "2")
 
 
@@ -112,6 +113,12 @@ class Leases:
         before = self.stats()["invalidation_keys"]
         self.redis.cmd(*command)
         eventually(lambda: self.stats()["invalidation_keys"] > before)
+
+    def old(self):
+        """All leases are so old that a push ends them: sooner it may be that of the expiry."""
+        def ages():
+            return [int(n) for n in re.findall(r" age_ms=(\d+)", "\n".join(self.lines()))]
+        eventually(lambda: min(ages(), default=PUSH_MS) >= PUSH_MS)
 
     # clients
 

@@ -80,8 +80,8 @@ def free_port():
 
 
 def is_old(program):
-    """Is that the Redis 6 of tests/support/get-servers?"""
-    return "/redis-6/" in program
+    """Is that a Redis 6, see tests/support/get-servers?"""
+    return "/redis-6/" in program or "/redis-6.2/" in program
 
 
 def split_address(text):

@@ -66,6 +66,7 @@ def test_deleted_by_its_holder(w):
 def test_pushed_and_absent_one_loads_again(w):
     """A direct writer has written and deleted it: nothing is there when larder asks."""
     s, _, waiting = scene(w)
+    s.old()
     direct = s.redis.direct()
     direct.pipeline([("MULTI",), ("SET", "k", "x"), ("DEL", "k"), ("EXEC",)])
     direct.close()

@@ -4,8 +4,10 @@ import signal
 import time
 
 from fake_near import NearRedis
-from leases import Leases
+from leases import PUSH_MS, WAIT, Leases, ready
 from resp import SLOW, TIMEOUT, Error, encode, eventually
+
+ONE_CHANCE = True  # tests/system/run
 
 GET = ("GET", "k")
 
@@ -44,6 +46,62 @@ def test_all_who_asked_before_the_first_answer(w):
         holder.ok("SET", "k", "v")
         s.all_get(others, b"v")
         s.rest()
+
+
+def test_who_has_been_answered_behind_its_read(w):
+    """It has joined another's question, and has sent on: it does not wait for the load, which
+    would keep back what has been answered since."""
+    for proto in (2, 3):
+        fake = w.add(NearRedis())
+        s = Leases(w, fake)
+        gate = fake.hold("GET", "k")
+        first, joined = s.conn(proto), s.conn(proto)
+        first.send(encode(*GET))
+        gate.wait()
+        joined.send(encode(*GET))
+        eventually(lambda: s.stats()["cache_coalesced"] == 1)
+        joined.send(encode("PING"))
+        s.turn()
+        gate.release()
+        assert first.reply() is None and joined.reply() is None and joined.reply() == b"PONG"
+        s.are(1, 0)
+        first.ok("SET", "k", "v")
+        s.rest()
+
+
+def test_lease_wait_of_who_asked_before_the_first_answer(w):
+    """They waited until the lease ended: nobody had set the timer to their time."""
+    clock = w.clock()
+    fake = w.add(NearRedis())
+    s = Leases(w, fake, clock, sections={"up": {"command_timeout": "1h"}})
+    gate = fake.hold("GET", "k")
+    conns = [s.conn() for _ in range(5)]
+    for c in conns:
+        c.send(encode(*GET))
+    gate.wait().release()
+    _, others = s.one_misses(conns)
+    clock.move(WAIT + 1)
+    s.all_miss(others)
+    assert s.since("timed_out") == 4 and s.since("lapsed") == 0
+
+
+def test_who_asks_behind_a_write(w):
+    """The key had been written, which was to be asked about, and a read that came later was told
+    that there was nothing, once it had waited for so long."""
+    clock = w.clock()
+    s, fake, holder, waiting, gate = question(w, clock=clock)
+    late = [s.conn(proto) for proto in (2, 3)]
+    for c in late:
+        c.send(encode(*GET))
+    eventually(lambda: s.stats()["cache_misses"] + s.stats()["cache_coalesced"] >= 3)
+    clock.move(WAIT + 1)
+    eventually(lambda: s.since("timed_out") > 0)
+    assert not ready(late), [c.reply() for c in ready(late)]
+    gate.release()
+    s.all_get(late, b"v")
+    for c in waiting:
+        assert c.reply() in (None, b"v")
+    s.rest()
 
 
 def test_the_first_leaves_before_its_answer(w):
@@ -228,12 +286,41 @@ def test_pushed_while_nothing_is_there(w):
     """Each push that finds nothing lets one more begin, and no more than one."""
     s, fake, _ = scene(w)
     waiting = s.park(GET, 4, proto=2)
-    for turn in range(3):
+    for _ in range(3):
+        s.old()
         fake.push("k")
         _, waiting = s.one_misses(waiting)
     s.are(1, 1)
     fake.change("k", "v")
     fake.push("k")
+    s.all_get(waiting, b"v")
+    s.rest()
+
+
+def test_the_push_of_the_expiry_that_was_found(w):
+    """It came behind the answer that nothing is there, on another connection, and let a second
+    client load what the first had just begun to."""
+    fake = w.add(NearRedis())
+    s = Leases(w, fake)
+    for turn in range(100):
+        key, began = f"k{turn}", time.monotonic()
+        holder = s.hold(key)
+        waiting = s.park(("GET", key), 2, proto=2)
+        fake.push(key)
+        eventually(lambda key=key: fake.asked("GET", key) == 2)
+        if time.monotonic() - began < PUSH_MS / 1000:
+            break
+        holder.ok("SET", key, "v")
+        s.rest()
+        s.began = s.counters()
+    s.round()
+    s.parked(waiting)
+    assert s.since("promoted") == 0
+    s.old()
+    fake.push(key)
+    _, waiting = s.one_misses(waiting)
+    assert s.since("voided") == 1 and s.since("promoted") == 1
+    holder.ok("SET", key, "v")
     s.all_get(waiting, b"v")
     s.rest()
 

@@ -4,7 +4,7 @@ import time
 from crowd import Crowd
 from leases import HASH, Leases, missed, reads, ready
 from resp import SLOW, Error, Status, encode, encode_all
-from servers import raise_file_limit
+from servers import Skip, raise_file_limit, sanitized, scaled
 
 LOAD = 0.2 * SLOW  # seconds that it takes to load a value
 LEASE_TTL = 3      # times SLOW, of the crowds
@@ -73,6 +73,50 @@ def test_a_large_value_is_given_to_all(w):
     assert set(found.loads.values()) == {1} and len(found.waits) == 498
 
 
+def test_one_loads_what_has_expired(w):
+    """The first read makes Redis remove it and tell so, which does not let a second one load it."""
+    for ahead in ("no", "yes"):
+        clock = w.clock()
+        s = Leases(w, clock=clock, refresh_ahead=ahead)
+        s.redis.cmd("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+        conns = [s.conn(2 + n % 2) for n in range(20)]
+        s.hold("k", conn=conns[0]).ok("SET", "k", "v", "PX", 5000)
+        for _ in range(10):
+            for conn in conns:
+                assert conn.cmd("GET", "k") == b"v"
+            clock.move(6)
+            for conn in conns:
+                conn.send(encode("GET", "k"))
+            holder, others = s.one_misses(conns)
+            s.old()
+            holder.ok("SET", "k", "v", "PX", 5000)
+            s.all_get(others, b"v")
+        assert s.since("granted") == s.since("loaded") == 11, s.counters()
+        assert s.since("promoted") == s.since("voided") == 0, s.counters()
+
+
+def test_ten_thousand_that_wait(w):
+    """2 KB each at most, connection and all; served, and nobody else is kept waiting meanwhile."""
+    count = scaled(10_000)
+    if raise_file_limit() < count + 1000:
+        raise Skip("too few descriptors")
+    s = Leases(w, sections={"larder": {"max_clients": count + 100}})
+    holder = s.hold("k")
+    before = s.larder.rss_kb()
+    waiting = [s.conn() for _ in range(count)]
+    for conn in waiting:
+        conn.send(encode("GET", "k"))
+    s.are(1, count)
+    each = (s.larder.rss_kb() - before) * 1024 / count
+    assert each <= 2048 or sanitized(), f"{each:.0f} bytes each"
+    holder.ok("SET", "k", "v")
+    s.all_get(waiting, b"v")
+    s.rest()
+
+
+test_ten_thousand_that_wait.timeout = 120
+
+
 # who waits
 
 def test_waiters_get_what_was_loaded(w):
@@ -124,6 +168,21 @@ def test_a_field_that_is_missing_is_no_missing_key(w):
             assert missed(s.conn(proto).cmd(*read)) and missed(s.conn(proto).cmd(*read))
     s.rest()
     assert s.since("granted") == 0
+
+
+def test_one_key_of_mget_is_kept(w):
+    """It was kept by a name that it was not looked for by: each was asked upstream."""
+    s = Leases(w)
+    for proto in (2, 3):
+        conn = s.conn(proto)
+        for value in (b"v", b"w"):
+            s.changed("SET", "k", value)
+            assert conn.cmd("MGET", "k") == [value]
+            asked = s.calls("mget")
+            assert conn.pipeline([("MGET", "k")] * 3) == [[value]] * 3
+            assert s.conn(proto).cmd("MGET", "k") == [value]
+            assert s.calls("mget") == asked
+    s.rest()
 
 
 def test_who_cannot_wait_is_answered(w):

@@ -7,6 +7,8 @@ from fake_server import SILENT, FakeRedis, bulk
 from resp import Closed, Conn, Error, encode, eventually
 from servers import sanitized, scaled
 
+ONE_CHANCE = True  # tests/system/run
+
 # What a link says to `GET evil`, none of it a reply.
 LIES = {
     "array too long": b"*4294967296\r\n",

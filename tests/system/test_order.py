@@ -6,6 +6,8 @@ import threading
 from resp import Conn, encode, encode_all
 from servers import scaled
 
+ONE_CHANCE = True  # tests/system/run
+
 
 def bulk(value):
     value = value if isinstance(value, bytes) else str(value).encode()

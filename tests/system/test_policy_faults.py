@@ -491,7 +491,7 @@ def test_the_error_of_another_write(w):
     assert conn.ok("BLMOVE", "a", "ttl:one", "LEFT", "RIGHT", 1) == b"OK"
     assert conn.ok("RENAME", "a", "ttl:two") == b"OK"
     assert conn.cmd("HSET", "ttl:three", "f", 1) == (
-        b"ERR larder could not give the key its expiry, and so it was not written: "
+        b"ERR larder could not do what its policy asks, and so it was not written: "
         b"ERR of ttl:three")
 
 

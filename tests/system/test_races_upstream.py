@@ -6,6 +6,8 @@ import time
 from fake_near import is_kept, keep, pushed, scene
 from resp import SLOW, encode, eventually
 
+ONE_CHANCE = True  # tests/system/run
+
 # foreign writes: the push comes on a link of its own
 
 def test_a_push_that_overtakes_a_fill(w):

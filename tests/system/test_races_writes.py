@@ -9,6 +9,8 @@ from fake_near import NearRedis, is_kept, keep, scene
 from near import near_larder, need_cache
 from resp import encode_all, eventually
 
+ONE_CHANCE = True  # tests/system/run
+
 # writes of this larder's own clients
 
 def test_a_fill_that_a_write_overtakes(w):

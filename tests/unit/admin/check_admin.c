@@ -17,6 +17,8 @@ START_TEST(help_names_what_there_is)
     static const char *const words[] = {"CLIENTS",
                                         "FLUSH ALL | PREFIX <prefix>",
                                         "FRESH <command> [<arg> ...]",
+                                        "GETLEASE <key>",
+                                        "HEALTH",
                                         "HELP",
                                         "KEY <key>",
                                         "LEASES",
@@ -24,6 +26,7 @@ START_TEST(help_names_what_there_is)
                                         "MISS <key>",
                                         "MSETEX <ms> <key> <value> [<key> <value> ...]",
                                         "POLICIES",
+                                        "SETLEASE <key> <token> <value> [<option of SET> ...]",
                                         "SETTINGS",
                                         "STATS [HELP]",
                                         "WHY <command> [<arg> ...]"};
@@ -42,7 +45,7 @@ START_TEST(help_names_what_there_is)
 }
 END_TEST
 
-#define ROOMS 7
+#define ROOMS 8
 
 static void all_counters(struct counter_set sets[ROOMS])
 {
@@ -52,7 +55,8 @@ static void all_counters(struct counter_set sets[ROOMS])
     sets[3] = clients_cache_counters(desk.clients);
     sets[4] = clients_rule_counters(desk.clients);
     sets[5] = clients_lease_counters(desk.clients);
-    sets[6] = invalidation_counters(NULL);
+    sets[6] = clients_outage_counters(desk.clients);
+    sets[7] = invalidation_counters(NULL);
 }
 
 static size_t count_rows(const struct counter_set sets[ROOMS])
@@ -124,17 +128,20 @@ static bool stop_in_trouble(void *context)
     return false;
 }
 
+#define BREAKER  "breaker=closed failures=0 away-ms=0 probe-ms=0 waiting-link=0 waiting-loan=0\n"
+#define FAILED   "breaker=closed failures=1 away-ms=0 probe-ms=0 waiting-link=0 waiting-loan=0\n"
 #define NO_CACHE "coherence=none resp=0 trust=closed trouble=\n"
 
 START_TEST(links_have_a_line_each)
 {
     char expected[512];
 
-    (void)snprintf(expected, sizeof expected, "upstream=%s trouble=\n" NO_CACHE, desk.upstream);
+    (void)snprintf(expected, sizeof expected, "upstream=%s trouble=\n" BREAKER NO_CACHE,
+                   desk.upstream);
     ck_assert_str_eq(table(PROTO, "LINKS"), expected);
     dial();
     (void)snprintf(expected, sizeof expected,
-                   "upstream=%s trouble=\n" NO_CACHE
+                   "upstream=%s trouble=\n" BREAKER NO_CACHE
                    "link=1 state=connecting user=joe resp=2 db=7 upstream-id=0 age-ms=0 idle-ms=0 "
                    "waiting=0 unsent=0 stalled=0 streaming=0 retiring=0\n",
                    desk.upstream);
@@ -144,14 +151,14 @@ END_TEST
 
 START_TEST(links_say_what_is_wrong)
 {
-    char expected[128];
+    char expected[256];
 
     dial();
     loop_add_beat(desk.loop, pool_beat, desk.pool);
     loop_add_beat(desk.loop, stop_in_trouble, NULL);
     loop_run(desk.loop);
-    (void)snprintf(expected, sizeof expected, "upstream=%s trouble=Connection refused\n" NO_CACHE,
-                   desk.upstream);
+    (void)snprintf(expected, sizeof expected,
+                   "upstream=%s trouble=Connection refused\n" FAILED NO_CACHE, desk.upstream);
     ck_assert_str_eq(table(PROTO, "LINKS"), expected);
     buffer_done(&desk.out);
     desk.console.info(desk.console.context, &desk.out);
@@ -296,6 +303,20 @@ static const char *in_lines(const char *p, const struct counter_set *set, const 
     return p;
 }
 
+START_TEST(health_that_nobody_has_asked_for_yet)
+{
+    char expected[512];
+
+    (void)snprintf(expected, sizeof expected,
+                   "status=degraded reason=whether the upstream is well is not known yet\n"
+                   "larder=ok clients=3 uptime-ms=0\n"
+                   "upstream=unknown address=%s role= roundtrip-us=0 age-ms=0 breaker=closed "
+                   "away-ms=0 links=0 waiting-link=0 waiting-loan=0 trouble=\ncache=off\n",
+                   desk.upstream);
+    ck_assert_str_eq(table(PROTO, "HEALTH"), expected);
+}
+END_TEST
+
 START_TEST(the_section_of_info)
 {
     struct counter_set sets[ROOMS];
@@ -304,7 +325,8 @@ START_TEST(the_section_of_info)
     int n = snprintf(head, sizeof head,
                      "# Larder\r\nlarder_version:%s\r\nlarder_process_id:%d\r\n"
                      "larder_uptime_in_seconds:0\r\nlarder_upstream:%s\r\n"
-                     "larder_upstream_trouble:\r\nlarder_connected_clients:3\r\n",
+                     "larder_upstream_trouble:\r\nlarder_breaker:closed\r\n"
+                     "larder_connected_clients:3\r\n",
                      LARDER_VERSION, (int)getpid(), desk.upstream);
 
     buffer_done(&desk.out);
@@ -329,7 +351,7 @@ START_TEST(the_dump_has_it_all)
     admin_dump(desk.admin, &desk.out);
     p = string(buffer_slice(&desk.out));
     all_counters(sets);
-    ck_assert_uint_eq(lines(p), CLIENTS + 3 + count_rows(sets));
+    ck_assert_uint_eq(lines(p), CLIENTS + 4 + count_rows(sets));
     ck_assert_ptr_null(strstr(p, "secret"));
     /* In this order, so that of too many lines the last clients are left out. */
     for (size_t i = 0; i < ROOMS; i++)
@@ -360,6 +382,7 @@ Suite *admin_suite(void)
     tcase_add_loop_test(t, stats_take_no_other_word, 0, 2);
     tcase_add_test(t, words_of_the_session);
     tcase_add_loop_test(t, unknown_subcommands, 0, 2);
+    tcase_add_loop_test(t, health_that_nobody_has_asked_for_yet, 0, 2);
     tcase_add_test(t, the_section_of_info);
     tcase_add_test(t, the_dump_has_it_all);
     suite_add_tcase(suite, t);

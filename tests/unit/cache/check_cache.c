@@ -373,6 +373,100 @@ START_TEST(resettled)
 }
 END_TEST
 
+static bool old(const char *key, uint64_t at_ms)
+{
+    struct question q = ask(key, "");
+    struct entry e;
+
+    return cache_look_old(c, &q, at_ms, 1000, &e);
+}
+
+/* What was kept before the link was lost is never fresh again; where a policy wants it, it is there
+ * until it is known to have changed. */
+START_TEST(suspect_values_stay)
+{
+    static const uint64_t outlive[] = {0, 1000, 0};
+
+    cache_outlive(c, outlive, ARRAY_LEN(outlive));
+    keep("a");
+    keep("b");
+    keep("c");
+    ck_assert_int_eq(fill("other", "", 2), FILL_KEPT);
+    ck_assert(old("a", now_ms) && old("other", now_ms));
+    cache_lost(c);
+    IS("a", LOOK_SUSPECT);
+    ck_assert(old("a", now_ms));
+    ck_assert(!old("other", now_ms));
+    cache_armed(c);
+    cache_proven(c, now_ms);
+    IS("a", LOOK_SUSPECT);
+    tidy();
+    IS("a", LOOK_SUSPECT);
+    IS("other", LOOK_NOTHING);
+    ck_assert(old("a", LATER + 999) && !old("a", LATER + 1000));
+    ck_assert(cache_pushed(c, text("a"), now_ms));
+    ck_assert(!old("a", now_ms));
+    ck_assert(cache_changed(c, text("b")));
+    ck_assert(!old("b", now_ms));
+    keep("c");
+    IS("c", LOOK_FRESH);
+    cache_lost(c);
+    cache_without_link(c);
+    ck_assert(old("c", now_ms));
+    cache_flush(c);
+    ck_assert(!old("c", now_ms));
+}
+END_TEST
+
+START_TEST(old_values_of_absent_keys_and_flushed_ones)
+{
+    static const uint64_t outlive[] = {0, 1000};
+    struct question q = ask("none", "");
+    struct entry e = value("", LATER, 1);
+
+    cache_outlive(c, outlive, ARRAY_LEN(outlive));
+    e.kind = ENTRY_ABSENT;
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    keep("a");
+    ck_assert(old("none", LATER - 1) && !old("none", LATER));
+    cache_flush_prefix(c, text("a"));
+    ck_assert(!old("a", now_ms));
+}
+END_TEST
+
+/* An old value is that of a key that expired, heard of in time, and meant by no flush. */
+START_TEST(past)
+{
+    static const uint64_t linger[] = {0, 1000};
+    struct question q = ask("k", "");
+    struct entry e = value("bytes", LATER, 1), old;
+
+    cache_linger(c, linger, ARRAY_LEN(linger));
+    keep("k"); /* never expires */
+    ck_assert(!cache_look_past(c, &q, LATER, &old));
+    e.expiry_ms = LATER + 1;
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    ck_assert(!cache_look_past(c, &q, LATER, &old));
+    e.expiry_ms = LATER;
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    ck_assert(!cache_look_past(c, &q, LATER - 1, &old));
+    ck_assert(cache_look_past(c, &q, LATER, &old));
+    ck_assert(!cache_pushed(c, q.key, LATER));
+    ck_assert(cache_look_past(c, &q, LATER, &old));
+    ck_assert_int_eq(cache_look(c, &q, LATER, true, &old), LOOK_EXPIRED);
+    cache_flush_prefix(c, text("k"));
+    ck_assert(!cache_look_past(c, &q, LATER, &old));
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    ck_assert(cache_look_past(c, &q, LATER, &old));
+    ck_assert(cache_pushed(c, q.key, LATER)); /* a flush is under way: it takes no chances */
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    cache_lost(c);
+    ck_assert(!cache_look_past(c, &q, LATER, &old));
+    ck_assert(!cache_spare(c, q.key, LATER));
+    ck_assert(cache_pushed(c, q.key, LATER));
+}
+END_TEST
+
 Suite *cache_suite(void)
 {
     Suite *s = suite_create("cache");
@@ -391,6 +485,9 @@ Suite *cache_suite(void)
     tcase_add_test(t, many_prefixes);
     tcase_add_test(t, policies);
     tcase_add_test(t, resettled);
+    tcase_add_test(t, past);
+    tcase_add_test(t, suspect_values_stay);
+    tcase_add_test(t, old_values_of_absent_keys_and_flushed_ones);
     suite_add_tcase(s, t);
     return s;
 }

@@ -11,6 +11,7 @@ int main(void)
 
     srunner_add_suite(runner, shelf_suite());
     srunner_add_suite(runner, random_suite());
+    srunner_add_suite(runner, past_suite());
     srunner_add_suite(runner, room_suite());
     srunner_add_suite(runner, keyring_suite());
     srunner_add_suite(runner, cache_suite());

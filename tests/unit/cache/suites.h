@@ -6,6 +6,7 @@
 
 Suite *shelf_suite(void);  /* check_shelf.c: what is found, put and removed */
 Suite *random_suite(void); /* check_random.c: against a map, with random operations */
+Suite *past_suite(void);   /* check_past.c: what outlives its deadline */
 Suite *room_suite(void);   /* check_room.c: eviction, expiry, accounts, slices */
 Suite *table_suite(void);  /* check_table.c: table and ghosts */
 

@@ -168,10 +168,15 @@ START_TEST(expiry)
                    "t.ini:4: require_ttl = yes excludes ttl = 5m\n");
     policy_refuses("immutable = yes\n",
                    "t.ini:3: immutable = yes is not possible with local = no (its default)\n");
+    policy_refuses("scope = fleet\nlocal = yes\n",
+                   "t.ini:3: scope = fleet is not possible with stampede = no (its default)\n");
+    policy_loads("scope = fleet\nlocal = yes\nstampede = wait\n");
     policy_refuses("local = no\nimmutable = yes\n",
                    "t.ini:4: immutable = yes is not possible with local = no\n");
     policy_refuses("stampede = wait\n",
                    "t.ini:3: stampede = wait is not possible with local = no (its default)\n");
+    policy_refuses("on_outage = stale\n",
+                   "t.ini:3: on_outage = stale is not possible with local = no (its default)\n");
     /* Each at its own line, whichever policy. */
     refuses(
         "[policy a]\nprefix = a:\nttl = 5m\n[policy b]\nprefix = b:\nttl = 3d\nmax_ttl = 1d\n"
@@ -181,6 +186,23 @@ START_TEST(expiry)
         "t.ini:6: ttl = 3d is more than absolute = 1h\n"
         "t.ini:8: sliding = 2d is more than absolute = 1h\n"
         "t.ini:10: immutable = yes is not possible with local = no (its default)\n");
+}
+END_TEST
+
+START_TEST(who_loads)
+{
+    policy_loads("stampede = wait\nlocal = yes\n");
+    policy_loads("stampede = stale\nlocal = yes\nrefresh_ahead = yes\nstale_ttl = 1s\n");
+    policy_loads("stampede = stale\nlocal = yes\nsliding = 1m\n");
+    policy_loads("stale_ttl = 1s\n");
+    policy_refuses("stampede = wait\n",
+                   "t.ini:3: stampede = wait is not possible with local = no (its default)\n");
+    policy_refuses("stampede = stale\nlocal = no\n",
+                   "t.ini:3: stampede = stale is not possible with local = no\n");
+    policy_refuses("ttl = 1m\nrefresh_ahead = yes\n",
+                   "t.ini:4: refresh_ahead = yes is not possible with local = no (its default)\n");
+    policy_refuses("local = yes\nrefresh_ahead = yes\nsliding = 1m\n",
+                   "t.ini:4: refresh_ahead = yes excludes sliding = 1m\n");
 }
 END_TEST
 
@@ -280,6 +302,7 @@ Suite *contradictions_suite(void)
     tcase_add_test(tcase, sentinels);
     tcase_add_test(tcase, expiry);
     tcase_add_test(tcase, expiry_within_bounds);
+    tcase_add_test(tcase, who_loads);
     tcase_add_test(tcase, modes);
     tcase_add_test(tcase, tls_pairs);
     tcase_add_test(tcase, tls_that_is_not_used);

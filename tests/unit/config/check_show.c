@@ -12,7 +12,9 @@
     "local_ttl = 10m\nnegative_ttl = 5s\nmax_value = 0\nfield_ttl = yes\nttl = 0\nttl_jitter = "   \
     "0\n"                                                                                          \
     "max_ttl = 0\nsliding = 0\nabsolute = 0\nrequire_ttl = no\nimmutable = no\ndeny = no\n"        \
-    "stampede = no\nlease_ttl = 10s\nlease_wait = 500ms\n"
+    "stampede = no\nstale_ttl = 1m\nrefresh_ahead = no\nlease_ttl = 10s\nlease_wait = 500ms\n"     \
+    "scope = local\nfence = no\n"                                                                  \
+    "on_outage = error\ndrop_writes = no\n"
 
 static void dump_of(const struct settings *s, struct buffer *out)
 {

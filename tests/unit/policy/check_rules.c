@@ -49,6 +49,8 @@ START_TEST(rules)
     asks("max_value = 1\n", 0, RULE_SIZE);
     asks("immutable = yes\nlocal = yes\n", 0, RULE_IMMUTABLE);
     asks("deny = yes\n", 0, RULE_DENY);
+    asks("fence = yes\n", 0, RULE_FENCE);
+    asks("local = yes\nstampede = wait\nscope = fleet\n", 0, RULE_LEASE);
 }
 END_TEST
 

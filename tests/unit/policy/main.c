@@ -28,6 +28,7 @@ int main(void)
     SRunner *runner = srunner_create(policies_suite());
     int failed;
 
+    srunner_add_suite(runner, refresh_suite());
     srunner_add_suite(runner, rules_suite());
     srunner_add_suite(runner, touches_suite());
     srunner_add_suite(runner, touches_keys_suite());

@@ -8,6 +8,7 @@
 #include "policy/policies.h"
 
 Suite *policies_suite(void);
+Suite *refresh_suite(void);
 Suite *touches_keys_suite(void);
 Suite *touches_model_suite(void);
 Suite *touches_suite(void);

@@ -9,6 +9,7 @@ int main(void)
     SRunner *runner = srunner_create(slots_suite());
     int failed;
 
+    srunner_add_suite(runner, kept_suite());
     srunner_add_suite(runner, replies_suite());
     srunner_add_suite(runner, ends_suite());
     srunner_add_suite(runner, loans_suite());
@@ -18,6 +19,8 @@ int main(void)
     srunner_add_suite(runner, invalidation_suite());
     srunner_add_suite(runner, sentinels_suite());
     srunner_add_suite(runner, aim_suite());
+    srunner_add_suite(runner, prelude_suite());
+    srunner_add_suite(runner, breaker_suite());
     srunner_add_suite(runner, coherence_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

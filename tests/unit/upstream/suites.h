@@ -5,6 +5,7 @@
 #include <check.h>
 
 Suite *slots_suite(void);        /* check_slots.c */
+Suite *kept_suite(void);         /* check_kept.c */
 Suite *replies_suite(void);      /* check_replies.c: a link hands on what comes */
 Suite *ends_suite(void);         /* check_ends.c: how links fail, and what is late */
 Suite *loans_suite(void);        /* check_loans.c: lending */
@@ -14,6 +15,8 @@ Suite *notices_suite(void);      /* check_notices.c: what comes on the invalidat
 Suite *invalidation_suite(void); /* check_invalidation.c: before a scripted server */
 Suite *sentinels_suite(void);    /* check_sentinels.c: what they say, whom to believe */
 Suite *aim_suite(void);          /* check_aim.c: a pool that is guided */
+Suite *prelude_suite(void);      /* check_prelude.c: what comes before the clients; away */
+Suite *breaker_suite(void);      /* check_breaker.c: is the upstream away? */
 Suite *coherence_suite(void);    /* check_coherence.c: before a real one */
 
 #endif
