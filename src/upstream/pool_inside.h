@@ -114,6 +114,18 @@ static inline uint32_t lane_shared(const struct lane *lane)
     return lane->count[LINK_SHARED] - lane->retiring;
 }
 
+/* gather.c: what is to be sent on the link waits for more; *ret_again: for a turn that does not
+ * wait for anything, else for a reply on the link. */
+MUST_USE
+bool record_holds(struct link *l, bool *ret_again);
+/* Some of it has been sent. */
+void record_sent(struct link *l);
+
+static inline bool record_waits(struct link *l, bool *ret_again)
+{
+    return UNLIKELY(stream_secured(&l->stream)) && record_holds(l, ret_again);
+}
+
 /* lifetime.c: it has come up. */
 void lifetime_begin(struct link *l);
 /* It has reached max_lifetime. */
