@@ -5,6 +5,7 @@
  * deciding anything about the session more than once. Whatever is not so simple is left to the way
  * that serve.c tells, which would have answered these the same. */
 #include "client/near.h"
+#include "client/tenants.h"
 #include "net/loop.h"
 
 /* A GET of a key that is on the shelf, with nothing to be measured or compared. */
@@ -29,6 +30,17 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
         count->negative++;
         ret->bytes = near_null(c);
     }
+    return true;
+}
+
+/* The next GET, its key as the tenant's. */
+static bool next_get(struct client *c, const char *p, size_t n, struct slice *ret_key,
+                     size_t *ret_length)
+{
+    if (!request_is_get(p, n, ret_key, ret_length))
+        return false;
+    if (UNLIKELY(c->tenant != NULL))
+        *ret_key = tenant_key(c, *ret_key);
     return true;
 }
 
@@ -61,10 +73,9 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     struct entry e;
 
     all->near->missed = NULL;
-    if (c->tenant != NULL || c->scope == 0 || all->pause.on || *all->near->check_due > 0 ||
-        !near_allowed(c, 0))
+    if (c->scope == 0 || all->pause.on || *all->near->check_due > 0 || !near_allowed(c, 0))
         return 0;
-    while (request_is_get(p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
+    while (next_get(c, p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
         at += length;
         if (UNLIKELY(e.block != NULL)) {
             client_answer_block(c, e.block);
@@ -82,6 +93,10 @@ size_t near_gets(struct client *c, const char *p, size_t n)
         hits++;
         if (buffer_len(out) > most || buffer_len(out) > LINK_OUT_BYTES)
             break;
+    }
+    if (UNLIKELY(c->tenant != NULL)) {
+        tenant_looked(c, hits == 0 && at > 0 ? 1 : hits);
+        all->near->missed = NULL; /* what will be put there may be another key */
     }
     if (hits == 0)
         return at;

@@ -38,6 +38,26 @@ enum namespace_result tenant_put(struct client *c, const struct command *cmd, st
     return r;
 }
 
+struct slice tenant_key(struct client *c, struct slice key)
+{
+    struct tenants *ts = c->all->tenants;
+    struct slice prefix = c->tenant->ns.prefix;
+
+    CHECK(prefix.n + key.n <= sizeof ts->key);
+    if (UNLIKELY(ts->key_of != c->tenant)) {
+        memcpy(ts->key, prefix.p, prefix.n);
+        ts->key_of = c->tenant;
+    }
+    if (key.n > 0)
+        memcpy(ts->key + prefix.n, key.p, key.n);
+    return slice_of(ts->key, prefix.n + key.n);
+}
+
+void tenant_looked(struct client *c, uint64_t hits)
+{
+    c->tenant->count.commands += hits;
+}
+
 enum namespace_result tenant_put_head(struct client *c, const struct command *cmd, uint32_t argc,
                                       struct slice *head)
 {

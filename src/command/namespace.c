@@ -351,23 +351,33 @@ static struct slice prefix_for(const struct namespace *ns, enum mark_kind kind, 
     return prefix;
 }
 
+#define LINE_ROOM 24u
+
+/* The header of a bulk of n bytes, at the end of line; returns where it begins. */
+static const char *bulk_line(size_t n, char line[LINE_ROOM])
+{
+    char *p = line + LINE_ROOM;
+
+    *--p = '\n';
+    *--p = '\r';
+    do {
+        *--p = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    *--p = '$';
+    return p;
+}
+
 /* Appends the bulk, but for the CR LF behind it, and returns it. There is room: it does not move.
  */
 static struct slice add_name(const struct namespace *ns, enum mark_kind kind, struct slice name,
                              struct buffer *out)
 {
     struct slice head, prefix = prefix_for(ns, kind, name, &head);
-    char line[24], *p = line + sizeof line;
-    size_t n = name.n + prefix.n, left = n;
-    const char *at;
+    size_t n = name.n + prefix.n;
+    char line[LINE_ROOM];
+    const char *p = bulk_line(n, line), *at;
 
-    *--p = '\n';
-    *--p = '\r';
-    do {
-        *--p = (char)('0' + left % 10);
-        left /= 10;
-    } while (left > 0);
-    *--p = '$';
     buffer_add(out, p, (size_t)(line + sizeof line - p));
     at = out->p + out->tail;
     buffer_add(out, head.p, head.n);
@@ -450,8 +460,47 @@ static void write_anew(const struct put *p, struct buffer *out)
     }
 }
 
+/* Most requests name one key, at the front, and nothing else. */
+static bool is_simple(const struct command *c, struct slice bytes, const struct args *args)
+{
+    return c != NULL && c->tenant == TENANT_NAMES && c->names == NAMES_NONE &&
+           c->keys == KEYS_FIXED && c->first == 1 && c->last == 1 && bytes.p[0] == '*' &&
+           args->n > 1 && (c->flags & CF_CONTAINER) == 0 && command_arity_ok(c, args->n);
+}
+
+static char *copy_to(char *to, const char *from, size_t n)
+{
+    memcpy(to, from, n);
+    return to + n;
+}
+
+static void put_simple(const struct namespace *ns, struct slice bytes, struct args *args,
+                       struct buffer *out)
+{
+    struct slice *v = args->v, key = v[1];
+    char *begin = buffer_room(out, bytes.n + ns->prefix.n + HEADER_BYTES), *to;
+    const char *header = key.p - 3, *line;
+    char text[LINE_ROOM];
+    const char *behind;
+
+    while (*header != '$')
+        header--;
+    line = bulk_line(key.n + ns->prefix.n, text);
+    to = copy_to(begin, bytes.p, (size_t)(header - bytes.p));
+    to = copy_to(to, line, (size_t)(text + sizeof text - line));
+    v[0].p = begin + (v[0].p - bytes.p);
+    v[1] = slice_of(to, key.n + ns->prefix.n);
+    to = copy_to(to, ns->prefix.p, ns->prefix.n);
+    behind = to;
+    for (uint32_t i = 2; i < args->n; i++)
+        v[i].p = behind + (v[i].p - key.p);
+    to = copy_to(to, key.p, (size_t)(bytes.p + bytes.n - key.p));
+    buffer_fill(out, (size_t)(to - begin));
+}
+
 static void put_begin(struct put *p)
 {
+    p->marks.n = 0;
     p->marks.at = p->marks.few;
     p->marks.kind = p->marks.few_kinds;
     p->marks.room = FEW_MARKS;
@@ -460,9 +509,18 @@ static void put_begin(struct put *p)
 enum namespace_result namespace_put(const struct namespace *ns, const struct command *c,
                                     struct slice bytes, struct args *args, struct buffer *out)
 {
-    struct put p = {.ns = ns, .c = c, .args = args};
     enum namespace_result result;
+    struct put p;
 
+    if (LIKELY(is_simple(c, bytes, args))) {
+        put_simple(ns, bytes, args, out);
+        return NAMESPACE_PUT;
+    }
+    p.ns = ns;
+    p.c = c;
+    p.args = args;
+    p.offset = 0;
+    p.more = NULL;
     put_begin(&p);
     result = put_names(&p);
     if (result == NAMESPACE_PUT && p.marks.n == 0 && p.more == NULL)
