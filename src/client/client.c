@@ -11,6 +11,7 @@
  * clients.c does. */
 #include "client/client.h"
 #include "client/leases.h"
+#include "client/redirect.h"
 #include "client/tenants.h"
 
 #include <stdlib.h>
