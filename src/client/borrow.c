@@ -11,6 +11,7 @@
  * A client that leaves in between takes the link down with it: else an element popped for it would
  * be lost, or its reply be somebody else's. */
 #include "client/client.h"
+#include "client/redirect.h"
 #include "client/rules.h"
 #include "client/tenants.h"
 #include "net/loop.h"

@@ -11,6 +11,7 @@
  * clients.c does. Who is served when is told in turns.c. */
 #include "client/client.h"
 #include "client/leases.h"
+#include "client/redirect.h"
 #include "client/tenants.h"
 #include "client/turns.h"
 

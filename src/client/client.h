@@ -11,12 +11,12 @@
 #include "cache/keyring.h"
 #include "client/clients.h"
 #include "client/request.h"
+#include "client/session_walls.h"
 #include "client/subscriptions.h"
 #include "command/table.h"
 #include "net/stream.h"
 #include "resp/cutter.h"
 #include "resp/request.h"
-#include "resp/stripper.h"
 #include "upstream/pool.h"
 
 /* Where the session's commands go. */
@@ -170,12 +170,7 @@ struct session {
     uint32_t tx_sent;        /* .. with larder's own */
     struct cuts cuts;        /* .. which these are; while a write is unwrapped, all but it */
     struct cutter cutter;
-    struct stripper stripper;  /* of a tenant's reply that comes in pieces */
-    struct strip_at *tx_names; /* .. of what a tenant has queued since MULTI: where names stand */
-    uint32_t tx_names_n, tx_names_cap;
-    bool unheard;               /* the message that comes in pieces is not the tenant's to hear */
-    uint64_t late_ms;           /* when a failed login is answered; .. */
-    const char *late_error;     /* .. so: a constant */
+    struct session_walls walls; /* of a tenant's session */
     bool unwrapping;            /* .. is for a write that comes in pieces */
     struct buffer shape_answer; /* what a write was answered that could not be queued */
     struct buffer shape_error;  /* what larder's words about it were */
@@ -391,16 +386,6 @@ void loads_left(struct client *c);
 /* shape.c */
 void shape_free(struct shape *s);
 
-/* redirect.c: CLIENT TRACKING REDIRECT */
-/* Redis' id of a link on which client `id` can be told of invalidations. 0: *ret_next says how it
- * stands with c's request. */
-MUST_USE
-uint64_t redirect_link_id(struct client *c, uint64_t id, enum next *ret_next);
-/* The link that others wait for in c's stead is there, or refused, or c is gone. */
-void redirect_settled(struct client *c, const struct slice *refusal);
-/* larder's id of the client to whom c's tracking is redirected, Redis' being link_id. */
-MUST_USE
-uint64_t redirect_id(const struct client *c, uint64_t link_id);
 void local_selected(struct client *c, int32_t db, bool ok);
 void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t proto);
 MUST_USE

@@ -9,6 +9,7 @@
 
 #include "client/client.h"
 #include "client/client_filter.h"
+#include "client/redirect.h"
 #include "client/tenants.h"
 #include "net/loop.h"
 #include "resp/write.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/tenants.h"
+#include "client/redirect.h"
 #include "client/unwrap.h"
 #include "resp/reply.h"
 #include "resp/write.h"

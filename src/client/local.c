@@ -7,6 +7,7 @@
 
 #include "client/client.h"
 #include "client/login.h"
+#include "client/redirect.h"
 #include "client/tenants.h"
 #include "net/loop.h"
 #include "resp/write.h"

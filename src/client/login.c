@@ -6,9 +6,10 @@
  *
  * Where there are tenants a wrong password is answered after LOGIN_DELAY_MS, and what the client
  * says behind it waits as long: so one connection cannot try many. */
+#include "client/login.h"
+
 #include <string.h>
 
-#include "client/login.h"
 #include "client/tenants.h"
 #include "net/digest.h"
 #include "net/loop.h"
@@ -78,7 +79,7 @@ static void wait_for_next(struct clients *all)
         return;
     h = CONTAINER_OF(CONTAINER_OF(all->tenants->late.next, struct waiter, node), struct held,
                      waiter);
-    due_ms = h->client->more->late_ms;
+    due_ms = h->client->more->walls.late_ms;
     timer_start(all->tenants->late_timer, due_ms > now_ms ? due_ms - now_ms : 0);
 }
 
@@ -92,9 +93,9 @@ void tenants_late(void *context)
                                       struct held, waiter);
         struct buffer error = {0};
 
-        if (h->client->more->late_ms > now_ms)
+        if (h->client->more->walls.late_ms > now_ms)
             break;
-        write_error(&error, "%s", h->client->more->late_error);
+        write_error(&error, "%s", h->client->more->walls.late_error);
         client_keep_promise(h, buffer_slice(&error));
         buffer_done(&error);
     }
@@ -106,8 +107,8 @@ static enum next tenant_answer_late(struct client *c, const char *error)
     struct tenants *ts = c->all->tenants;
     struct session *m = client_session(c);
 
-    m->late_ms = client_now(c) + LOGIN_DELAY_MS;
-    m->late_error = error;
+    m->walls.late_ms = client_now(c) + LOGIN_DELAY_MS;
+    m->walls.late_error = error;
     list_push_back(&ts->late, &client_promise(c)->waiter.node);
     if (!timer_running(ts->late_timer))
         timer_start(ts->late_timer, LOGIN_DELAY_MS);

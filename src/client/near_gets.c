@@ -6,6 +6,7 @@
  * that serve.c tells, which would have answered these the same. */
 #include "client/loads.h"
 #include "client/near.h"
+#include "client/tenants.h"
 #include "client/turns.h"
 #include "net/loop.h"
 
@@ -33,6 +34,17 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
         count->negative++;
         ret->bytes = near_null(c);
     }
+    return true;
+}
+
+/* The next GET, its key as the tenant's. */
+static bool next_get(struct client *c, const char *p, size_t n, struct slice *ret_key,
+                     size_t *ret_length)
+{
+    if (!request_is_get(p, n, ret_key, ret_length))
+        return false;
+    if (UNLIKELY(c->tenant != NULL))
+        *ret_key = tenant_key(c, *ret_key);
     return true;
 }
 
@@ -65,10 +77,9 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     struct entry e;
 
     all->near->missed = NULL;
-    if (c->tenant != NULL || c->scope == 0 || all->pause.on || *all->near->check_due > 0 ||
-        !near_allowed(c, 0))
+    if (c->scope == 0 || all->pause.on || *all->near->check_due > 0 || !near_allowed(c, 0))
         return 0;
-    while (request_is_get(p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
+    while (next_get(c, p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
         at += length;
         if (UNLIKELY(e.block != NULL)) {
             client_spend(all, 1, e.bytes.n);
@@ -90,6 +101,10 @@ size_t near_gets(struct client *c, const char *p, size_t n)
         if (hits == all->turn_left || buffer_len(out) > most ||
             buffer_len(out) - before > TURN_UNITS * 1024u)
             break;
+    }
+    if (UNLIKELY(c->tenant != NULL)) {
+        tenant_looked(c, hits == 0 && at > 0 ? 1 : hits);
+        all->near->missed = NULL; /* what will be put there may be another key */
     }
     if (hits == 0)
         return at;

@@ -5,6 +5,8 @@
  * need not subscribe to hear); whoever names it waits meanwhile (session->awaits). From then on it
  * keeps that link for life: given back, it would bring the invalidations to somebody else. Where
  * Redis tells its id, in a reply or a push, that becomes larder's again. */
+#include "client/redirect.h"
+
 #include "client/tenants.h"
 
 /* A link of its own that lasts; NULL: it has none. */

@@ -8,6 +8,7 @@
  * carries the subscriptions only. Confirmations must not swap places with replies: SUBSCRIBE waits
  * for the replies before it, and what follows waits for the confirmations. */
 #include "client/tenants.h"
+#include "client/redirect.h"
 #include "net/loop.h"
 #include "resp/reply.h"
 #include "resp/write.h"

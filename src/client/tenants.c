@@ -73,6 +73,7 @@ static void expel(struct clients *all, struct tenant *t)
             c->tenant = NULL;
     }
     clients_flush_prefix(all, t->ns.prefix);
+    all->tenants->key_of = NULL;
     tenant_free(t);
 }
 

@@ -13,6 +13,7 @@
 #include "base/counters.h"
 #include "client/client.h"
 #include "command/namespace.h"
+#include "config/bounds.h"
 
 /* Counted for each tenant. */
 #define TENANT_COUNTERS(X)                                                                         \
@@ -37,11 +38,13 @@ struct tenant {
 struct tenants {
     struct tenant **v; /* by name, bytewise */
     size_t n;
-    struct tenant_counters sum; /* of all; taken when asked for */
-    struct tenant *common;      /* of all sessions without a tenant: `namespace`; NULL: none */
-    struct buffer words;        /* scratch: requests with their names prefixed, of a whole run */
-    struct buffer reply;        /* scratch: replies with the prefix taken off */
-    struct list late;           /* failed logins that are not answered yet, the first due first */
+    struct tenant_counters sum;  /* of all; taken when asked for */
+    struct tenant *common;       /* of all sessions without a tenant: `namespace`; NULL: none */
+    struct buffer words;         /* scratch: requests with their names prefixed, of a whole run */
+    struct buffer reply;         /* scratch: replies with the prefix taken off */
+    const struct tenant *key_of; /* scratch: a key, behind the prefix of whose it was last */
+    char key[CONFIG_PREFIX_BYTES + 1000];
+    struct list late; /* failed logins that are not answered yet, the first due first */
     struct timer *late_timer;
 };
 
@@ -77,6 +80,11 @@ void tenants_late(void *context);
 MUST_USE
 enum namespace_result tenant_put(struct client *c, const struct command *cmd, struct slice *bytes,
                                  bool more);
+/* The key (< 1000 bytes) as the tenant's, for a look at the near cache; lives until the next. Of
+ * such looks so many were hits. */
+MUST_USE
+struct slice tenant_key(struct client *c, struct slice key);
+void tenant_looked(struct client *c, uint64_t hits);
 /* The beginning of one too large to collect: in place of *head stands what is to be sent. */
 MUST_USE
 enum namespace_result tenant_put_head(struct client *c, const struct command *cmd, uint32_t argc,

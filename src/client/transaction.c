@@ -56,7 +56,7 @@ void tx_replied(struct client *c, enum exchange_kind kind, char type, struct sli
         m->in_multi = true;
         m->wish = (struct pause_wish){0};
         m->spoilt = m->watch_refused;
-        m->queued = m->tx_sent = m->cuts.n = m->tx_names_n = 0;
+        m->queued = m->tx_sent = m->cuts.n = m->walls.tx_names_n = 0;
     } else if (kind == EX_WATCH)
         m->watching |= type == '+';
     else if (kind == EX_UNWATCH)

@@ -38,6 +38,26 @@ enum namespace_result tenant_put(struct client *c, const struct command *cmd, st
     return r;
 }
 
+struct slice tenant_key(struct client *c, struct slice key)
+{
+    struct tenants *ts = c->all->tenants;
+    struct slice prefix = c->tenant->ns.prefix;
+
+    CHECK(prefix.n + key.n <= sizeof ts->key);
+    if (UNLIKELY(ts->key_of != c->tenant)) {
+        memcpy(ts->key, prefix.p, prefix.n);
+        ts->key_of = c->tenant;
+    }
+    if (key.n > 0)
+        memcpy(ts->key + prefix.n, key.p, key.n);
+    return slice_of(ts->key, prefix.n + key.n);
+}
+
+void tenant_looked(struct client *c, uint64_t hits)
+{
+    c->tenant->count.commands += hits;
+}
+
 enum namespace_result tenant_put_head(struct client *c, const struct command *cmd, uint32_t argc,
                                       struct slice *head)
 {
@@ -47,7 +67,9 @@ enum namespace_result tenant_put_head(struct client *c, const struct command *cm
     if (cmd != NULL && cmd->reply != STRIP_NOTHING)
         return NAMESPACE_AS_IS;
     buffer_take_keep(words, buffer_len(words), WORDS_KEEP_BYTES);
-    r = namespace_put_head(&c->tenant->ns, cmd, *head, argc, &c->all->args, words);
+    if (cmd != NULL && cmd->tenant != TENANT_REFUSED && !command_arity_ok(cmd, argc))
+        return NAMESPACE_ARITY;
+    r = namespace_put_head(&c->tenant->ns, cmd, *head, &c->all->args, words);
     if (r == NAMESPACE_PUT)
         *head = buffer_slice(words);
     return r;
@@ -93,18 +115,18 @@ static struct slice feed(struct client *c, struct slice bytes)
     struct buffer *out = &c->all->tenants->reply;
 
     buffer_take_keep(out, buffer_len(out), WORDS_KEEP_BYTES);
-    stripper_feed(&c->more->stripper, bytes, out);
+    stripper_feed(&c->more->walls.stripper, bytes, out);
     return buffer_slice(out);
 }
 
 static void begin(struct client *c, enum strip_rule rule)
 {
-    struct stripper *s = &client_session(c)->stripper;
+    struct stripper *s = &client_session(c)->walls.stripper;
 
     s->prefix = c->tenant->ns.prefix;
     s->pattern = c->tenant->ns.pattern;
-    s->list = c->more->tx_names;
-    s->list_n = c->more->tx_names_n;
+    s->list = c->more->walls.tx_names;
+    s->list_n = c->more->walls.tx_names_n;
     stripper_begin(s, rule);
 }
 
@@ -121,24 +143,25 @@ void tenant_queued(struct client *c, const struct request *q)
 {
     struct session *m = c->more;
 
-    if (m->tx_names_n == m->tx_names_cap) {
-        m->tx_names_cap = m->tx_names_cap > 0 ? m->tx_names_cap * 2 : 8;
-        m->tx_names = must_realloc(m->tx_names, m->tx_names_cap * sizeof *m->tx_names);
+    if (m->walls.tx_names_n == m->walls.tx_names_cap) {
+        m->walls.tx_names_cap = m->walls.tx_names_cap > 0 ? m->walls.tx_names_cap * 2 : 8;
+        m->walls.tx_names =
+            must_realloc(m->walls.tx_names, m->walls.tx_names_cap * sizeof *m->walls.tx_names);
     }
-    m->tx_names[m->tx_names_n++] = (struct strip_at){m->tx_sent, q->strip};
+    m->walls.tx_names[m->walls.tx_names_n++] = (struct strip_at){m->tx_sent, q->strip};
 }
 
 struct slice tenant_strip_exec(struct client *c, struct slice bytes, bool first)
 {
-    if (c->tenant == NULL || c->more == NULL || c->more->tx_names_n == 0)
+    if (c->tenant == NULL || c->more == NULL || c->more->walls.tx_names_n == 0)
         return bytes;
     return tenant_strip(c, STRIP_ALL, bytes, first);
 }
 
 void tenant_forget(struct session *m)
 {
-    free(m->tx_names);
-    stripper_done(&m->stripper);
+    free(m->walls.tx_names);
+    stripper_done(&m->walls.stripper);
 }
 
 /* By its first word; what is no frame of pub/sub is a reply to PING, or an error. */
@@ -208,7 +231,7 @@ static struct slice key_event(struct client *c, struct slice frame, const struct
 /* A message on a channel that is not the tenant's: a pattern of key events may match such. */
 static struct slice not_heard(struct client *c)
 {
-    client_session(c)->unheard = true;
+    client_session(c)->walls.unheard = true;
     return slice_of("", 0);
 }
 
@@ -220,12 +243,12 @@ struct slice tenant_strip_frame(struct client *c, struct slice bytes, bool first
     if (LIKELY(c->tenant == NULL))
         return bytes;
     if (!first)
-        return c->more->unheard ? slice_of("", 0) : feed(c, bytes);
-    client_session(c)->unheard = false;
+        return c->more->walls.unheard ? slice_of("", 0) : feed(c, bytes);
+    client_session(c)->walls.unheard = false;
     if (!read_message(bytes, &m))
         return tenant_strip(c, frame_rule(bytes), bytes, true);
     if (slice_starts(m.channel.text, SLICE("__keyevent@"))) {
-        c->more->unheard = true; /* what is not whole is not heard at all */
+        c->more->walls.unheard = true; /* what is not whole is not heard at all */
         return key_event(c, bytes, &m);
     }
     if (slice_eq(m.channel.text, SLICE("__redis__:invalidate")))

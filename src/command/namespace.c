@@ -7,44 +7,9 @@
  * every key, so the tenant's has to be said) or the request was inline, it is written anew. */
 #include "command/namespace.h"
 
-#include <limits.h>
 #include <stdlib.h>
 
-#include "resp/write.h"
-
-#define FEW_MARKS 32u
-
-#define KEYSPACE   SLICE("__keyspace@")
-#define KEYEVENT   SLICE("__keyevent@")
-#define INVALIDATE SLICE("__redis__:invalidate")
-
-/* How a name is put. */
-enum mark_kind {
-    MARK_KEY,
-    MARK_PATTERN, /* of keys */
-    MARK_CHANNEL,
-    MARK_LISTEN,   /* .. to be subscribed to */
-    MARK_CHANNELS, /* a pattern of channels */
-};
-
-/* The arguments that are names: ascending. On the stack while they are few. */
-struct marks {
-    uint32_t few[FEW_MARKS];
-    uint8_t few_kinds[FEW_MARKS];
-    uint32_t *at;
-    uint8_t *kind;
-    uint32_t n, room;
-};
-
-/* A request under way. */
-struct put {
-    const struct namespace *ns;
-    const struct command *c;
-    struct args *args;
-    uint32_t offset; /* arguments before the command word: of LARDER FRESH */
-    struct marks marks;
-    const char *more; /* an option that comes behind it, with a pattern that is every key; NULL */
-};
+#include "command/namespace_inside.h"
 
 void namespace_init(struct namespace *ns, struct slice prefix, bool scripts)
 {
@@ -324,134 +289,17 @@ static enum namespace_result put_names(struct put *p)
     return put_others(p);
 }
 
-/* ---- writing ---- */
-
-/* The name with the prefix where it belongs: what stands before it is *ret_head, which is mostly
- * nothing. A channel of keyspace notifications has the key behind its own head; the one on which a
- * connection hears of its invalidations is its own, and nobody is to speak there; of key events
- * larder passes on those of the tenant's keys (client/walls.c). */
-static struct slice prefix_for(const struct namespace *ns, enum mark_kind kind, struct slice name,
-                               struct slice *ret_head)
+/* Most requests name one key, at the front, and nothing else. */
+static bool is_simple(const struct command *c, struct slice bytes, const struct args *args)
 {
-    struct slice prefix = kind == MARK_PATTERN || kind == MARK_CHANNELS ? ns->pattern : ns->prefix;
-    const char *end;
-
-    *ret_head = slice_of(name.p, 0);
-    if (kind == MARK_KEY || kind == MARK_PATTERN)
-        return prefix;
-    if (slice_eq(name, INVALIDATE) && kind == MARK_LISTEN)
-        return slice_of(prefix.p, 0);
-    if ((kind == MARK_LISTEN || kind == MARK_CHANNELS) && slice_starts(name, KEYEVENT))
-        return slice_of(prefix.p, 0);
-    if (!slice_starts(name, KEYSPACE))
-        return prefix;
-    end = memmem(name.p, name.n, "__:", 3);
-    if (end != NULL && (size_t)(end - name.p) < 24)
-        *ret_head = slice_of(name.p, (size_t)(end + 3 - name.p));
-    return prefix;
-}
-
-/* Appends the bulk, but for the CR LF behind it, and returns it. There is room: it does not move.
- */
-static struct slice add_name(const struct namespace *ns, enum mark_kind kind, struct slice name,
-                             struct buffer *out)
-{
-    struct slice head, prefix = prefix_for(ns, kind, name, &head);
-    char line[24], *p = line + sizeof line;
-    size_t n = name.n + prefix.n, left = n;
-    const char *at;
-
-    *--p = '\n';
-    *--p = '\r';
-    do {
-        *--p = (char)('0' + left % 10);
-        left /= 10;
-    } while (left > 0);
-    *--p = '$';
-    buffer_add(out, p, (size_t)(line + sizeof line - p));
-    at = out->p + out->tail;
-    buffer_add(out, head.p, head.n);
-    buffer_add(out, prefix.p, prefix.n);
-    buffer_add(out, name.p + head.n, name.n - head.n);
-    return slice_of(at, n);
-}
-
-/* More than a name takes beside its own bytes and the prefix. */
-#define HEADER_BYTES 32u
-
-/* All but the names as it came. */
-static void copy_bytes(const struct put *p, struct slice bytes, struct buffer *out)
-{
-    const struct marks *m = &p->marks;
-    struct args *a = p->args;
-    const char *from = bytes.p; /* not copied yet */
-    const char *to = buffer_room(out, bytes.n + m->n * (p->ns->pattern.n + HEADER_BYTES));
-    uint32_t k = 0;
-
-    for (uint32_t i = 0; i < a->n; i++) {
-        struct slice v = a->v[i];
-        const char *header = v.p - 3; /* the digit before CR LF */
-
-        if (k == m->n || m->at[k] != i) {
-            a->v[i].p = to + (v.p - from);
-            continue;
-        }
-        while (*header != '$')
-            header--;
-        buffer_add(out, from, (size_t)(header - from));
-        a->v[i] = add_name(p->ns, (enum mark_kind)m->kind[k++], v, out);
-        from = v.p + v.n;
-        to = a->v[i].p + a->v[i].n;
-    }
-    buffer_add(out, from, (size_t)(bytes.p + bytes.n - from));
-}
-
-/* Room for all of it, so that it does not move while it is written. */
-static const char *make_room(const struct put *p, struct buffer *out)
-{
-    size_t most = 3 * HEADER_BYTES + p->ns->pattern.n;
-
-    for (uint32_t i = 0; i < p->args->n; i++)
-        most += p->args->v[i].n + HEADER_BYTES;
-    return buffer_room(out, most + p->marks.n * p->ns->pattern.n);
-}
-
-static struct slice add_bulk(struct slice bytes, struct buffer *out)
-{
-    write_bulk(out, bytes);
-    return slice_of(out->p + out->tail - 2 - bytes.n, bytes.n);
-}
-
-/* The same, and the arguments that come to it: with MATCH, or alone, a pattern that is every key;
- * with PREFIX the prefix itself. */
-static void write_anew(const struct put *p, struct buffer *out)
-{
-    const struct marks *m = &p->marks;
-    struct args *a = p->args;
-    bool prefix = p->more != NULL && slice_is(slice_str(p->more), "PREFIX");
-    uint32_t k = 0, n = a->n, more = p->more == NULL ? 0 : *p->more ? 2 : 1;
-
-    CHECK(make_room(p, out) != NULL);
-    write_array(out, (uint64_t)n + more);
-    for (uint32_t i = 0; i < n; i++) {
-        if (k == m->n || m->at[k] != i) {
-            a->v[i] = add_bulk(a->v[i], out);
-            continue;
-        }
-        a->v[i] = add_name(p->ns, (enum mark_kind)m->kind[k++], a->v[i], out);
-        buffer_add(out, "\r\n", 2);
-    }
-    if (more == 2)
-        args_add(a, add_bulk(slice_str(p->more), out));
-    if (more > 0) {
-        args_add(a, prefix ? add_name(p->ns, MARK_KEY, SLICE(""), out)
-                           : add_name(p->ns, MARK_PATTERN, SLICE("*"), out));
-        buffer_add(out, "\r\n", 2);
-    }
+    return c != NULL && c->tenant == TENANT_NAMES && c->names == NAMES_NONE &&
+           c->keys == KEYS_FIXED && c->first == 1 && c->last == 1 && bytes.p[0] == '*' &&
+           args->n > 1 && (c->flags & CF_CONTAINER) == 0 && command_arity_ok(c, args->n);
 }
 
 static void put_begin(struct put *p)
 {
+    p->marks.n = 0;
     p->marks.at = p->marks.few;
     p->marks.kind = p->marks.few_kinds;
     p->marks.room = FEW_MARKS;
@@ -460,26 +308,34 @@ static void put_begin(struct put *p)
 enum namespace_result namespace_put(const struct namespace *ns, const struct command *c,
                                     struct slice bytes, struct args *args, struct buffer *out)
 {
-    struct put p = {.ns = ns, .c = c, .args = args};
     enum namespace_result result;
+    struct put p;
 
+    if (LIKELY(is_simple(c, bytes, args))) {
+        namespace_simple(ns, bytes, args, out);
+        return NAMESPACE_PUT;
+    }
+    p.ns = ns;
+    p.c = c;
+    p.args = args;
+    p.offset = 0;
+    p.more = NULL;
     put_begin(&p);
     result = put_names(&p);
     if (result == NAMESPACE_PUT && p.marks.n == 0 && p.more == NULL)
         result = NAMESPACE_AS_IS;
     if (result == NAMESPACE_PUT) {
         if (LIKELY(p.more == NULL && bytes.p[0] == '*'))
-            copy_bytes(&p, bytes, out);
+            namespace_copy(&p, bytes, out);
         else
-            write_anew(&p, out);
+            namespace_anew(&p, out);
     }
     marks_done(&p.marks);
     return result;
 }
 
 enum namespace_result namespace_put_head(const struct namespace *ns, const struct command *c,
-                                         struct slice head, uint32_t argc, struct args *args,
-                                         struct buffer *out)
+                                         struct slice head, struct args *args, struct buffer *out)
 {
     struct put p = {.ns = ns, .c = c, .args = args};
 
@@ -489,10 +345,8 @@ enum namespace_result namespace_put_head(const struct namespace *ns, const struc
     if (c->tenant != TENANT_NAMES || c->names != NAMES_NONE || c->keys != KEYS_FIXED ||
         c->first != 1 || c->last != 1 || args->n < 2)
         return NAMESPACE_AS_IS;
-    if (!command_arity_ok(c, argc))
-        return NAMESPACE_ARITY;
     put_begin(&p);
     mark(&p, 1, MARK_KEY);
-    copy_bytes(&p, head, out);
+    namespace_copy(&p, head, out);
     return NAMESPACE_PUT;
 }

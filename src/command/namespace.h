@@ -36,13 +36,12 @@ MUST_USE
 enum namespace_result namespace_put(const struct namespace *ns, const struct command *c,
                                     struct slice bytes, struct args *args, struct buffer *out);
 
-/* The beginning of a request that is too large to collect, of `argc` arguments, of which args has
- * those that are whole: likewise. NAMESPACE_AS_IS: it must be collected, for where its names stand
- * is not yet known. */
+/* The beginning of a request that is too large to collect, of whose arguments args has those that
+ * are whole: likewise, but its arity is the caller's to look at. NAMESPACE_AS_IS: it must be
+ * collected, for where its names stand is not yet known. */
 MUST_USE
 enum namespace_result namespace_put_head(const struct namespace *ns, const struct command *c,
-                                         struct slice head, uint32_t argc, struct args *args,
-                                         struct buffer *out);
+                                         struct slice head, struct args *args, struct buffer *out);
 
 /* Does the key begin with the prefix? */
 static inline bool namespace_has(const struct namespace *ns, struct slice key)

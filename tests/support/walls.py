@@ -163,7 +163,7 @@ def random_command(rng, rows):
 
 def table_lines():
     """Commands as they are meant, each known from the comparison with Redis."""
-    lines = []
+    lines = [list(x) for x in LEADS]
     for group in (*GROUPS.values(), *SERVER_GROUPS.values()):
         for line in group.strip().splitlines():
             try:
@@ -175,8 +175,15 @@ def table_lines():
     return lines
 
 
+# Elements that lead to what is another's when a pattern is not kept within the prefix.
+LEADS = (("DEL", "leads"), ("RPUSH", "leads", *KNOWN),
+         ("SORT", "leads", "BY", "w_*", "ALPHA", "GET", "o_*", "GET", "h_*->f"),
+         ("SORT_RO", "leads", "BY", "w_*", "GET", "o_*", "GET", "h_*->f"))
+
+
 def misdirected(words):
     """The command once for each of its arguments, which names what is another's instead."""
     for i in range(1, len(words)):
-        for name in (OTHER + "string", OTHER + "list", OTHER + "stream", OTHER + "*", "*"):
+        for name in (OTHER + "string", OTHER + "list", OTHER + "stream", OTHER + "*", "*",
+                     "outside:*", "outside:*->f"):
             yield tuple(words[:i] + [name] + words[i + 1:])
