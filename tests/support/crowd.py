@@ -1,7 +1,8 @@
 """crowd.py - a thousand clients of one process: each asks for a key and, told that it is missing,
 loads it and stores it, as applications do.
 
-    crowd = Crowd(address, keys)    one connection for each element of keys
+    crowd = Crowd(address, keys)    one connection for each element of keys; of several addresses
+                                    (a list) each key's go to all of them by turns
     crowd.run()
     crowd.loads                     key -> how many of them were told that it is missing
     crowd.waits                     seconds until each of the others had the value
@@ -49,7 +50,12 @@ class Member:
 
 class Crowd:
     def __init__(self, address, keys, load=0.2, dies=None, size=40):
-        self.members = [Member(address, key) for key in keys]
+        addresses = address if isinstance(address, list) else [address]
+        nth = collections.Counter()
+        self.members = []
+        for key in keys:
+            self.members.append(Member(addresses[nth[key] % len(addresses)], key))
+            nth[key] += 1
         for member in self.members:
             member.send("PING")
         for member in self.members:

@@ -146,12 +146,12 @@ class App:
 
 
 class Traffic:
-    def __init__(self, w, seed, apps=12):
+    def __init__(self, w, seed, apps=12, **policy):
         self.w, self.seed, self.random, self.clock = w, seed, random.Random(seed), w.clock()
         self.redis = self.clock.redis("--appendonly", "yes", "--appendfsync", "no",
                                       "--auto-aof-rewrite-percentage", "0")
         up = {"pool_size": 4, "backoff_min": "5ms", "backoff_max": "50ms"}
-        self.sides = [self.side(up) for _ in "ab"]
+        self.sides = [self.side(up, policy) for _ in "ab"]
         self.selector = w.add(Selector())
         self.writes, self.history = {}, {key: [] for key in KEYS}
         self.peace, self.began = False, self.clock.now()
@@ -161,9 +161,10 @@ class Traffic:
         self.torment = Torment(self.redis, [], seed)
         self.apps = [App(self, side) for side in self.sides for _ in range(apps)]
 
-    def side(self, up):
-        return Leases(self.w, self.redis, self.clock, lease_wait=f"{LEASE_WAIT}s",
-                      lease_ttl=f"{LEASE_TTL}s", negative_ttl=f"{NEGATIVE}s", local_ttl="1d",
+    def side(self, up, policy):
+        policy = {"lease_wait": f"{LEASE_WAIT}s", "lease_ttl": f"{LEASE_TTL}s",
+                  "negative_ttl": f"{NEGATIVE}s", "local_ttl": "1d", **policy}
+        return Leases(self.w, self.redis, self.clock, **policy,
                       sections={"up": {"command_timeout": "1d", "connect_timeout": "1h",
                                        "queue_timeout": "1h", "link_idle_timeout": "1d", **up}})
 
@@ -320,6 +321,7 @@ class Traffic:
         self.clock.move(LEASE_TTL + NEGATIVE + 1)
         for side in self.sides:
             side.rest()
+        eventually(lambda: self.redis.cmd("KEYS", "larder:*") == [])
 
     def sum_up(self, side):
         for name in TOLD:

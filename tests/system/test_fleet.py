@@ -4,9 +4,10 @@ import signal
 import threading
 import time
 
+from crowd import Crowd
 from near import armed
-from resp import TIMEOUT, eventually
-from servers import make_ini
+from resp import SLOW, TIMEOUT, eventually
+from servers import make_ini, raise_file_limit
 
 FLEET = {"prefix": "f:", "local": "yes", "stampede": "wait", "scope": "fleet",
          "lease_ttl": "10s", "lease_wait": "4s"}
@@ -282,3 +283,50 @@ def test_many(w):
 
 
 test_many.timeout = 60
+
+
+# crowds
+
+LOAD = 0.2 * SLOW  # seconds
+
+
+def crowd(w, keys, count=1000, **more):
+    """So many at once through two larders, by turns for each of the keys."""
+    raise_file_limit()
+    redis, a, b = two(w, lease_ttl=f"{int(3000 * SLOW)}ms", lease_wait=f"{int(20 * SLOW)}s")
+    names = [f"f:{n % keys}" for n in range(count)]
+    found = w.add(Crowd([a.address, b.address], names, LOAD, **more))
+    found.run()
+    for larder in (a, b):
+        eventually(lambda larder=larder: stat(larder, "held") == stat(larder, "waiting") == 0)
+        assert stat(larder, "timed_out") == stat(larder, "interrupted") == 0
+        assert stat(larder, "parked") > count // 4  # a crowd indeed
+    eventually(lambda: redis.cmd("KEYS", "larder:*") == [])
+    return a, b, found
+
+
+def test_one_loads_for_a_thousand(w):
+    a, b, found = crowd(w, 1)
+    assert found.loads == {"f:0": 1}, found.loads
+    assert len(found.waits) == 999 and found.longest() < LOAD + 2 * SLOW, found.longest()
+    assert stat(a, "granted") + stat(b, "granted") == 1
+
+
+def test_one_loads_each_of_a_hundred(w):
+    a, b, found = crowd(w, 100)
+    assert set(found.loads.values()) == {1}, found.loads
+    assert len(found.waits) == 900 and found.longest() < LOAD + 2 * SLOW, found.longest()
+    assert stat(a, "granted") + stat(b, "granted") == 100
+
+
+def test_loaders_that_die(w):
+    """Another loads, here or there: exactly one, and long before lease_ttl."""
+    _, _, found = crowd(w, 20, dies=lambda member, before: before == 0)
+    assert set(found.loads.values()) == {2}, found.loads
+    assert len(found.waits) == 960 and found.longest() < 2 * LOAD + 2 * SLOW, found.longest()
+
+
+for test in (test_one_loads_for_a_thousand, test_one_loads_each_of_a_hundred,
+             test_loaders_that_die):
+    test.timeout = 60
+del test

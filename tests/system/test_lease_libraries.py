@@ -1,9 +1,12 @@
 """Leases before real clients: redis-py's pools and pipelines, ioredis with and without automatic
-pipelining, node-redis. The programs are tests/clients/leases.py and leases.js."""
+pipelining, node-redis, hiredis' asynchronous interface. The programs are tests/clients/leases.py,
+leases.js and hiredis_leases.c."""
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
+import tempfile
 
 from leases import Leases
 from resp import SLOW
@@ -48,6 +51,22 @@ def test_node_clients(w):
     assert s.since("timed_out") == 0, s.counters()
 
 
-for test in (test_redis_py, test_node_clients):
+def test_hiredis(w):
+    cc = shlex.split(os.environ.get("CC", "cc"))
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "hiredis", "libevent"],
+                           capture_output=True, text=True, check=False)
+    if flags.returncode or not shutil.which(cc[0]):
+        raise Skip("a compiler, libhiredis-dev or libevent-dev is not installed")
+    with tempfile.TemporaryDirectory(prefix="larder-test-hiredis-") as at:
+        binary = os.path.join(at, "hiredis_leases")
+        subprocess.run([*cc, "-std=c11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-o", binary,
+                        os.path.join(CLIENTS, "hiredis_leases.c"), *shlex.split(flags.stdout)],
+                       check=True, stdin=subprocess.DEVNULL, timeout=100 * SLOW)
+        s = Leases(w)
+        run(s, [binary])
+    assert s.since("timed_out") == 0 and s.since("interrupted") > 0, s.counters()
+
+
+for test in (test_redis_py, test_node_clients, test_hiredis):
     test.timeout = 100
 del test

@@ -35,6 +35,28 @@ def test_hours_of_traffic_under_random_deaths(w):
 test_hours_of_traffic_under_random_deaths.timeout = 150
 
 
+def test_hours_of_two_sidecars_that_share_leases(w):
+    """scope = fleet; what was leased upstream is gone as well in the end."""
+    steps = scaled(800, 80)
+    t = live(w, steps, scope="fleet")
+    if steps == 800:
+        assert t.told["granted"] > 100 and t.told["loaded"] > 50, t.tell()
+        assert sum(side.since("elsewhere") for side in t.sides) > 0, t.tell()
+
+
+test_hours_of_two_sidecars_that_share_leases.timeout = 150
+
+
+def test_hours_of_old_values(w):
+    """stampede = stale: what has expired is given, what was replaced never."""
+    t = live(w, scaled(800, 80), stampede="stale", stale_ttl="1h", refresh_ahead="yes")
+    stale = sum(side.stats()["cache_stale"] for side in t.sides)
+    assert stale > 0 or scaled(800, 80) < 800, t.tell()
+
+
+test_hours_of_old_values.timeout = 150
+
+
 def test_a_crowd_of_clients_that_die(w):
     """Only clients die, and many ask for the few keys there are."""
     seed = random.SystemRandom().randrange(1, 10**6)
