@@ -159,11 +159,24 @@ static void link_row(void *context, const struct link_view *v)
                   v->tls[0] != 0 ? " tls=" : "", v->tls);
 }
 
+/* .. and who waits for a connection: to be shared, or to be lent. */
+static void put_breaker(const struct admin *a, struct buffer *out)
+{
+    struct breaker_view b = pool_breaker(a->pool);
+
+    buffer_printf(
+        out,
+        "breaker=%s failures=%u away-ms=%llu probe-ms=%llu waiting-link=%zu waiting-loan=%zu\n",
+        b.state, b.failures, (unsigned long long)b.away_ms, (unsigned long long)b.probe_ms,
+        pool_waiting(a->pool), pool_loans_waiting(a->pool));
+}
+
 static void put_links(struct admin *a, struct buffer *out)
 {
     const char *trouble = pool_trouble(a->pool);
 
     buffer_printf(out, "upstream=%s trouble=%s\n", pool_address(a->pool), trouble);
+    put_breaker(a, out);
     sentinels_describe(a->sentinels, out);
     put_coherence(a->clients, out);
     pool_each_link(a->pool, out, link_row);
@@ -355,6 +368,7 @@ static void on_info(void *context, struct buffer *out)
                   (unsigned long long)(loop_now_ms(a->loop) - a->started_ms) / 1000);
     buffer_printf(out, "larder_upstream:%s\r\nlarder_upstream_trouble:%s\r\n",
                   pool_address(a->pool), pool_trouble(a->pool));
+    buffer_printf(out, "larder_breaker:%s\r\n", pool_breaker(a->pool).state);
     buffer_printf(out, "larder_connected_clients:%zu\r\n", clients_count(a->clients));
     put_counters(a, "\r\n", out);
 }

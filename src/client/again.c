@@ -72,7 +72,8 @@ static void on_wake(struct lane_waiter *w)
     struct clients *all = a->near->all;
     uint64_t waited = loop_now_ms(all->loop) - a->since_ms;
 
-    if (!list_empty(&a->waiters) && waited < pool_command_timeout(all->pool)) {
+    if (!list_empty(&a->waiters) && waited < pool_command_timeout(all->pool) &&
+        !pool_is_out(all->pool)) {
         try_to_ask(a);
         return;
     }

@@ -133,6 +133,8 @@ enum next borrow_refused(struct client *c, enum loan_kind kind)
     const char *trouble = pool_trouble(c->all->pool);
 
     m->loan_refused = false;
+    if (error.n == 0 && pool_is_out(c->all->pool))
+        return client_answer_away(c);
     c->all->count.unreached++;
     if (error.n > 0)
         buffer_add(client_answer(c), error.p, error.n);
@@ -155,6 +157,10 @@ static enum next take_loan(struct client *c, struct loan *loan, enum loan_kind k
 
     if (m->loan_refused)
         return borrow_refused(c, kind);
+    if (!loan->waiting && pool_is_out(c->all->pool)) {
+        buffer_done(&m->loan_error);
+        return borrow_refused(c, kind);
+    }
     if (!client_drained(c))
         return client_wait(c, WAIT_DRAIN);
     if (!loan->waiting && loan_ask(loan, c->lane, kind, db))

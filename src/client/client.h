@@ -305,6 +305,7 @@ void client_ask_on(struct client *c, struct link *l, const struct request *q);
 MUST_USE
 struct link *client_link(struct client *c, enum next *ret_next);
 enum next client_no_link(struct client *c, struct lane *lane);
+enum next client_answer_away(struct client *c);
 enum next client_ask_lent(struct client *c, const struct request *q);
 enum next client_route(struct client *c, const struct request *q);
 enum next client_refuse(struct client *c, const struct request *q);

@@ -55,6 +55,7 @@ enum close_reason { CLOSE_REASONS(CLOSE_NAME) CLOSE_REASON_COUNT };
     X(commands_refused, TOTAL, "commands refused: administration, or not logged in")               \
     X(commands_large, TOTAL, "commands too large to collect, streamed to the upstream")            \
     X(unreached, TOTAL, "commands answered with an error because the upstream was away")           \
+    X(refused_away, TOTAL, "of these, at once: the breaker was open")                              \
     X(failed, TOTAL, "commands answered with an error because their reply did not come")           \
     X(auth_failures, TOTAL, "failed logins")                                                       \
     X(protocol_errors, TOTAL, "requests that were not RESP, or over a limit")                      \

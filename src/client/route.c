@@ -108,6 +108,23 @@ static bool is_unclear(const struct client *c, const struct request *q)
            (UNLIKELY(c->all->pause.on) && pause_effect(c, q) == PAUSE_UNCLEAR);
 }
 
+/* The state of the session is on a link to an upstream that is away. Who only listens is left
+ * alone: what he is told comes by itself when it is back. */
+static bool is_stuck(const struct client *c, const struct command *cmd)
+{
+    if (c->mode == MODE_LISTEN || (c->mode == MODE_OWN && client_lent(c)->raw))
+        return false;
+    return cmd == NULL || cmd->id != CMD_LARDER || c->more->in_multi;
+}
+
+/* It is told so at once, and must begin anew, as when the link breaks. */
+static enum next cut_off(struct client *c)
+{
+    (void)client_answer_away(c);
+    client_end(c, CLOSE_UPSTREAM);
+    return GONE;
+}
+
 enum next client_route_on(struct client *c, const struct request *q)
 {
     if (is_unclear(c, q))
@@ -157,6 +174,8 @@ enum next client_route(struct client *c, const struct request *q)
     }
     if (cmd != NULL && (cmd->flags & c->all->refused_flags) != 0)
         return client_refuse(c, q);
+    if (UNLIKELY(c->mode != MODE_PLAIN) && pool_is_out(c->all->pool) && is_stuck(c, cmd))
+        return cut_off(c);
     if (UNLIKELY(c->all->pause.on) && !is_unclear(c, q) && pause_effect(c, q) == PAUSE_HOLDS)
         return client_wait(c, WAIT_PAUSE);
     if (c->owed + c->promised >= c->all->settings->max_pending || c->promised == UINT16_MAX) {

@@ -32,6 +32,20 @@ struct run {
 
 /* ---- the shared link ---- */
 
+/* The answer to a command that is not sent, because the upstream is away: see pool_is_out(). */
+enum next client_answer_away(struct client *c)
+{
+    const struct pool *pool = c->all->pool;
+
+    c->all->count.unreached++;
+    c->all->count.refused_away++;
+    write_error(
+        client_answer(c),
+        "UPSTREAM %s not reached: %s (breaker open for %llu ms); the command was not executed",
+        pool_address(pool), pool_trouble(pool), (unsigned long long)pool_breaker(pool).away_ms);
+    return NEXT;
+}
+
 /* How long a command may wait for an upstream that is away counts from when the first of those now
  * waiting could not be asked, so that a pipeline does not wait once for each of its commands. */
 enum next client_no_link(struct client *c, struct lane *lane)
@@ -43,6 +57,8 @@ enum next client_no_link(struct client *c, struct lane *lane)
 
     if (m->wait_ms == 0)
         m->wait_ms = now_ms;
+    if (pool_is_out(c->all->pool))
+        return client_answer_away(c);
     if (refusal.n > 0) {
         c->all->count.unreached++;
         buffer_add(client_answer(c), refusal.p, refusal.n);
@@ -70,6 +86,10 @@ struct link *client_link(struct client *c, enum next *ret_next)
     struct link *l = c->link;
     bool mine = l != NULL && l->number == c->link_number;
 
+    if (pool_is_out(c->all->pool)) {
+        *ret_next = client_no_link(c, c->lane);
+        return NULL;
+    }
     /* What it asks now could overtake a question of another client's that it waits for. */
     if (UNLIKELY(c->promised > 0)) {
         *ret_next = client_wait(c, WAIT_DRAIN);
@@ -184,7 +204,7 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
     if (run->count > 0)
         return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
-           l->number == c->link_number && !link_full(l) &&
+           l->number == c->link_number && !link_full(l) && !pool_is_out(c->all->pool) &&
            (c->owed > 0 || link_takes_newcomers(l)) && c->owed < c->all->settings->max_pending;
 }
 

@@ -251,6 +251,7 @@ static void find_wrong_sentinels(struct draft *d)
     const struct section *s = &d->upstream;
     struct side sentinels = {s, "sentinels"}, master = {s, "master"}, address = {s, "address"};
     struct side others[] = {master, {s, "sentinel_username"}, {s, "sentinel_password"}};
+    struct side tls = {s, "sentinel_tls"};
 
     if (set->sentinels.n > 0) {
         if (slot_of(address)->at.file != NULL)
@@ -268,6 +269,8 @@ static void find_wrong_sentinels(struct draft *d)
         if (*text_of(others[i]))
             tell_needs(d, others[i], sentinels);
     }
+    if (set->sentinel_tls != SET_SENTINEL_TLS_AUTO)
+        tell_needs(d, tls, sentinels);
 }
 
 static bool is_set(struct side side)
@@ -293,13 +296,30 @@ static void no_tls_on_unix(struct draft *d, struct side tls, const struct addres
         tell(d, tls, "is not possible with", (struct side){tls.section, "address"});
 }
 
+static void no_tls_on_unix_sentinels(struct draft *d)
+{
+    const struct address_list *list = &d->settings->upstream.sentinels;
+    struct side sentinels = {&d->upstream, "sentinels"};
+
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->v[i].path == NULL)
+            continue;
+        mistake(&d->mistakes, slot_of(sentinels)->at,
+                "sentinels: TLS is not possible with unix:%s (sentinel_tls = no: they are spoken "
+                "to without)",
+                list->v[i].path);
+        return;
+    }
+}
+
 /* Whoever names a certificate means TLS. Who writes `tls = no` beside it has decided; who forgets
  * `tls` would send passwords in the clear. */
 static void find_unused_tls(struct draft *d)
 {
     static const char *const names[] = {"tls_ca", "tls_cert", "tls_key", "tls_server_name"};
 
-    if (slot_of((struct side){&d->upstream, "tls"})->at.file != NULL)
+    if (slot_of((struct side){&d->upstream, "tls"})->at.file != NULL ||
+        sentinels_want_tls(&d->settings->upstream))
         return;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct side side = {&d->upstream, names[i]};
@@ -319,6 +339,8 @@ static void find_wrong_tls(struct draft *d)
     find_unused_tls(d);
     if (d->settings->upstream.tls)
         no_tls_on_unix(d, (struct side){&d->upstream, "tls"}, &d->settings->upstream.address);
+    if (sentinels_want_tls(&d->settings->upstream))
+        no_tls_on_unix_sentinels(d);
     for (size_t i = 0; i < d->settings->listener_count; i++) {
         const struct section *s = &d->listeners.v[i];
         struct side cert = {s, "tls_cert"}, key = {s, "tls_key"};

@@ -55,6 +55,7 @@ enum setting_log_format { SET_FORMAT_AUTO, SET_FORMAT_TEXT, SET_FORMAT_JSON, SET
 enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
 enum setting_stampede { SET_STAMPEDE_NO, SET_STAMPEDE_WAIT, SET_STAMPEDE_STALE };
 enum setting_scope { SET_SCOPE_LOCAL, SET_SCOPE_FLEET };
+enum setting_sentinel_tls { SET_SENTINEL_TLS_AUTO, SET_SENTINEL_TLS_YES, SET_SENTINEL_TLS_NO };
 enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERENCE_TTL };
 
 #define LARDER_SETTINGS(X)                                                                         \
@@ -108,6 +109,9 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
     X(sentinel_username, STRING, "", RESTART,                                                      \
       "ACL user larder logs in as at the Sentinels; empty: the default user")                      \
     X(sentinel_password, SECRET, "", RESTART, "its password; empty: larder does not log in there") \
+    X(sentinel_tls, CHOICE, "auto|yes|no", RESTART,                                                \
+      "speak TLS to the Sentinels, with the same files, name and checks as to the upstream; "      \
+      "auto: as tls says")                                                                         \
     X(username, STRING, "", RESTART, "ACL user larder logs in as; empty: the default user")        \
     X(password, SECRET, "", RESTART, "its password; empty: larder does not log in")                \
     X(database, COUNT, "0 0..1000000", RESTART,                                                    \
@@ -120,8 +124,8 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "the certificate that larder shows the upstream, where that asks for one, as PEM")           \
     X(tls_key, PATH, "", RELOAD, "the private key of tls_cert, as PEM without a password")         \
     X(tls_server_name, STRING, "", RELOAD,                                                         \
-      "the name, or IP address, that the upstream's certificate must be for; empty: the host of "  \
-      "address")                                                                                   \
+      "the name, or IP address, that the upstream's certificate must be for; empty: the host "     \
+      "that larder connects to")                                                                   \
     X(tls_verify, BOOL, "yes", RELOAD,                                                             \
       "no: any certificate will do, so whoever is in between reads and writes along")              \
     X(pool_size, COUNT, "10 2..10000", RELOAD, "connections for shared use and for transactions")  \
@@ -139,7 +143,13 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "close lent connections that nobody has used for so long")                                   \
     X(keepalive, DURATION, "60s 1s..1d", RELOAD, "TCP keepalive on connections to the upstream")   \
     X(backoff_min, DURATION, "50ms 1ms..1h", RELOAD, "first pause before connecting again")        \
-    X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")
+    X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")        \
+    X(breaker_failures, COUNT, "5 0..1000000", RELOAD,                                             \
+      "after so many failures in a row (connections that do not come up or break, commands "       \
+      "without a reply, -LOADING) the upstream is taken for away: commands are answered at once, " \
+      "until it answers a PING. 0: never")                                                         \
+    X(breaker_open, DURATION, "5s 10ms..1h", RELOAD,                                               \
+      "the longest pause between two of these PINGs; the first comes after an eighth of it")
 
 #define CACHE_SETTINGS(X)                                                                          \
     X(max_memory, SIZE, "64mb 1mb..1024gb", RELOAD,                                                \
@@ -240,6 +250,13 @@ struct policy_settings {
     const char *name;
     POLICY_SETTINGS(SETTING_FIELD)
 };
+
+static inline bool sentinels_want_tls(const struct upstream_settings *set)
+{
+    return set->sentinels.n > 0 &&
+           (set->sentinel_tls == SET_SENTINEL_TLS_AUTO ? set->tls
+                                                       : set->sentinel_tls == SET_SENTINEL_TLS_YES);
+}
 
 /* One whole configuration; read only once it is loaded. */
 struct settings {

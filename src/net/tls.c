@@ -16,12 +16,17 @@ struct doors {
     size_t n;
 };
 
+/* Whom larder connects to; NULL: plain. */
+struct outward {
+    struct tls_context *upstream, *sentinels;
+};
+
 struct tls {
-    struct tls_context *upstream;
+    struct outward outward;
     struct doors doors;
     struct tls_counts count;
-    int64_t upstream_expires;
-    struct counter_row rows[16]; /* those that there is something to say of */
+    int64_t upstream_expires, sentinel_expires;
+    struct counter_row rows[24]; /* those that there is something to say of */
 };
 
 struct tls *tls_new(void)
@@ -40,11 +45,23 @@ static void doors_done(struct doors *d)
     *d = (struct doors){0};
 }
 
+static void outward_done(struct outward *o)
+{
+    tls_context_release(o->upstream);
+    tls_context_release(o->sentinels);
+}
+
+/* NULL: none is in use. */
+static const struct tls_context *either(const struct outward *o)
+{
+    return o->upstream != NULL ? o->upstream : o->sentinels;
+}
+
 void tls_free(struct tls *t)
 {
     if (t == NULL)
         return;
-    tls_context_release(t->upstream);
+    outward_done(&t->outward);
     doors_done(&t->doors);
     free(t);
 }
@@ -85,37 +102,56 @@ static void open_doors(struct tls *t, const struct settings *s, struct doors *d,
     }
 }
 
+/* Both are made of the same files: what is wrong with them is told once. */
+static void make_outward(struct tls *t, const struct upstream_settings *set, struct outward *o,
+                         struct buffer *errors)
+{
+    size_t before = buffer_len(errors);
+
+    *o = (struct outward){NULL, NULL};
+    if (set->tls)
+        o->upstream = tls_context_upstream(&t->count, TLS_UPSTREAM, set, errors);
+    if (sentinels_want_tls(set) && buffer_len(errors) == before)
+        o->sentinels = tls_context_upstream(&t->count, TLS_SENTINELS, set, errors);
+    if (o->upstream != NULL)
+        o->upstream->peer_expires = &t->upstream_expires;
+    if (o->sentinels != NULL)
+        o->sentinels->peer_expires = &t->sentinel_expires;
+}
+
 bool tls_settle(struct tls *t, const struct settings *settings, struct buffer *errors,
                 struct buffer *notes)
 {
+    const struct upstream_settings *set = &settings->upstream;
     size_t before = buffer_len(errors);
-    struct tls_context *upstream = NULL;
+    struct outward outward;
     struct doors doors;
 
-    if (settings->upstream.tls) {
-        upstream = tls_context_upstream(&t->count, &settings->upstream, errors);
-        note_expiry(notes, "upstream", upstream);
-        if (!settings->upstream.tls_verify)
-            buffer_printf(notes, "[upstream] tls_verify = no: nobody checks who answers\n");
-    }
+    make_outward(t, set, &outward, errors);
+    note_expiry(notes, "upstream", either(&outward));
+    if (either(&outward) != NULL && !set->tls_verify)
+        buffer_printf(notes, "[upstream] tls_verify = no: nobody checks who answers\n");
     open_doors(t, settings, &doors, errors, notes);
     if (buffer_len(errors) > before) {
-        tls_context_release(upstream);
+        outward_done(&outward);
         doors_done(&doors);
         return false;
     }
-    tls_context_release(t->upstream);
+    outward_done(&t->outward);
     doors_done(&t->doors);
-    t->upstream = upstream;
+    t->outward = outward;
     t->doors = doors;
-    if (upstream != NULL)
-        upstream->peer_expires = &t->upstream_expires;
     return true;
 }
 
 struct tls_context *tls_for_upstream(const struct tls *t)
 {
-    return t != NULL ? t->upstream : NULL;
+    return t != NULL ? t->outward.upstream : NULL;
+}
+
+struct tls_context *tls_for_sentinels(const struct tls *t)
+{
+    return t != NULL ? t->outward.sentinels : NULL;
 }
 
 struct tls_context *tls_for_listener(const struct tls *t, const char *name)
@@ -131,7 +167,7 @@ struct tls_context *tls_for_listener(const struct tls *t, const char *name)
 
 bool tls_in_use(const struct tls *t)
 {
-    return t != NULL && (t->upstream != NULL || t->doors.n > 0);
+    return t != NULL && (either(&t->outward) != NULL || t->doors.n > 0);
 }
 
 static uint64_t seconds_left(int64_t expires)
@@ -162,9 +198,11 @@ struct counter_set tls_counters(struct tls *t)
     static const struct counter_row expiries[] = {TLS_EXPIRIES(ROW)
 #undef ROW
     };
-    const int64_t expires[] = {first_door_expiry(t), t->upstream != NULL ? t->upstream->expires : 0,
-                               t->upstream_expires};
-    const bool there[] = {expires[0] != 0, expires[1] != 0, t->upstream != NULL};
+    const struct tls_context *own = either(&t->outward);
+    const int64_t expires[] = {first_door_expiry(t), own != NULL ? own->expires : 0,
+                               t->upstream_expires, t->sentinel_expires};
+    const bool there[] = {expires[0] != 0, expires[1] != 0, t->outward.upstream != NULL,
+                          t->outward.sentinels != NULL};
     size_t n = ARRAY_LEN(rows);
 
     _Static_assert(ARRAY_LEN(rows) + ARRAY_LEN(expiries) <= ARRAY_LEN(t->rows), "room for all");

@@ -1,6 +1,7 @@
 /* tls.h - the certificates in force, and what is counted of TLS.
  *
- * One struct tls holds a context for the upstream and one for each listener that has a certificate.
+ * One struct tls holds a context for the upstream, one for the Sentinels, and one for each listener
+ * that has a certificate.
  * A reload makes all of them anew and puts them in place together, or, when one cannot be made,
  * leaves all as they were; connections go on with the context they began with.
  *
@@ -34,6 +35,7 @@ bool tls_settle(struct tls *t, const struct settings *settings, struct buffer *e
 
 /* For stream_secure(); NULL: plain. They live until the next tls_settle(). */
 struct tls_context *tls_for_upstream(const struct tls *t);
+struct tls_context *tls_for_sentinels(const struct tls *t);
 struct tls_context *tls_for_listener(const struct tls *t, const char *name);
 
 /* Is anything of it in use? Where not, there is nothing to count. */

@@ -21,29 +21,69 @@ static int no_password(char *room, int n, int writing, void *context)
     return -1;
 }
 
-/* The upstream has given a session to be resumed. 1: we keep the reference. */
+static void forget(struct tls_context *c, size_t i)
+{
+    SSL_SESSION_free(c->kept[i].session);
+    free(c->kept[i].host);
+    c->kept_count--;
+    memmove(c->kept + i, c->kept + i + 1, (c->kept_count - i) * sizeof c->kept[0]);
+}
+
+/* The peer has given a session to be resumed. 1: we keep the reference. */
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
-    struct tls_context *c = ((struct tls_session *)SSL_get_app_data(ssl))->context;
+    const struct tls_session *t = SSL_get_app_data(ssl);
+    struct tls_context *c = t->context;
 
-    if (c->session_count == TLS_SESSIONS) {
-        SSL_SESSION_free(c->sessions[0]);
-        c->session_count--;
-        memmove(c->sessions, c->sessions + 1, c->session_count * sizeof(SSL_SESSION *));
-    }
-    c->sessions[c->session_count++] = session;
+    if (c->kept_count == TLS_SESSIONS)
+        forget(c, 0);
+    c->kept[c->kept_count++] = (struct tls_kept){session, must_strdup(t->host)};
     return 1;
 }
 
-static struct tls_context *context_new(struct tls_counts *count, bool server)
+SSL_SESSION *tls_context_session(struct tls_context *c, const char *host)
 {
+    SSL_SESSION *session;
+    size_t i = c->kept_count;
+
+    while (i > 0 && strcmp(c->kept[i - 1].host, host) != 0)
+        i--;
+    if (i-- == 0)
+        return NULL;
+    session = c->kept[i].session;
+    CHECK(SSL_SESSION_up_ref(session) == 1);
+    /* Of TLS 1.3 each is for one connection: who sees two of them would know them for one client
+     * (RFC 8446, C.4). */
+    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
+        forget(c, i);
+    return session;
+}
+
+static struct tls_tally tally_of(struct tls_counts *n, enum tls_side side)
+{
+    switch (side) {
+    case TLS_UPSTREAM:
+        return (struct tls_tally){&n->upstream_handshakes, &n->upstream_resumed,
+                                  &n->upstream_failures};
+    case TLS_SENTINELS:
+        return (struct tls_tally){&n->sentinel_handshakes, &n->sentinel_resumed,
+                                  &n->sentinel_failures};
+    case TLS_CLIENTS:
+        break;
+    }
+    return (struct tls_tally){&n->client_handshakes, &n->client_resumed, &n->client_failures};
+}
+
+static struct tls_context *context_new(struct tls_counts *count, enum tls_side side)
+{
+    bool server = side == TLS_CLIENTS;
     struct tls_context *c = must_calloc(1, sizeof *c);
     SSL_CTX *ssl = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
 
     CHECK(ssl != NULL);
     *c = (struct tls_context){.refs = 1,
                               .ssl = ssl,
-                              .count = count,
+                              .tally = tally_of(count, side),
                               .server = server,
                               .join = must_alloc(TLS_RECORD_BYTES)};
     CHECK(SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1);
@@ -61,21 +101,14 @@ static struct tls_context *context_new(struct tls_counts *count, bool server)
     return c;
 }
 
-static void forget_sessions(struct tls_context *c)
-{
-    for (size_t i = 0; i < c->session_count; i++)
-        SSL_SESSION_free(c->sessions[i]);
-    c->session_count = 0;
-}
-
 void tls_context_release(struct tls_context *c)
 {
     if (c == NULL || --c->refs > 0)
         return;
-    forget_sessions(c);
+    while (c->kept_count > 0)
+        forget(c, c->kept_count - 1);
     SSL_CTX_free(c->ssl);
     free(c->server_name);
-    free(c->host);
     free(c->join);
     free(c);
 }
@@ -124,10 +157,10 @@ static struct tls_context *unless_wrong(struct tls_context *c, const struct buff
     return NULL;
 }
 
-struct tls_context *tls_context_upstream(struct tls_counts *count,
+struct tls_context *tls_context_upstream(struct tls_counts *count, enum tls_side side,
                                          const struct upstream_settings *set, struct buffer *errors)
 {
-    struct tls_context *c = context_new(count, false);
+    struct tls_context *c = context_new(count, side);
     size_t before = buffer_len(errors);
 
     c->verify = set->tls_verify;
@@ -167,7 +200,7 @@ struct tls_context *tls_context_listener(struct tls_counts *count,
                                          const struct listener_settings *set, struct buffer *errors)
 {
     static const unsigned char id[] = "larder";
-    struct tls_context *c = context_new(count, true);
+    struct tls_context *c = context_new(count, TLS_CLIENTS);
     struct buffer section = {0};
     size_t before = buffer_len(errors);
 

@@ -21,6 +21,9 @@
     X(upstream_handshakes, TOTAL, "TLS handshakes with the upstream that went well")               \
     X(upstream_resumed, TOTAL, ".. that resumed an earlier session, without certificates")         \
     X(upstream_failures, TOTAL, "TLS handshakes with the upstream that failed")                    \
+    X(sentinel_handshakes, TOTAL, "TLS handshakes with Sentinels that went well")                  \
+    X(sentinel_resumed, TOTAL, ".. that resumed an earlier session, without certificates")         \
+    X(sentinel_failures, TOTAL, "TLS handshakes with Sentinels that failed")                       \
     X(client_handshakes, TOTAL, "TLS handshakes with clients that went well")                      \
     X(client_resumed, TOTAL, ".. that resumed an earlier session, without certificates")           \
     X(client_failures, TOTAL, "TLS handshakes with clients that failed")
@@ -30,27 +33,39 @@
     X(listener_seconds_left, LEVEL, "until the first certificate of a listener expires")           \
     X(own_seconds_left, LEVEL, "until the certificate expires that larder shows the upstream")     \
     X(upstream_seconds_left, LEVEL,                                                                \
-      "until the upstream's certificate expires, as last seen; 0 also while none has been seen")
+      "until the upstream's certificate expires, as last seen; 0 also while none has been seen")   \
+    X(sentinel_seconds_left, LEVEL, "the same of the Sentinel that was connected to last")
 
 struct tls_counts {
     TLS_COUNTERS(COUNTER_FIELD)
     TLS_EXPIRIES(COUNTER_FIELD)
 };
 
+enum tls_side { TLS_UPSTREAM, TLS_SENTINELS, TLS_CLIENTS };
+
+/* Where the handshakes of a side are counted: three of struct tls_counts. */
+struct tls_tally {
+    uint64_t *handshakes, *resumed, *failures;
+};
+
+/* A session that may be resumed with the host that it was made with; `host` is its own. */
+struct tls_kept {
+    SSL_SESSION *session;
+    char *host;
+};
+
 /* What one side of TLS is made with. Streams keep it alive. */
 struct tls_context {
     uint32_t refs;
     SSL_CTX *ssl;
-    struct tls_counts *count;
+    struct tls_tally tally;
     int64_t *peer_expires; /* where to note when the upstream's certificate expires */
     int64_t expires;       /* its own certificate, in Unix seconds; 0: it has none */
     bool server, verify;
-    bool own_authorities; /* of tls_ca, not of the system */
-    char *server_name;    /* tls_server_name; "" */
-    /* Sessions that may be resumed, all with `host`. */
-    char *host;
-    SSL_SESSION *sessions[TLS_SESSIONS];
-    size_t session_count;
+    bool own_authorities;               /* of tls_ca, not of the system */
+    char *server_name;                  /* tls_server_name; "" */
+    struct tls_kept kept[TLS_SESSIONS]; /* the oldest first */
+    size_t kept_count;
     char *join; /* TLS_RECORD_BYTES, where small pieces become one record */
 };
 
@@ -65,6 +80,7 @@ enum tls_state {
 struct tls_session {
     SSL *ssl;
     struct tls_context *context;
+    char *host; /* whom it is connected to; NULL of a client's */
     struct loop *loop;
     struct loop_reminder reminder; /* of bytes that the socket no longer tells of */
     uint8_t state;                 /* enum tls_state */
@@ -77,8 +93,9 @@ struct tls_session {
 };
 
 /* tls_context.c */
+/* Towards the upstream or, as `side` says, the Sentinels that say where it is. */
 MUST_USE
-struct tls_context *tls_context_upstream(struct tls_counts *count,
+struct tls_context *tls_context_upstream(struct tls_counts *count, enum tls_side side,
                                          const struct upstream_settings *set,
                                          struct buffer *errors);
 MUST_USE
@@ -86,6 +103,9 @@ struct tls_context *tls_context_listener(struct tls_counts *count,
                                          const struct listener_settings *set,
                                          struct buffer *errors);
 void tls_context_release(struct tls_context *c);
+/* A session that has not been resumed yet, or NULL; one of TLS 1.3 is given once. */
+MUST_USE
+SSL_SESSION *tls_context_session(struct tls_context *c, const char *host);
 /* In Unix seconds. */
 MUST_USE
 int64_t tls_expiry(const X509 *certificate);

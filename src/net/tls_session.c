@@ -45,27 +45,13 @@ static void expect(struct tls_session *t, const char *host)
 }
 
 /* A session vouches for the host that it was made with, and no other. */
-static void resume(struct tls_session *t, const char *host)
+static void resume(struct tls_session *t)
 {
-    struct tls_context *c = t->context;
-    SSL_SESSION *session;
+    SSL_SESSION *session = tls_context_session(t->context, t->host);
 
-    if (c->host == NULL || strcmp(c->host, host) != 0) {
-        while (c->session_count > 0)
-            SSL_SESSION_free(c->sessions[--c->session_count]);
-        free(c->host);
-        c->host = must_strdup(host);
-    }
-    if (c->session_count == 0)
-        return;
-    session = c->sessions[c->session_count - 1];
-    (void)SSL_set_session(t->ssl, session);
-    /* Of TLS 1.3 each is for one connection: who sees two of them would know them for one client
-     * (RFC 8446, C.4). */
-    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) {
-        SSL_SESSION_free(session);
-        c->session_count--;
-    }
+    if (session != NULL)
+        (void)SSL_set_session(t->ssl, session);
+    SSL_SESSION_free(session);
 }
 
 struct tls_session *tls_session_new(struct tls_context *c, struct loop *loop, int fd,
@@ -87,8 +73,9 @@ struct tls_session *tls_session_new(struct tls_context *c, struct loop *loop, in
     t->state = TLS_CONNECTING;
     t->needs = WANT_WRITE;
     SSL_set_connect_state(t->ssl);
+    t->host = must_strdup(host != NULL ? host : "");
     expect(t, host);
-    resume(t, host != NULL ? host : "");
+    resume(t);
     return t;
 }
 
@@ -104,6 +91,7 @@ void tls_session_free(struct tls_session *t)
     }
     SSL_free(t->ssl);
     tls_context_release(t->context);
+    free(t->host);
     free(t);
 }
 
@@ -112,15 +100,11 @@ void tls_session_free(struct tls_session *t)
 static enum io shaken(struct tls_session *t)
 {
     struct tls_context *c = t->context;
-    struct tls_counts *n = c->count;
-    bool resumed = SSL_session_reused(t->ssl) == 1;
 
     ERR_clear_error();
     t->state = TLS_UP;
-    n->client_handshakes += c->server;
-    n->client_resumed += c->server && resumed;
-    n->upstream_handshakes += !c->server;
-    n->upstream_resumed += !c->server && resumed;
+    ++*c->tally.handshakes;
+    *c->tally.resumed += SSL_session_reused(t->ssl) == 1;
     if (c->peer_expires != NULL)
         *c->peer_expires = tls_expiry(SSL_get0_peer_certificate(t->ssl));
     return IO_OK;
@@ -130,8 +114,7 @@ static enum io shake_failed(struct tls_session *t)
 {
     t->state = TLS_FAILED;
     t->broken = true;
-    t->context->count->client_failures += t->context->server;
-    t->context->count->upstream_failures += !t->context->server;
+    ++*t->context->tally.failures;
     ERR_clear_error();
     return IO_ERROR;
 }

@@ -66,7 +66,7 @@ static const char *expected(const struct tls_session *t)
 
     if (sni != NULL)
         return sni;
-    return t->context->server_name[0] != 0 ? t->context->server_name : t->context->host;
+    return t->context->server_name[0] != 0 ? t->context->server_name : t->host;
 }
 
 static const char *authorities(const struct tls_context *c)

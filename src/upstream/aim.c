@@ -74,7 +74,8 @@ static struct link *next_outdated(struct pool *pool, enum link_state state)
 static struct link *any_outdated(struct pool *pool)
 {
     static const enum link_state order[] = {LINK_IDLE,       LINK_CLEANING, LINK_GREETING,
-                                            LINK_CONNECTING, LINK_SHARED,   LINK_LENT};
+                                            LINK_CONNECTING, LINK_PROBING,  LINK_SHARED,
+                                            LINK_LENT};
 
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         struct link *l = next_outdated(pool, order[i]);
@@ -142,9 +143,11 @@ bool pool_aim(struct pool *pool, const struct address *to, const struct sock_add
         pool_drop(pool);
         pool->held = false;
         forget_refusals(pool);
+        breaker_forget(pool);
     } else if (held && pool->failures <= 1) {
         pool->retry_ms = 0; /* it is known to be there; later failures are paced as ever */
     }
+    breaker_hint(pool);
     if (moved || held)
         dial_for_waiters(pool);
     return moved;

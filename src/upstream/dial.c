@@ -83,7 +83,7 @@ static void connect_to(struct link *l, const struct sock_address *a)
     stream_no_delay(&l->stream);
     stream_keepalive(&l->stream, pool->settings->keepalive);
     if (tls != NULL)
-        stream_secure(&l->stream, pool->loop, tls, pool->settings->address.host);
+        stream_secure(&l->stream, pool->loop, tls, pool->to->host);
 }
 
 static void on_resolved(void *context, const struct sock_address *addresses, size_t count,
@@ -136,6 +136,7 @@ void link_dial(struct lane *lane)
     l->lane = lane;
     buffer_done(&lane->refusal);
     l->db = lane->next_db;
+    l->probe = pool_out(pool);
     pool->count.connects++;
     pool->count.links++;
     link_become(l, LINK_CONNECTING);

@@ -3,6 +3,7 @@
  *   greeting:  HELLO 2|3 [AUTH user password]   -> lane's hello, the connection's id
  *              AUTH [user] password                            only where HELLO is not known
  *              SELECT db                                       when the first user is not in db 0
+ *   probing:   PING                             for the breaker, before anybody else may use it
  *   cleaning:  DISCARD (which also forgets WATCH), then UNWATCH if it was not in MULTI
  *
  * A server that refuses HELLO is served all the same where that can be: without credentials of
@@ -23,6 +24,7 @@ enum step {
     STEP_SELECT,
     STEP_DISCARD,
     STEP_UNWATCH,
+    STEP_PING,
     STEP_PREPARE, /* SELECT on a link that nobody uses, for one who needs that database */
 };
 
@@ -64,6 +66,13 @@ void cleaning_begin(struct link *l)
     link_become(l, LINK_CLEANING);
     l->step = STEP_DISCARD;
     link_say(l, &l->own, "DISCARD", NULL);
+}
+
+void probe_ping(struct link *l)
+{
+    link_become(l, LINK_PROBING);
+    l->step = STEP_PING;
+    link_say(l, &l->own, "PING", NULL);
 }
 
 /* Major * 10000 + minor * 100 + patch. */
@@ -232,6 +241,10 @@ static void on_step(struct link *l, struct slice bytes)
         if (error)
             select_refused(l, bytes);
         else
+            pool_link_free(l);
+        return;
+    case STEP_PING:
+        if (breaker_proved(l, bytes))
             pool_link_free(l);
         return;
     case STEP_DISCARD:

@@ -243,6 +243,8 @@ struct link *lane_link(struct lane *lane, int db)
 {
     struct link *second, *best = best_shared(lane, db, &second), *l;
 
+    if (pool_out(lane->pool))
+        return NULL;
     if (best != NULL)
         return best;
     l = idle_in_db(lane, db);
@@ -276,7 +278,7 @@ struct link *lane_link_in(struct lane *lane, int db)
 {
     struct link *second, *best = best_shared(lane, db, &second);
 
-    return best;
+    return pool_out(lane->pool) ? NULL : best;
 }
 
 bool lane_user_known(const struct pool *pool, struct slice user)

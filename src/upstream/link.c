@@ -1,5 +1,8 @@
 /* link.c - one connection to the upstream.
  *
+ *                                     PROBING
+ *                                      ^     \
+ *                                     /       v
  *      STOCK --dial--> CONNECTING --> GREETING --> IDLE <----> LENT
  *        ^                 |             |          |  ^        |
  *        |                 |             |          v  |        v
@@ -205,6 +208,8 @@ static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
     if (UNLIKELY(bytes.p[0] == '-') && slice_starts(bytes, SLICE("-READONLY ")))
         pool_doubt(l->pool, DOUBT_READONLY);
     l->pool->count.replies += run;
+    if (UNLIKELY(l->pool->breaker.failures > 0 || bytes.p[0] == '-') && a != &l->own)
+        breaker_heard(l->pool, bytes);
     if (head->count == run)
         head_done(l);
     else
@@ -231,6 +236,8 @@ static void hand_piece(struct link *l, struct slice bytes, bool oob, bool last)
     struct slot *head;
     struct asker *a;
 
+    if (UNLIKELY(l->pool->breaker.failures > 0))
+        breaker_heard(l->pool, bytes);
     l->streaming = !last;
     l->streaming_oob = oob;
     if (oob) {
@@ -441,6 +448,7 @@ static bool tell_late(struct link *l, uint32_t now, uint32_t timeout_ms)
         s->asker = asker_nobody();
         l->expired = i + 1;
         l->pool->count.timeouts += n;
+        breaker_failed(l->pool, n, "no reply within command_timeout");
         pool_doubt(l->pool, DOUBT_SILENT);
         a->ops->failed(a, n, LINK_TIMEOUT, false);
         if (l->state == LINK_STOCK)
@@ -455,14 +463,14 @@ void link_tick(struct link *l, uint64_t now_ms)
     uint64_t timeout = set->command_timeout, waited;
     struct slot *head = l->slots.len ? slots_at(&l->slots, 0) : NULL;
 
-    if (l->state == LINK_CONNECTING || l->state == LINK_GREETING) {
+    if (l->state <= LINK_PROBING) {
         if (now_ms - l->since_ms >= set->connect_timeout) {
             l->trouble =
                 stream_shaking(&l->stream)
                     ? "no end of the TLS handshake within connect_timeout: does a port for "
                       "TLS answer there?"
                     : "no answer within connect_timeout";
-            link_fail(l, LINK_UNREACHED);
+            link_fail(l, l->state == LINK_PROBING ? LINK_TIMEOUT : LINK_UNREACHED);
         }
         return;
     }

@@ -24,6 +24,7 @@ struct pool;
     X(LINK_STOCK, "stock") /* no connection; kept for reuse, so that pointers stay valid */        \
     X(LINK_CONNECTING, "connecting") /* resolving the name, connecting */                          \
     X(LINK_GREETING, "greeting")     /* HELLO, AUTH, SELECT under way */                           \
+    X(LINK_PROBING, "probing")       /* PING under way: is the upstream back? See breaker.c */     \
     X(LINK_SHARED, "shared")         /* carries the ordinary commands of many sessions */          \
     X(LINK_IDLE, "idle")             /* clean, waiting to be lent */                               \
     X(LINK_LENT, "lent")             /* one session's */                                           \
@@ -47,6 +48,7 @@ struct link {
     size_t scanned; /* bytes of `in` that the scan has seen */
     struct resolver_query *query;
     uint64_t since_ms;   /* of the state */
+    uint64_t up_ms;      /* since when it has been logged in; 0: it never was */
     uint64_t read_ms;    /* last bytes from upstream */
     uint64_t write_ms;   /* last bytes it took, or when the first of those unsent were queued */
     uint64_t id;         /* upstream's client id; 0 when it would not say */
@@ -63,6 +65,7 @@ struct link {
     bool raw;            /* bytes go to the loan unread: SYNC */
     bool stalled;        /* the head has waited long: newcomers go elsewhere */
     bool outdated;       /* to where the upstream is no more: about to end */
+    bool probe;          /* the breaker's */
     bool resting;        /* not read: a slow client's large reply, see link_resume() */
     uint8_t step;        /* of the greeting or cleaning */
 };

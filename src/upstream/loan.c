@@ -99,7 +99,7 @@ bool loan_ask(struct loan *loan, struct lane *lane, enum loan_kind kind, int db)
     loan->db = db;
     loan->patient = loan->for_life = false;
     loan->since_ms = loop_now_ms(lane->pool->loop);
-    l = list_empty(&lane->loans[kind]) && may_lend(lane->pool, loan->kind)
+    l = !pool_out(lane->pool) && list_empty(&lane->loans[kind]) && may_lend(lane->pool, loan->kind)
             ? find_idle(lane, db, &other)
             : NULL;
     if (l != NULL) {
@@ -237,6 +237,10 @@ void loans_serve(struct pool *pool)
 {
     bool (*const steps[])(struct lane *, uint8_t) = {serve_first, open_for};
 
+    if (pool_out(pool)) {
+        loans_refuse_all(pool);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         /* ops->lent() may ask, end and release; lanes do not go while their loans wait. */
         for (list_each_safe (node, next, &pool->lanes)) {
@@ -288,11 +292,9 @@ static void refuse(struct loan *loan, struct slice error)
     loan->ops->refused(loan, error);
 }
 
-void loans_refuse(struct lane *lane, struct slice error, int db)
+/* Those that want database db, or all (-1); `patient`: but larder's own wait on. */
+static void refuse_some(struct lane *lane, struct slice error, int db, bool patient)
 {
-    struct buffer copy = {0}; /* the callee may begin another greeting, which owns `error` */
-
-    buffer_add(&copy, error.p, error.n);
     for (int kind = 0; kind < 2; kind++) {
         struct list *loans = &lane->loans[kind], waiting;
 
@@ -303,11 +305,25 @@ void loans_refuse(struct lane *lane, struct slice error, int db)
 
             list_leave(&loan->node);
             list_push_back(loans, &loan->node);
-            if (db < 0 || loan->db == db)
-                refuse(loan, buffer_slice(&copy));
+            if ((db < 0 || loan->db == db) && !(patient && loan->own))
+                refuse(loan, error);
         }
     }
+}
+
+void loans_refuse(struct lane *lane, struct slice error, int db)
+{
+    struct buffer copy = {0}; /* the callee may begin another greeting, which owns `error` */
+
+    buffer_add(&copy, error.p, error.n);
+    refuse_some(lane, buffer_slice(&copy), db, false);
     buffer_done(&copy);
+}
+
+void loans_refuse_all(struct pool *pool)
+{
+    for (list_each_safe (node, next, &pool->lanes))
+        refuse_some(CONTAINER_OF(node, struct lane, node), slice_of("", 0), -1, true);
 }
 
 void loans_expire(struct pool *pool, uint64_t now_ms)

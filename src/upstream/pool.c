@@ -25,6 +25,7 @@ struct pool *pool_new(struct loop *loop, struct resolver *resolver,
     list_init(&pool->buried);
     list_init(&pool->stock);
     pool->tick = timer_new(loop, on_tick, pool);
+    breaker_init(pool);
     pool_resettle(pool, settings);
     return pool;
 }
@@ -80,8 +81,16 @@ void pool_free(struct pool *pool)
         lane_free(CONTAINER_OF(pool->lanes.next, struct lane, node));
     free_links(&pool->buried);
     free_links(&pool->stock);
+    breaker_done(pool);
     timer_free(pool->tick);
     free(pool);
+}
+
+static void wake_all(struct pool *pool)
+{
+    pool->wake_all = false;
+    for (list_each (node, &pool->lanes))
+        lane_wake(CONTAINER_OF(node, struct lane, node));
 }
 
 bool pool_beat(void *context)
@@ -90,6 +99,8 @@ bool pool_beat(void *context)
 
     bool served = pool->serve_loans;
 
+    if (pool->wake_all)
+        wake_all(pool);
     pool->serve_loans = false;
     if (served)
         loans_serve(pool);
@@ -139,7 +150,7 @@ static void link_is_up(struct link *l)
     l->lane->retry_ms = 0;
     l->lane->refusals = 0;
     l->lane->proven = true;
-    l->read_ms = loop_now_ms(pool->loop);
+    l->read_ms = l->up_ms = loop_now_ms(pool->loop);
     log_debug(loop_log(pool->loop), "upstream: link=%llu up, user=%s resp=%d",
               (unsigned long long)l->number, lane_user(l->lane), l->lane->proto);
 }
@@ -148,8 +159,11 @@ void pool_link_free(struct link *l)
 {
     struct lane *lane = l->lane;
 
-    if (l->state == LINK_GREETING)
+    if (l->state == LINK_GREETING) {
         link_is_up(l);
+        if (breaker_takes(l))
+            return;
+    }
     /* Shared use first: without it nobody in the lane is served at all. */
     link_become(l, lane->count[LINK_SHARED] == 0 && !list_empty(&lane->waiters) ? LINK_SHARED
                                                                                 : LINK_IDLE);
@@ -174,6 +188,7 @@ void pool_link_down(struct link *l, enum link_failure why)
     bool was_up = l->state > LINK_GREETING;
 
     count_down(pool, l, why);
+    breaker_link_ended(l, why);
     if (l->loan != NULL) {
         if (l->loan->kind == LOAN_LONG)
             pool->count.links_lent_long--;
@@ -206,7 +221,8 @@ bool lane_may_open(const struct lane *lane)
 {
     uint64_t now_ms = loop_now_ms(lane->pool->loop);
 
-    return now_ms >= lane->pool->retry_ms && now_ms >= lane->retry_ms && !lane->pool->held;
+    return !pool_out(lane->pool) && now_ms >= lane->pool->retry_ms && now_ms >= lane->retry_ms &&
+           !lane->pool->held;
 }
 
 /* ---- the tick ---- */
@@ -255,8 +271,8 @@ static bool tick_links(struct lane *lane, enum link_state state, uint64_t now_ms
  */
 static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
 {
-    static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_SHARED,
-                                              LINK_LENT, LINK_CLEANING};
+    static const enum link_state watched[] = {LINK_CONNECTING, LINK_GREETING, LINK_PROBING,
+                                              LINK_SHARED,     LINK_LENT,     LINK_CLEANING};
     bool busy = false;
 
     for (size_t i = 0; i < ARRAY_LEN(watched); i++)
@@ -330,7 +346,9 @@ struct counter_set pool_counters(const struct pool *pool)
 
 const char *pool_trouble(const struct pool *pool)
 {
-    return pool->held && pool->held_why[0] ? pool->held_why : pool->trouble;
+    if (pool->held && pool->held_why[0])
+        return pool->held_why;
+    return pool->trouble[0] || !pool_out(pool) ? pool->trouble : pool->breaker.why;
 }
 
 const char *pool_address(const struct pool *pool)
@@ -392,6 +410,24 @@ size_t pool_count_links(const struct pool *pool, enum link_state state)
     for (list_each (node, &pool->lanes))
         n += CONTAINER_OF(node, struct lane, node)->count[state];
     return n;
+}
+
+size_t pool_waiting(const struct pool *pool)
+{
+    size_t n = 0;
+
+    for (list_each (lane_node, &pool->lanes)) {
+        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
+
+        for (list_each (node, &lane->waiters))
+            n++;
+    }
+    return n;
+}
+
+size_t pool_loans_waiting(const struct pool *pool)
+{
+    return pool->count.loans_waiting;
 }
 
 bool pool_quiet(const struct pool *pool)

@@ -43,6 +43,9 @@ struct sock_address;
     X(loans_refused, TOTAL, "sessions that waited in vain for a link")                             \
     X(replies, TOTAL, "replies from the upstream")                                                 \
     X(timeouts, TOTAL, "commands that had no reply within command_timeout")                        \
+    X(breaker, LEVEL, "is the upstream taken for away? 0 no, 1 it is being probed, 2 yes")         \
+    X(breaker_opened, TOTAL, "times that it was found to be away")                                 \
+    X(breaker_probes, TOTAL, "connections opened for a PING, to see if it is back")                \
     X(pushes_dropped, TOTAL, "push frames on shared links, which nobody asked for")                \
     X(bytes_in, TOTAL, "bytes from the upstream")                                                  \
     X(bytes_out, TOTAL, "bytes to the upstream")
@@ -71,6 +74,21 @@ struct counter_set pool_counters(const struct pool *pool);
 /* "127.0.0.1:6379: Connection refused": what last kept a link from coming up; "" when all is well.
  */
 const char *pool_trouble(const struct pool *pool);
+/* ---- is the upstream away? breaker.c ---- */
+
+/* It has failed so often in a row (breaker_failures) that it is taken for away, until it answers a
+ * PING. No link is to be had meanwhile, and loans are refused at once. pool_trouble() says why. */
+MUST_USE
+bool pool_is_out(const struct pool *pool);
+struct breaker_view {
+    const char *state; /* closed, open, half-open */
+    uint32_t failures; /* in a row */
+    uint64_t away_ms;  /* since it opened; 0: it is closed */
+    uint64_t probe_ms; /* until the next probe; 0: none is to come, or it is under way */
+};
+MUST_USE
+struct breaker_view pool_breaker(const struct pool *pool);
+
 /* Where the upstream is, as text. */
 const char *pool_address(const struct pool *pool);
 
@@ -252,6 +270,11 @@ void pool_each_link(const struct pool *pool, void *context,
 /* Upstream connections lent for long, shared, idle ..: how many are in `state`. */
 MUST_USE
 size_t pool_count_links(const struct pool *pool, enum link_state state);
+/* Who waits for a shared link, and for one to be lent. */
+MUST_USE
+size_t pool_waiting(const struct pool *pool);
+MUST_USE
+size_t pool_loans_waiting(const struct pool *pool);
 /* Nothing is unanswered on any link. */
 MUST_USE
 bool pool_quiet(const struct pool *pool);

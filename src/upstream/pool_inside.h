@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "net/address.h"
+#include "upstream/breaker.h"
 #include "upstream/pool.h"
 
 struct resolver_query;
@@ -48,6 +49,8 @@ struct pool {
     struct timer *tick;
     bool ticking;
     bool serve_loans; /* somebody has begun to wait for one in this turn */
+    bool wake_all;    /* .. whoever waits for a link is to look again */
+    struct breaker breaker;
     uint64_t link_numbers;
     uint32_t logins;    /* given to lanes so far */
     uint32_t own_loans; /* of larder's own, beside max_lent */
@@ -58,7 +61,7 @@ struct pool {
     struct sock_address at;         /* .. when guided: found there */
     const struct pool_guide *guide; /* NULL: it is where the settings say */
     bool held;                      /* nothing is dialled for the moment */
-    char held_why[512];
+    char held_why[700];
     struct address guided; /* .. as the guide says */
     char host[HOST_TEXT];  /* of that */
     char address[ADDRESS_TEXT + HOST_TEXT];
@@ -92,6 +95,12 @@ static inline uint32_t lane_loans_waiting(const struct lane *lane)
     return lane->waiting[LOAN_POOL] + lane->waiting[LOAN_LONG];
 }
 
+/* See pool_is_out(). */
+static inline bool pool_out(const struct pool *pool)
+{
+    return UNLIKELY(pool->breaker.state != BREAKER_CLOSED);
+}
+
 /* dial.c: a link of the lane starts to connect. */
 void link_dial(struct lane *lane);
 void dial_failed(struct pool *pool, const char *why);
@@ -112,6 +121,8 @@ void greeting_begin(struct link *l);
 void cleaning_begin(struct link *l);
 /* SELECT and back to idle. */
 void prepare_begin(struct link *l, int db);
+/* PING, for the breaker. */
+void probe_ping(struct link *l);
 extern const struct asker_ops greeting_asker_ops;
 
 /* loan.c */
@@ -122,6 +133,8 @@ MUST_USE
 bool lane_make_room(struct lane *lane, bool (*fits)(const struct pool *pool));
 void loans_serve(struct pool *pool);
 void loans_expire(struct pool *pool, uint64_t now_ms);
+/* All but larder's own: the upstream is away. */
+void loans_refuse_all(struct pool *pool);
 /* Those that want database db; -1: all. */
 void loans_refuse(struct lane *lane, struct slice error, int db);
 

@@ -11,8 +11,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "net/loop.h"
+#include "net/tls.h"
 
 enum question { QUESTION_AUTH, QUESTION_PLACE, QUESTION_EPOCH };
 
@@ -39,6 +41,12 @@ void sentinel_init(struct sentinel *s, struct loop *loop, struct resolver *resol
     address_setting_text(&s->address, s->name, sizeof s->name);
 }
 
+void sentinel_secure(struct sentinel *s, const struct tls *tls)
+{
+    talk_secure(&s->ask, tls, tls_for_sentinels);
+    talk_secure(&s->watch, tls, tls_for_sentinels);
+}
+
 static void free_string(const char *text)
 {
     free((void *)(uintptr_t)text);
@@ -54,18 +62,28 @@ void sentinel_done(struct sentinel *s)
 
 /* ---- what becomes of it ---- */
 
+/* What ails TLS does not pass by itself, as the many words of a network do: another sentence is
+ * another line. */
+static bool is_news(const struct sentinel *s)
+{
+    return s->state != s->logged_state ||
+           (s->state == SENTINEL_AWAY && slice_starts(slice_str(s->trouble), SLICE("TLS: ")) &&
+            strcmp(s->trouble, s->logged) != 0);
+}
+
 /* Once for each change, not for each question. */
 static void log_change(struct sentinel *s)
 {
-    if (s->state == s->logged)
+    if (!is_news(s))
         return;
     if (s->state != SENTINEL_GOOD)
         log_warning(s->log, "sentinel: %s %s, master=%s%s%s", s->name,
                     sentinel_state_word(s->state), s->master, s->trouble[0] ? ": " : "",
                     s->trouble);
-    else if (s->logged != SENTINEL_NEW)
+    else if (s->logged_state != SENTINEL_NEW)
         log_info(s->log, "sentinel: %s answers again, master=%s", s->name, s->master);
-    s->logged = s->state;
+    s->logged_state = s->state;
+    (void)snprintf(s->logged, sizeof s->logged, "%s", s->trouble);
 }
 
 static void note_trouble(struct sentinel *s, const char *what, struct slice why)

@@ -44,16 +44,20 @@ struct sentinel {
     bool asked;            /* and not answered yet */
     bool auth_due, pinged; /* on the watch: the reply to AUTH, a PONG is to come */
     bool watching;         /* it has confirmed the subscription */
-    enum sentinel_state state, logged;
+    enum sentinel_state state;
     struct place place; /* what it said last, while SENTINEL_GOOD */
     uint64_t epoch;     /* .. of that configuration; 0: it would not say */
-    char trouble[200];  /* why it is not good, or not watched; "" */
+    char trouble[280];  /* why it is not good, or not watched; "" */
+    enum sentinel_state logged_state;
+    char logged[280]; /* .. and the trouble of that line */
 };
 
 /* `master`, `user` and `password` are borrowed; the address is copied. */
 void sentinel_init(struct sentinel *s, struct loop *loop, struct resolver *resolver,
                    const struct address *address);
 void sentinel_done(struct sentinel *s);
+/* It is spoken to with TLS where the settings say so; borrowed. */
+void sentinel_secure(struct sentinel *s, const struct tls *tls);
 
 /* Asks; told() will be called, within about patience_ms. What is under way is begun anew. */
 void sentinel_ask(struct sentinel *s, uint64_t patience_ms);

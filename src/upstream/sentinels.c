@@ -26,6 +26,7 @@
 #include <stdlib.h>
 
 #include "net/loop.h"
+#include "net/tls.h"
 #include "upstream/pool.h"
 #include "upstream/pool_inside.h"
 #include "upstream/role_check.h"
@@ -66,9 +67,9 @@ struct sentinels {
     uint64_t checking_epoch; /* of it */
     const char *said_by;     /* a sentinel's name */
     bool untold;             /* that it would not say its role has been logged */
-    char refused[512];       /* why the last check came to nothing */
-    char trouble[512];       /* "" when the last round found a master */
-    char logged[512];
+    char refused[700];       /* why the last check came to nothing */
+    char trouble[700];       /* "" when the last round found a master */
+    char logged[700];
     struct sentinels_counters counts;
 };
 
@@ -106,6 +107,7 @@ struct sentinels *sentinels_new(struct loop *loop, struct resolver *resolver, st
         struct sentinel *one = &s->all[i];
 
         sentinel_init(one, loop, resolver, &settings->sentinels.v[i]);
+        sentinel_secure(one, pool->tls);
         one->ops = &sentinel_ops;
         one->owner = s;
         one->master = s->master;
@@ -113,6 +115,7 @@ struct sentinels *sentinels_new(struct loop *loop, struct resolver *resolver, st
         one->password = s->password;
     }
     role_check_init(&s->check, loop, resolver, on_found);
+    talk_secure(&s->check.talk, pool->tls, tls_for_upstream);
     s->next = timer_new(loop, on_next, s);
     pool_follow(pool, s->master, &s->guide);
     timer_start(s->next, 0);
@@ -226,6 +229,8 @@ static void end_badly(struct sentinels *s)
     log_trouble(s);
     if (pool_held(s->pool))
         pool_hold(s->pool, s->trouble);
+    if (pool_held(s->pool))
+        breaker_failed(s->pool, 1, s->trouble);
     timer_start(s->next, s->again ? PAUSE_MIN_MS : jittered(pause_ms(s)));
     s->failures++;
 }
@@ -322,7 +327,7 @@ static void pass_over(struct sentinels *s, struct slice why)
     (void)snprintf(s->refused, sizeof s->refused, "%.200s:%u, the master as %.200s says, %.*s",
                    s->check.place.host, s->check.place.port,
                    s->checking_by < s->count ? s->all[s->checking_by].name : "nobody any more",
-                   (int)(why.n < 60 ? why.n : 60), why.p);
+                   (int)(why.n < 250 ? why.n : 250), why.p);
     role_check_end(&s->check);
 }
 

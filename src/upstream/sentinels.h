@@ -38,7 +38,8 @@ struct sentinels_ops {
 
 /* NULL when the settings name an address. The pool is guided from now on: it dials nothing before a
  * master has been found. Begins to ask with the next turn. What it needs of the settings is copied;
- * ops, context, loop, resolver and pool are borrowed. */
+ * ops, context, loop, resolver and pool are borrowed. After pool_secure(), whose certificates are
+ * those for the Sentinels, too. */
 MUST_USE
 struct sentinels *sentinels_new(struct loop *loop, struct resolver *resolver, struct pool *pool,
                                 const struct upstream_settings *settings);

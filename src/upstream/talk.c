@@ -9,13 +9,16 @@
 #include "upstream/talk.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 
 #include "base/limits.h"
 #include "net/loop.h"
 #include "net/resolver.h"
+#include "net/tls.h"
 #include "resp/write.h"
 
 #define WORDS_MAX 8u
+#define TALK_WHY  256u
 
 static void on_deadline(void *context);
 static const struct stream_ops talk_stream_ops;
@@ -25,6 +28,12 @@ void talk_init(struct talk *t, struct loop *loop, struct resolver *resolver,
 {
     *t = (struct talk){.loop = loop, .resolver = resolver, .ops = ops};
     t->deadline = timer_new(loop, on_deadline, t);
+}
+
+void talk_secure(struct talk *t, const struct tls *tls, talk_context_fn *context)
+{
+    t->tls = tls;
+    t->context = context;
 }
 
 void talk_done(struct talk *t)
@@ -50,9 +59,12 @@ void talk_close(struct talk *t)
 
 static void end(struct talk *t, const char *why)
 {
+    char text[TALK_WHY]; /* what TLS says goes with the stream */
+
+    (void)snprintf(text, sizeof text, "%s", why);
     t->tries += !t->ready;
     talk_close(t);
-    t->ops->ended(t, why);
+    t->ops->ended(t, text);
 }
 
 /* The timer tells. */
@@ -66,14 +78,22 @@ static void on_deadline(void *context)
 {
     struct talk *t = context;
 
-    end(t, t->why != NULL ? t->why : t->ready ? "no answer in time" : "cannot be reached in time");
+    if (t->why != NULL)
+        end(t, t->why);
+    else if (t->ready)
+        end(t, "no answer in time");
+    else if (t->stream.open && stream_shaking(&t->stream))
+        end(t, "no end of the TLS handshake in time: does a port for TLS answer there?");
+    else
+        end(t, "cannot be reached in time");
 }
 
 /* ---- connecting ---- */
 
-/* As link_dial() does: what a link has besides (TLS, with t->to as the name), a talk has here. */
 static void connect_to(struct talk *t, const struct sock_address *a)
 {
+    struct tls_context *tls = t->context != NULL ? t->context(t->tls) : NULL;
+
     t->at = *a;
     if (!stream_connect(&t->stream, t->loop, (const struct sockaddr *)&a->storage, a->len,
                         &talk_stream_ops)) {
@@ -81,6 +101,8 @@ static void connect_to(struct talk *t, const struct sock_address *a)
         return;
     }
     stream_no_delay(&t->stream);
+    if (tls != NULL)
+        stream_secure(&t->stream, t->loop, tls, t->to.host);
 }
 
 static void on_resolved(void *context, const struct sock_address *addresses, size_t count,

@@ -19,6 +19,11 @@ struct resolver;
 struct resolver_query;
 struct talk;
 struct timer;
+struct tls;
+struct tls_context;
+
+/* Which of the certificates in force; NULL: plain. */
+typedef struct tls_context *talk_context_fn(const struct tls *tls);
 
 /* Never called from within a call of the owner's. Both may close the talk, and open it again. */
 struct talk_ops {
@@ -34,6 +39,8 @@ struct talk {
     struct loop *loop;
     struct resolver *resolver;
     struct resolver_query *query;
+    const struct tls *tls;
+    talk_context_fn *context; /* NULL: plain */
     struct timer *deadline;
     struct address to;      /* as it is called; strings are the owner's */
     struct sock_address at; /* where it is connected to, or tries to */
@@ -50,6 +57,9 @@ struct talk {
 void talk_init(struct talk *t, struct loop *loop, struct resolver *resolver,
                const struct talk_ops *ops);
 void talk_done(struct talk *t);
+/* What is opened from now on speaks TLS, if context(tls) says so; the certificate must be for `to`,
+ * unless the settings name somebody. tls is borrowed. */
+void talk_secure(struct talk *t, const struct tls *tls, talk_context_fn *context);
 
 /* Begins to connect; must not be open. The strings of `to` must live until it is closed. It ends by
  * itself after deadline_ms, see talk_allow(). Of a name with several addresses `prefer` is taken if

@@ -4,7 +4,9 @@ import time
 from resp import SLOW, TIMEOUT, Error, eventually
 
 QUICK = {"command_timeout": "500ms", "queue_timeout": "500ms", "connect_timeout": "500ms",
-         "backoff_min": "5ms", "backoff_max": "50ms"}
+         "backoff_min": "5ms", "backoff_max": "50ms", "breaker_failures": "0"}
+# .. and with the breaker, whose longest pause is so short
+BREAKER = {**QUICK, "breaker_failures": "5", "breaker_open": "200ms"}
 # past the deadline of QUICK by so much and it counts as hanging
 GRACE = 3 * SLOW
 

@@ -6,7 +6,9 @@
  * of its servers at once.
  *
  * What waits with a timeout waits in slices of 10 ms of real time, until the moved clock says that
- * the timeout is over: a timer that has become due by a move is seen within a slice.
+ * the timeout is over: a timer that has become due by a move is seen within a slice. The timeout
+ * counts from the clock that was read last: who read it, reckoned, and was overtaken by a move
+ * before it came to wait would sleep for as long as the move is, too.
  *
  * Everything is a plain system call. Nothing is looked up with dlsym, which may allocate: an
  * allocator reads the clock. Sleeping and alarms keep to real time. Nothing here needs a lock; the
@@ -33,6 +35,7 @@
 #define SIGSET    8u /* bytes, to the kernel */
 
 static const _Atomic int64_t *moved_by; /* NULL: not yet, or LARDER_CLOCK is unset */
+static _Thread_local int64_t seen;      /* of it, in the time read last */
 
 static _Noreturn void give_up(const char *why)
 {
@@ -82,8 +85,10 @@ int clock_gettime(clockid_t id, struct timespec *t)
 {
     if (syscall(SYS_clock_gettime, id, t) != 0)
         return -1;
-    if (moved_by != NULL && tells_time(id))
-        *t = of_ns(in_ns(t) + atomic_load(moved_by));
+    if (moved_by != NULL && tells_time(id)) {
+        seen = atomic_load(moved_by);
+        *t = of_ns(in_ns(t) + seen);
+    }
     return 0;
 }
 
@@ -125,17 +130,23 @@ int timespec_get(struct timespec *t, int base)
 
 /* ---- waiting ---- */
 
-static int64_t now_ns(void)
+/* As it would be had nobody moved it. */
+static int64_t real_ns(void)
 {
     struct timespec t = {.tv_sec = 0};
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
     return in_ns(&t);
+}
+
+static int64_t now_ns(void)
+{
+    return real_ns() + (moved_by == NULL ? 0 : atomic_load(moved_by));
 }
 
 static int64_t end_of(int64_t timeout_ns)
 {
-    return timeout_ns == FOREVER ? FOREVER : now_ns() + timeout_ns;
+    return timeout_ns == FOREVER ? FOREVER : real_ns() + seen + timeout_ns;
 }
 
 /* How long to wait now for something that is over at `end`. */

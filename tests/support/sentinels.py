@@ -10,10 +10,12 @@ Every server is on a free port of 127.0.0.1 and ends with the test.
 import os
 import time
 
+from certificates import Authority, redis_options
 from fake_server import SILENT, FakeRedis, bulk
 from near import near_ini
-from resp import SLOW, TIMEOUT, Closed, Conn, Error, NoReply, connect, encode, eventually
-from servers import Larder, Redis, Server, free_port
+from relay import Relay
+from resp import SLOW, TIMEOUT, TLS, Closed, Conn, Error, NoReply, connect, encode, eventually
+from servers import Larder, Server, free_port
 
 NAME = "mymaster"
 DOWN_AFTER_MS = int(500 * SLOW)
@@ -24,13 +26,18 @@ QUICK = {"connect_timeout": "500ms", "backoff_min": "5ms", "backoff_max": "50ms"
 
 
 class Sentinel(Server):
-    """A redis-server --sentinel; `lines` are added to its configuration."""
+    """A redis-server --sentinel; `lines` are added to its configuration. secure: it speaks TLS and
+    nothing else, also to the servers that it watches."""
 
-    def __init__(self, host, port, quorum, lines=(), user_lines=()):
+    def __init__(self, host, port, quorum, lines=(), user_lines=(), secure=None):
         super().__init__("sentinel")
         self.monitor = (host, port, quorum)
         self.lines, self.user_lines = list(lines), list(user_lines)
         self.address = ("127.0.0.1", free_port())
+        self.lines.append(f"port {0 if secure else self.address[1]}")
+        if secure:
+            self.lines += secure.lines(self.address[1])
+            TLS[self.address] = secure.context
         self.password = None
 
     def start(self):
@@ -39,7 +46,7 @@ class Sentinel(Server):
             host, port, quorum = self.monitor
             with open(config, "w") as f:
                 f.write("\n".join([
-                    "bind 127.0.0.1", f"port {self.address[1]}", f"dir {self.dir}",
+                    "bind 127.0.0.1", f"dir {self.dir}",
                     *self.lines, f"sentinel monitor {NAME} {host} {port} {quorum}",
                     f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}",
                     f"sentinel failover-timeout {NAME} 4000",
@@ -96,16 +103,49 @@ class Sentinel(Server):
         return []
 
 
+class Secure:
+    """Certificates for Sentinels and what they watch: an authority, what Redis shows, and what the
+    Sentinels show."""
+
+    def __init__(self, w, ca=None, redis=None, sentinel=None, more=()):
+        self.ca = ca or Authority(w)
+        self.redis = redis or self.ca.issue("redis")
+        self.sentinel = sentinel or self.redis
+        self.more = list(more)
+        self.own = self.ca.issue("client")
+        self.context = self.ca.context(own=self.own, check=False)
+
+    def options(self, port):
+        return redis_options(port, self.ca, self.redis, "--tls-replication", "yes")
+
+    def lines(self, port):
+        """TLS towards the others goes with a certificate of the authority, whatever it shows."""
+        options = redis_options(port, self.ca, self.sentinel, "--tls-replication", "yes",
+                                "--tls-client-cert-file", self.own.cert,
+                                "--tls-client-key-file", self.own.key, *self.more)
+        return [f'{name[2:]} "{value}"' for name, value in zip(options[::2], options[1::2])]
+
+    def up(self):
+        return {"tls": "yes", "tls_ca": self.ca.cert}
+
+
 class Watched:
+    """secure: the Sentinels, the replicas and larder reach every server over TLS alone.
+    relay: they reach the master through it alone, so that it can be cut off."""
+
     def __init__(self, w, count=3, replicas=2, options=(), lines=(), user_lines=(), start=True,
-                 host="127.0.0.1"):
-        self.w, self.asked = w, False
-        self.master = w.redis(*options)
-        self.replicas = [w.redis(*options, "--replicaof", "127.0.0.1", str(self.master.port),
-                                 "--repl-diskless-sync-delay", "0")
+                 host="127.0.0.1", secure=None, relay=False):
+        self.w, self.asked, self.secure = w, False, secure
+        self.ports = {}  # where the Sentinels see a server -> it
+        self.master = self.server(options)
+        if relay:
+            self.relay = w.add(Relay(("127.0.0.1", self.port_of(self.master))))
+            self.ports[self.relay.address[1]] = self.ports.pop(self.port_of(self.master))
+        port = str(self.port_of(self.master))
+        self.replicas = [self.server([*options, "--replicaof", "127.0.0.1", port,
+                                      "--repl-diskless-sync-delay", "0"])
                          for _ in range(replicas)]
-        self.sentinels = [w.add(Sentinel(host, self.master.port, count // 2 + 1, lines,
-                                         user_lines))
+        self.sentinels = [w.add(Sentinel(host, port, count // 2 + 1, lines, user_lines, secure))
                           for _ in range(count)]
         if start:
             for one in self.sentinels:
@@ -118,11 +158,18 @@ class Watched:
                        timeout=LONG, every=0.05)
         return self
 
-    def servers(self):
-        return [self.master, *self.replicas]
+    def server(self, options):
+        port = free_port() if self.secure else None
+        redis = self.w.redis(*options, *(self.secure.options(port) if port else []), tls=False)
+        self.ports[port or redis.port] = redis
+        return redis
+
+    def port_of(self, redis):
+        """.. as the Sentinels name it."""
+        return next(port for port, server in self.ports.items() if server is redis)
 
     def up(self, **more):
-        return {**up_of(*self.sentinels), **more}
+        return {**up_of(*self.sentinels), **(self.secure.up() if self.secure else {}), **more}
 
     def larder(self, **more):
         return self.w.add(Larder(None, up=self.up(**more.pop("up", {})), **more))
@@ -131,8 +178,9 @@ class Watched:
         """One that keeps every key that is read."""
         return self.w.add(Larder(None, ini=near_ini(None, up=self.up(**(up or {})), **more)))
 
-    def at(self, port):
-        return next(s for s in self.servers() if s.port == port)
+    def follows(self, larder, redis, timeout=LONG):
+        """Waits until its upstream is that server."""
+        follows(larder, self.port_of(redis), timeout)
 
     def promoted(self, old=None):
         """The new master, as soon as a Sentinel names it and it says so itself."""
@@ -140,22 +188,23 @@ class Watched:
 
         begin = time.monotonic()
 
-        def found():
+        def agreed():
             nonlocal begin
             for one in self.sentinels:
                 try:
                     port = one.says() if one.alive() else None
-                    if port and port != old.port and self.at(port).cmd("ROLE")[0] == b"master":
-                        return port
+                    found = self.ports.get(port)
+                    if found not in (None, old) and found.cmd("ROLE")[0] == b"master":
+                        return found
                 except (OSError, Closed, NoReply):
                     continue
             if self.asked and time.monotonic() - begin > 3 * TIMEOUT:
                 begin = time.monotonic()  # one that was given up for TILT is not begun again
                 self.sentinels[0].cmd("SENTINEL", "FAILOVER", NAME)
             return None
-        port = eventually(found, timeout=LONG, every=0.02)
+        new = eventually(agreed, timeout=LONG, every=0.02)
         self.asked = False
-        return self.at(port)
+        return new
 
     def failover(self):
         """Asks for one until a Sentinel agrees."""
@@ -232,8 +281,9 @@ def upstream_of(larder):
 
 
 def follows(larder, redis, timeout=LONG):
-    """Waits until its upstream is that server."""
-    eventually(lambda: upstream_of(larder) == "127.0.0.1:%d" % redis.port, timeout=timeout)
+    """Waits until its upstream is that server, or the one at that port."""
+    port = getattr(redis, "port", redis)
+    eventually(lambda: upstream_of(larder) == "127.0.0.1:%d" % port, timeout=timeout)
 
 
 def wait_for_log(server, text, timeout=2 * TIMEOUT):
