@@ -32,6 +32,14 @@ bool park_waits(uint16_t command, uint32_t argc)
     }
 }
 
+/* Behind the read nothing is held that was answered here already; before it neither. */
+static bool is_last(const struct client *c)
+{
+    const struct held *h = c->more != NULL ? c->more->held_first : NULL;
+
+    return h == NULL || (h->next == NULL && h->pending);
+}
+
 bool park_may(const struct client *c, const struct policy *p, uint32_t own)
 {
     const struct near *near = c->all->near;
@@ -39,7 +47,7 @@ bool park_may(const struct client *c, const struct policy *p, uint32_t own)
     uint64_t now_ms = loop_now_ms(c->all->loop);
 
     return c->open && c->plain && !c->ending && !c->eof && c->owed == own && !c->all->draining &&
-           buffer_len(&c->in) == 0 && near->stats[p->number]->no_park_ms <= now_ms &&
+           buffer_len(&c->in) == 0 && is_last(c) && near->stats[p->number]->no_park_ms <= now_ms &&
            (m == NULL || (m->muted_owed == 0 && m->no_park_ms <= now_ms && list_empty(&m->leases)));
 }
 

@@ -28,7 +28,9 @@ def test_spread(w):
 # Writes that are put otherwise than they came: with a TTL, in a MULTI of larder's, with scripts.
 POLICIES = ({"ttl": "1h", "ttl_jitter": "10m", "max_ttl": "2h"},
             {"sliding": "1h", "absolute": "2h"},
-            {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms"})
+            {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms"},
+            {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms", "scope": "fleet"},
+            {"stampede": "stale", "stale_ttl": "1m"})
 
 
 def test_hot_under_policies(w):
@@ -45,6 +47,12 @@ def test_hot_under_a_cap(w):
 def test_hot_under_leases(w):
     need_cache()
     coherence.hot(w, 6, seed(), {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms"})
+
+
+def test_hot_under_leases_of_two(w):
+    need_cache()
+    coherence.hot(w, 6, seed(), {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms",
+                                 "scope": "fleet"})
 
 
 def test_spread_under_policies(w):
@@ -65,6 +73,7 @@ def test_deadline(w):
     coherence.deadline(w, seed())
 
 
+test_hot_under_leases_of_two.timeout = 90
 test_hot_under_leases.timeout = test_hot_under_policies.timeout = test_hot_under_a_cap.timeout = 90
 test_spread_under_policies.timeout = 90
 test_hot.timeout = test_spread.timeout = test_stalled.timeout = test_deadline.timeout = 90

@@ -225,6 +225,22 @@ def test_who_pipelines_is_not_made_to_wait(w):
     eventually(lambda: not held_upstream(redis))
 
 
+def test_what_stands_behind_the_first_read(w):
+    """What was answered from memory behind a read came before its answer, once that had been made
+    to wait: so every later reply was taken for another."""
+    redis, a, _ = two(w)
+    redis.cmd("SET", "f:kept", "v")
+    one = w.conn(a)
+    assert one.ok("GET", "f:kept") == one.ok("GET", "f:kept") == b"v"
+    for n, behind in enumerate((("GET", "f:kept"), ("PING",), ("ECHO", "x"))):
+        for proto in (2, 3):
+            conn, key = w.conn(a, proto), f"f:{n}:{proto}"
+            found = conn.pipeline([("GET", key), behind, behind])
+            assert found[0] is None and found[1] == found[2] not in (None, [])
+            assert conn.cmd("SET", key, "v") == b"OK"
+    eventually(lambda: stat(a, "held") == stat(a, "waiting") == 0)
+
+
 def test_an_upstream_that_refuses(w):
     """A user who may not write larder's keys: then each larder is for itself."""
     redis = w.redis(acl=["user default on nopass ~* &* +@all",

@@ -48,6 +48,27 @@ def test_all_who_asked_before_the_first_answer(w):
         s.rest()
 
 
+def test_who_has_been_answered_behind_its_read(w):
+    """It has joined another's question, and has sent on: it does not wait for the load, which
+    would keep back what has been answered since."""
+    for proto in (2, 3):
+        fake = w.add(NearRedis())
+        s = Leases(w, fake)
+        gate = fake.hold("GET", "k")
+        first, joined = s.conn(proto), s.conn(proto)
+        first.send(encode(*GET))
+        gate.wait()
+        joined.send(encode(*GET))
+        eventually(lambda: s.stats()["cache_coalesced"] == 1)
+        joined.send(encode("PING"))
+        s.turn()
+        gate.release()
+        assert first.reply() is None and joined.reply() is None and joined.reply() == b"PONG"
+        s.are(1, 0)
+        first.ok("SET", "k", "v")
+        s.rest()
+
+
 def test_the_first_leaves_before_its_answer(w):
     fake = w.add(NearRedis())
     s = Leases(w, fake)

@@ -4,7 +4,7 @@ import time
 from crowd import Crowd
 from leases import HASH, Leases, missed, reads, ready
 from resp import SLOW, Error, Status, encode, encode_all
-from servers import raise_file_limit
+from servers import Skip, raise_file_limit, sanitized, scaled
 
 LOAD = 0.2 * SLOW  # seconds that it takes to load a value
 LEASE_TTL = 3      # times SLOW, of the crowds
@@ -71,6 +71,28 @@ def test_holders_die_one_after_the_other(w):
 def test_a_large_value_is_given_to_all(w):
     _, found = crowd(w, 2, count=500, size=50_000)
     assert set(found.loads.values()) == {1} and len(found.waits) == 498
+
+
+def test_ten_thousand_that_wait(w):
+    """2 KB each at most, connection and all; served, and nobody else is kept waiting meanwhile."""
+    count = scaled(10_000)
+    if raise_file_limit() < count + 1000:
+        raise Skip("too few descriptors")
+    s = Leases(w, sections={"larder": {"max_clients": count + 100}})
+    holder = s.hold("k")
+    before = s.larder.rss_kb()
+    waiting = [s.conn() for _ in range(count)]
+    for conn in waiting:
+        conn.send(encode("GET", "k"))
+    s.are(1, count)
+    each = (s.larder.rss_kb() - before) * 1024 / count
+    assert each <= 2048 or sanitized(), f"{each:.0f} bytes each"
+    holder.ok("SET", "k", "v")
+    s.all_get(waiting, b"v")
+    s.rest()
+
+
+test_ten_thousand_that_wait.timeout = 120
 
 
 # who waits
