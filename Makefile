@@ -386,7 +386,7 @@ install-check: all ## make install and uninstall in a scratch folder
 
 # ---------------------------------------------------------------- beside others
 
-.PHONY: conformance bench hit-ratio near-cache
+.PHONY: conformance bench hit-ratio near-cache stampede
 conformance: all ## the Tcl tests of Redis itself through larder (UNITS="unit/multi ..": some)
 	@tests/support/deps conformance
 	@SHARED=$(SHARED) CACHE=$(CACHE) LARDER=$(abspath $(BIN)/larder) tests/system/conformance $(UNITS)
@@ -402,6 +402,9 @@ hit-ratio: $(BIN)/hit_ratio ## what the near cache answers from memory, beside a
 
 near-cache: $(BIN)/near_cache ## what the near cache costs: bytes an entry, ns a look-up
 	@$(BIN)/near_cache
+
+stampede: all ## what a thousand clients cost that miss the same keys (STAMPEDE="one fleet": some)
+	@LARDER=$(abspath $(BIN)/larder) tests/bench/stampede $(STAMPEDE)
 
 # ---------------------------------------------------------------- installing
 
