@@ -49,6 +49,13 @@
 /* A link whose unsent requests reach this takes no more until upstream has taken some. */
 #define LINK_OUT_BYTES (4u * 1024u * 1024u)
 
+/* .. of its buffers so much memory is kept while it lives. */
+#define LINK_OUT_KEEP_BYTES (64u * 1024u)
+
+/* Of what a shared link was asked and has not answered so much is kept, to ask reads once more when
+ * it breaks; what is more, being writes of large values or very long pipelines, is not. */
+#define LINK_KEPT_BYTES (256u * 1024u)
+
 /* A key that the upstream says has changed. Longer ones, of which no shelf keeps any, are taken for
  * a flush. */
 #define INVALIDATION_KEY_BYTES (1024u * 1024u)

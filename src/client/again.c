@@ -4,6 +4,7 @@
  *      too large         each alone: the answer passes to it in pieces, and is not kept in memory
  *
  * Neither kept nor joined. When no link is to be had it waits for one, as long as any command may.
+ * Reads that nobody had joined are asked once more in the same way: see retry.c.
  */
 #include <stdlib.h>
 
@@ -16,7 +17,7 @@ struct again {
     struct list waiters;
     struct lane_waiter waiting;
     struct lane *lane; /* held until it is asked */
-    struct near *near;
+    struct clients *all;
     struct link *link;
     uint64_t since_ms;
     int32_t db;
@@ -28,17 +29,23 @@ struct again {
 
 static const struct asker_ops again_ops;
 
-void again_tell(struct near *near, struct list *waiters, enum link_failure why)
+static void tell(struct clients *all, struct list *waiters, enum link_failure why)
 {
-    struct buffer *out = near_words(near);
+    struct buffer out = {0};
 
-    write_error(out, "UPSTREAM %s", link_failure_sentence(why));
+    write_error(&out, "UPSTREAM %s", link_failure_sentence(why));
     while (!list_empty(waiters)) {
         struct held *h = first_waiting(waiters);
 
-        near->all->count.failed++;
-        client_keep_promise(h, buffer_slice(out));
+        all->count.failed++;
+        client_keep_promise(h, buffer_slice(&out));
     }
+    buffer_done(&out);
+}
+
+void again_tell(struct near *near, struct list *waiters, enum link_failure why)
+{
+    tell(near->all, waiters, why);
 }
 
 static void again_free(struct again *a)
@@ -64,12 +71,13 @@ static void try_to_ask(struct again *a)
     a->lane = NULL;
     a->link = l;
     link_ask(l, &a->asker, slice_of(a->request, a->request_n), 1, true);
+    link_ask_since(l, a->since_ms);
 }
 
 static void on_wake(struct lane_waiter *w)
 {
     struct again *a = CONTAINER_OF(w, struct again, waiting);
-    struct clients *all = a->near->all;
+    struct clients *all = a->all;
     uint64_t waited = loop_now_ms(all->loop) - a->since_ms;
 
     if (!list_empty(&a->waiters) && waited < pool_command_timeout(all->pool) &&
@@ -77,7 +85,7 @@ static void on_wake(struct lane_waiter *w)
         try_to_ask(a);
         return;
     }
-    again_tell(a->near, &a->waiters, LINK_UNREACHED);
+    tell(a->all, &a->waiters, LINK_UNREACHED);
     again_free(a);
 }
 
@@ -98,45 +106,51 @@ static void take_waiters(struct again *a, struct list *waiters)
     }
 }
 
-static void begin(struct near *near, struct list *waiters, struct slice request, bool alone)
+static void begin(struct clients *all, struct list *waiters, struct slice request,
+                  uint64_t since_ms, bool alone)
 {
     struct again *a = must_alloc(sizeof *a + request.n);
     struct held *h = first_waiting(waiters);
 
     *a = (struct again){.asker = {&again_ops},
-                        .near = near,
+                        .all = all,
                         .lane = lane_hold_sibling(h->client->lane, lane_proto(h->client->lane)),
                         .db = h->client->db,
-                        .since_ms = loop_now_ms(near->all->loop),
+                        .since_ms = since_ms,
                         .alone = alone,
                         .request_n = request.n};
     a->waiting.wake = on_wake;
     list_init(&a->waiting.node);
     list_init(&a->waiters);
-    list_push_back(&near->again, &a->node);
+    list_push_back(&all->again, &a->node);
     memcpy(a->request, request.p, request.n);
     take_waiters(a, waiters);
     try_to_ask(a);
 }
 
-void again_together(struct near *near, struct list *waiters, struct slice request)
+void again_since(struct clients *all, struct list *waiters, struct slice request, uint64_t since_ms)
 {
     while (!list_empty(waiters))
-        begin(near, waiters, request, false);
+        begin(all, waiters, request, since_ms, false);
+}
+
+void again_together(struct near *near, struct list *waiters, struct slice request)
+{
+    again_since(near->all, waiters, request, loop_now_ms(near->all->loop));
 }
 
 void again_alone(struct near *near, struct list *waiters, struct slice request)
 {
     while (!list_empty(waiters))
-        begin(near, waiters, request, true);
+        begin(near->all, waiters, request, loop_now_ms(near->all->loop), true);
 }
 
-void again_close(struct near *near)
+void again_close(struct clients *all)
 {
-    while (!list_empty(&near->again)) {
-        struct again *a = CONTAINER_OF(near->again.next, struct again, node);
+    while (!list_empty(&all->again)) {
+        struct again *a = CONTAINER_OF(all->again.next, struct again, node);
 
-        again_tell(near, &a->waiters, LINK_CLOSED);
+        tell(all, &a->waiters, LINK_CLOSED);
         again_free(a);
     }
 }
@@ -162,7 +176,8 @@ static bool on_piece(struct asker *asker, struct slice bytes, bool last)
         struct held *h = first_waiting(&a->waiters);
 
         list_leave(&h->waiter.node); /* who is first has it; the others ask alone */
-        again_alone(a->near, &a->waiters, slice_of(a->request, a->request_n));
+        while (!list_empty(&a->waiters))
+            begin(a->all, &a->waiters, slice_of(a->request, a->request_n), a->since_ms, true);
         list_push_back(&a->waiters, &h->waiter.node);
     }
     a->begun = true;
@@ -180,7 +195,7 @@ static void on_failed(struct asker *asker, uint32_t n, enum link_failure why, bo
     (void)n;
     if (begun && !list_empty(&a->waiters))
         client_close(first_waiting(&a->waiters)->client, CLOSE_UPSTREAM); /* half of it is out */
-    again_tell(a->near, &a->waiters, why);
+    tell(a->all, &a->waiters, why);
     again_free(a);
 }
 

@@ -216,6 +216,34 @@ void client_break_promises(struct client *c)
     c->promised = 0;
 }
 
+/* The place of the next reply due: behind what is held for those before it. */
+static struct held *hold_now(struct client *c)
+{
+    struct session *m = client_session(c);
+    struct held **place = &m->held_first, *h = must_calloc(1, sizeof *h);
+    uint32_t at = c->asked - c->owed;
+
+    count_held(m);
+    while (*place != NULL && (int32_t)((*place)->at - at) <= 0)
+        place = &(*place)->next;
+    *h = (struct held){.next = *place, .at = at, .client = c};
+    list_init(&h->waiter.node);
+    list_init(&h->by_time);
+    *place = h;
+    if (h->next == NULL)
+        m->held_last = h;
+    return h;
+}
+
+struct held *client_promise_now(struct client *c)
+{
+    struct held *h = hold_now(c);
+
+    h->pending = true;
+    c->promised++;
+    return h;
+}
+
 /* ---- plain requests ---- */
 
 static void plain_replies(struct asker *a, struct slice bytes, uint32_t n)
@@ -257,8 +285,15 @@ void client_failed(struct client *c, uint32_t n, enum link_failure why, bool beg
         /* Half a reply is out: nothing that could follow would make sense. */
         client_close(c, CLOSE_UPSTREAM);
     } else if (c->open) {
+        struct buffer errors = {0};
+
         for (uint32_t i = 0; i < n; i++)
-            write_error(&c->out, "UPSTREAM %s", link_failure_sentence(why));
+            write_error(&errors, "UPSTREAM %s", link_failure_sentence(why));
+        if (c->promised > 0) /* perhaps in front of it */
+            add_to(c, hold_now(c), buffer_slice(&errors));
+        else
+            buffer_add(&c->out, buffer_head(&errors), buffer_len(&errors));
+        buffer_done(&errors);
         client_work(c, WORK_FLUSH);
     }
     client_answered(c, n);
@@ -266,7 +301,10 @@ void client_failed(struct client *c, uint32_t n, enum link_failure why, bool beg
 
 static void plain_failed(struct asker *a, uint32_t n, enum link_failure why, bool begun)
 {
-    client_failed(CONTAINER_OF(a, struct client, asker), n, why, begun);
+    struct client *c = CONTAINER_OF(a, struct client, asker);
+
+    if (!retry_reads(c, n, why, begun))
+        client_failed(c, n, why, begun);
 }
 
 static const void *plain_whose(struct asker *a)

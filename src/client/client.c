@@ -27,6 +27,7 @@
 #define IN_BLOCKED_BYTES (4u * 1024u * 1024u)
 
 #define CLIENT_KEEPALIVE_MS (300u * 1000u) /* Redis' tcp-keepalive */
+#define CLIENT_PROBES       3u
 
 static const struct stream_ops client_stream_ops;
 
@@ -96,7 +97,8 @@ void clients_accept(struct clients *all, struct listener *l, int fd, bool is_uni
     stream_open(&c->stream, all->loop, fd, &client_stream_ops);
     if (!is_unix) {
         stream_no_delay(&c->stream);
-        stream_keepalive(&c->stream, CLIENT_KEEPALIVE_MS);
+        stream_keepalive(&c->stream, CLIENT_KEEPALIVE_MS, CLIENT_KEEPALIVE_MS / CLIENT_PROBES,
+                         CLIENT_PROBES);
     }
     client_settle(c);
     if (tls != NULL) {

@@ -173,6 +173,7 @@ struct session {
     struct buffer tx_read;      /* sliding keys read in a transaction, each behind its length */
     struct shape *large_shape;  /* what is to be said behind the large request under way */
     struct pause_wish wish;
+    uint32_t no_retry_at;     /* what was asked before is not asked again: see retry.c */
     bool unclear;             /* CLIENT PAUSE: its command is, or will be, Redis' to judge */
     bool name_upstream;       /* CLIENT SETNAME was queued: only the link knows the name */
     bool multi_refused;       /* larder could not begin a MULTI: all up to its EXEC is refused */
@@ -203,6 +204,7 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
+    struct list again;       /* questions to be asked once more, for which there is no link yet */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
     struct buffer scratch;   /* scratch: requests larder words anew */
@@ -279,6 +281,9 @@ void client_answered(struct client *c, uint32_t n);
 /* An answer that is to come stands here in the order; kept with its bytes, or in pieces. */
 MUST_USE
 struct held *client_promise(struct client *c);
+/* .. in place of the reply that is due next, which the caller takes back: client_answered(). */
+MUST_USE
+struct held *client_promise_now(struct client *c);
 void client_keep_promise(struct held *h, struct slice bytes);
 bool client_keep_piece(struct held *h, struct slice bytes, bool last, struct link *from);
 void client_break_promises(struct client *c); /* it is gone: nobody waits any more */
@@ -286,6 +291,21 @@ void client_failed(struct client *c, uint32_t n, enum link_failure why, bool beg
 MUST_USE
 bool client_is_muted(const struct client *c);
 MUST_USE size_t client_unread(struct client *c);
+
+/* retry.c: what a broken link owed */
+/* n replies to plain requests; true: they are asked again, and have been taken back. */
+MUST_USE
+bool retry_reads(struct client *c, uint32_t n, enum link_failure why, bool begun);
+/* The reply to a question of which others wait for the answer as well: true: c waits with them. */
+MUST_USE
+bool retry_leader(struct client *c, struct list *waiters, enum link_failure why, bool begun);
+
+/* again.c */
+/* Asks once more, for those who wait (none of them waits with the list any more); they have waited
+ * since then. */
+void again_since(struct clients *all, struct list *waiters, struct slice request,
+                 uint64_t since_ms);
+void again_close(struct clients *all);
 
 /* output.c: what is ready to go */
 void client_put(struct client *c, struct slice bytes);
@@ -301,6 +321,8 @@ size_t client_serve(struct client *c, const char *p, size_t n);
 void client_after_command(struct client *c);
 enum next client_ask(struct client *c, const struct request *q);
 /* Asks q as it is on that link, whatever its shape. */
+/* Behind link_ask() of the session's own. */
+void client_asked_late(struct client *c, struct link *l);
 void client_ask_on(struct client *c, struct link *l, const struct request *q);
 MUST_USE
 struct link *client_link(struct client *c, enum next *ret_next);

@@ -30,6 +30,7 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
     list_init(&all->shades);
     list_init(&all->work);
     list_init(&all->buried);
+    list_init(&all->again);
     list_init(&all->spare_exchanges);
     all->pause_timer = timer_new(loop, pause_over, all);
     all->sweep = timer_new(loop, on_sweep, all);
@@ -99,8 +100,7 @@ void clients_close(struct clients *all)
     all->draining = true;
     while (!list_empty(&all->open))
         client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
-    if (all->near != NULL)
-        again_close(all->near);
+    again_close(all);
     if (all->near != NULL && all->near->leases != NULL)
         leases_clear(all->near->leases);
     if (all->rules != NULL && all->rules->renewals != NULL)

@@ -57,6 +57,7 @@ enum close_reason { CLOSE_REASONS(CLOSE_NAME) CLOSE_REASON_COUNT };
     X(unreached, TOTAL, "commands answered with an error because the upstream was away")           \
     X(refused_away, TOTAL, "of these, at once: the breaker was open")                              \
     X(failed, TOTAL, "commands answered with an error because their reply did not come")           \
+    X(retried, TOTAL, "reads asked once more because their connection broke")                      \
     X(auth_failures, TOTAL, "failed logins")                                                       \
     X(protocol_errors, TOTAL, "requests that were not RESP, or over a limit")                      \
     X(paused_output, TOTAL,                                                                        \

@@ -64,7 +64,7 @@ static void ask(struct exchange *x, struct link *l, struct slice bytes)
     c->owed++;
     c->asked++;
     if (c->more != NULL)
-        c->more->wait_ms = 0;
+        client_asked_late(c, l);
 }
 
 void exchange_ask(struct client *c, struct link *l, struct slice bytes, enum exchange_kind kind,

@@ -396,6 +396,17 @@ static void send_on_alone(struct fill *f)
     again_alone(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
 }
 
+/* The leader becomes one of those for whom it is asked once more. What comes then tells nothing of
+ * the time its key has left. */
+static bool ask_again(struct fill *f, struct client *c, enum link_failure why, bool begun)
+{
+    if (f->settles || why == LINK_TIMEOUT || !retry_leader(c, &f->flight.waiters, why, begun))
+        return false;
+    if (f->terms.form != FORM_EXISTS && f->terms.command != CMD_TYPE)
+        slide_look_key(c, f->q.key);
+    return true;
+}
+
 static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool begun)
 {
     struct fill *f = CONTAINER_OF(a, struct fill, asker);
@@ -412,7 +423,7 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
         return;
     }
     f->leader = NULL;
-    if (c != NULL)
+    if (c != NULL && !ask_again(f, c, why, begun))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT && !f->settles)
         again_together(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));

@@ -386,6 +386,8 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
 
     (void)n;
     g->leader = NULL;
+    if (c != NULL && why != LINK_TIMEOUT && retry_leader(c, &g->flight.waiters, why, begun))
+        c = NULL;
     if (c != NULL)
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT)

@@ -144,17 +144,16 @@ struct near {
     size_t named_count;
     struct near_scope *scopes;
     size_t scope_count;
-    struct buffer words;   /* scratch: what is asked upstream */
-    struct buffer pieces;  /* scratch: answers that are put together */
-    struct slice answer;   /* of the hit just found: in the shelf, in `pieces`, or constant */
-    struct block *block;   /* .. or all of this */
-    struct args keys;      /* scratch: keys of a write */
-    struct leases *leases; /* NULL before a policy has stampede = wait */
-    struct loads *loads;   /* NULL before a policy has stampede = stale, or refresh_ahead */
-    uint64_t *linger;      /* by policy number: stale_ttl */
-    struct list again;     /* questions to be asked once more, for which there is no link yet */
-    uint32_t sample;       /* hits since one was timed */
-    const char *missed;    /* where the key stands that has just been looked for in vain */
+    struct buffer words;         /* scratch: what is asked upstream */
+    struct buffer pieces;        /* scratch: answers that are put together */
+    struct slice answer;         /* of the hit just found: in the shelf, in `pieces`, or constant */
+    struct block *block;         /* .. or all of this */
+    struct args keys;            /* scratch: keys of a write */
+    struct leases *leases;       /* NULL before a policy has stampede = wait */
+    struct loads *loads;         /* NULL before a policy has stampede = stale, or refresh_ahead */
+    uint64_t *linger;            /* by policy number: stale_ttl */
+    uint32_t sample;             /* hits since one was timed */
+    const char *missed;          /* where the key stands that has just been looked for in vain */
     struct cache_counters count; /* what is not counted by policy; the sums, when asked for */
     uint8_t field_ttl;           /* enum field_ttl: can the upstream's hash fields expire? */
     /* Who compares hits with what the upstream says; so many are wanted now. */
@@ -295,7 +294,6 @@ bool fill_join(struct client *c, const struct question *q);
 void again_together(struct near *near, struct list *waiters, struct slice request);
 void again_alone(struct near *near, struct list *waiters, struct slice request);
 void again_tell(struct near *near, struct list *waiters, enum link_failure why);
-void again_close(struct near *near);
 
 /* several.c: MGET, EXISTS */
 MUST_USE

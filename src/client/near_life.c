@@ -16,7 +16,6 @@ struct near *near_new(struct clients *all, struct cache *cache)
     near->all = all;
     near->cache = cache;
     near->check_due = &never;
-    list_init(&near->again);
     return near;
 }
 

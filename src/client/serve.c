@@ -79,6 +79,13 @@ enum next client_no_link(struct client *c, struct lane *lane)
     return NEXT;
 }
 
+/* Who has asked there and is not answered must go on there, if nobody may be kept from leaving a
+ * link that is to end. */
+static inline bool stays(const struct client *c, const struct link *l)
+{
+    return client_drained(c) ? link_takes_newcomers(l) : !l->retiring;
+}
+
 /* The shared link the next command goes to. NULL: it cannot go now, *ret_next says how it stands
  * with it. */
 struct link *client_link(struct client *c, enum next *ret_next)
@@ -95,8 +102,12 @@ struct link *client_link(struct client *c, enum next *ret_next)
         *ret_next = client_wait(c, WAIT_DRAIN);
         return NULL;
     }
-    if (LIKELY(mine && !link_full(l) && (!client_drained(c) || link_takes_newcomers(l))))
+    if (LIKELY(mine && !link_full(l) && stays(c, l)))
         return l;
+    if (mine && l->retiring && !client_drained(c)) {
+        *ret_next = client_wait(c, WAIT_DRAIN);
+        return NULL;
+    }
     l = mine && !client_drained(c) ? NULL : lane_link(c->lane, c->db);
     if (l == NULL) {
         *ret_next = client_no_link(c, c->lane);
@@ -113,6 +124,16 @@ static bool at_held_answer(const struct client *c)
     return c->more != NULL && c->more->held_last != NULL && c->more->held_last->at == c->asked;
 }
 
+/* A command that has waited for a link waits no longer for its reply than is left of its time. */
+void client_asked_late(struct client *c, struct link *l)
+{
+    uint64_t waited_ms = client_now(c) - c->more->wait_ms;
+
+    if (c->more->wait_ms != 0 && waited_ms < pool_command_timeout(c->all->pool))
+        link_ask_since(l, c->more->wait_ms);
+    c->more->wait_ms = 0;
+}
+
 static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n)
 {
     if (UNLIKELY(client_is_muted(c))) {
@@ -125,7 +146,7 @@ static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n
     c->owed += n;
     c->asked += n;
     if (UNLIKELY(c->more != NULL))
-        c->more->wait_ms = 0;
+        client_asked_late(c, l);
 }
 
 /* Asks q on the shared link, its reply to pass as it comes. */
@@ -205,7 +226,8 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
         return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
            l->number == c->link_number && !link_full(l) && !pool_is_out(c->all->pool) &&
-           (c->owed > 0 || link_takes_newcomers(l)) && c->owed < c->all->settings->max_pending;
+           (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) &&
+           c->owed < c->all->settings->max_pending;
 }
 
 /* A request of the run, the one that will be number `at`, concerns the near cache. */
@@ -229,6 +251,8 @@ static inline void join_run(struct client *c, struct run *run, const struct comm
     }
     run->n += bytes.n;
     c->command = cmd->id;
+    if ((cmd->flags & CF_READ) == 0)
+        c->wrote_at = c->asked + run->count;
     if (UNLIKELY(concern != CONCERN_NONE))
         note_in_run(c, cmd, c->asked + run->count, concern);
 }
@@ -299,6 +323,8 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
         writes_note(c, &q, done_at(c, cmd, asked), false);
     else if (all->near != NULL && c->more != NULL && c->more->muted_asked != muted)
         writes_note(c, &q, c->more->muted_asked, true);
+    else if (c->asked != asked && may_write(cmd))
+        c->wrote_at = c->asked;
     all->count.commands++;
     if (c->open)
         client_after_command(c);

@@ -141,7 +141,16 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "blocking commands")                                                                         \
     X(link_idle_timeout, DURATION, "1m 100ms..1d", RELOAD,                                         \
       "close lent connections that nobody has used for so long")                                   \
-    X(keepalive, DURATION, "60s 1s..1d", RELOAD, "TCP keepalive on connections to the upstream")   \
+    X(keepalive, DURATION, "60s 1s..9h", RELOAD,                                                   \
+      "TCP asks a silent connection to the upstream after so long whether it is still there")      \
+    X(keepalive_interval, DURATION, "20s 1s..9h", RELOAD,                                          \
+      "and, while there is no answer, again each time this has passed")                            \
+    X(keepalive_count, COUNT, "3 1..100", RELOAD,                                                  \
+      "questions without an answer that end the connection. What was sent and not acknowledged "   \
+      "for keepalive + keepalive_count * keepalive_interval ends it, too")                         \
+    X(max_lifetime, DURATION, "0 0..365d", RELOAD,                                                 \
+      "close a connection that is so old, or up to a fifth less, as soon as nothing is due on "    \
+      "it, and after another has taken its place; 0: never")                                       \
     X(backoff_min, DURATION, "50ms 1ms..1h", RELOAD, "first pause before connecting again")        \
     X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")        \
     X(breaker_failures, COUNT, "5 0..1000000", RELOAD,                                             \

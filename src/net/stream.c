@@ -358,19 +358,22 @@ void stream_no_delay(struct stream *s)
     (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-void stream_keepalive(struct stream *s, uint64_t idle_ms)
+static int whole_seconds(uint64_t ms)
 {
-    int on = 1, idle = (int)(idle_ms / 1000), interval = idle / 3, probes = 3;
-    unsigned user_timeout = (unsigned)idle_ms * 2;
+    return ms < 1000 ? 1 : (int)(ms / 1000);
+}
 
-    if (idle < 1)
-        idle = 1;
-    if (interval < 1)
-        interval = 1;
+void stream_keepalive(struct stream *s, uint64_t idle_ms, uint64_t interval_ms, uint64_t probes)
+{
+    int on = 1, idle = whole_seconds(idle_ms), interval = whole_seconds(interval_ms);
+    int count = (int)probes;
+    /* With this set the kernel counts no probes, but goes by it. */
+    unsigned user_timeout = ((unsigned)idle + (unsigned)interval * (unsigned)count) * 1000;
+
     (void)setsockopt(stream_fd(s), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-    (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
     (void)setsockopt(stream_fd(s), IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout,
                      sizeof user_timeout);
 }

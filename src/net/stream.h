@@ -107,8 +107,9 @@ const char *stream_error_text(const struct stream *s);
 
 /* TCP_NODELAY; harmless on a Unix socket. */
 void stream_no_delay(struct stream *s);
-/* Keepalive with the first probe after idle_ms and the peer given up after about twice that; unsent
- * data likewise (TCP_USER_TIMEOUT). */
-void stream_keepalive(struct stream *s, uint64_t idle_ms);
+/* Keepalive with the first probe after idle_ms of silence and the others interval_ms apart; the
+ * peer is given up when `probes` of them are unanswered, or when it has not acknowledged data for
+ * as long as that takes (TCP_USER_TIMEOUT). The kernel counts in seconds. */
+void stream_keepalive(struct stream *s, uint64_t idle_ms, uint64_t interval_ms, uint64_t probes);
 
 #endif

@@ -73,6 +73,7 @@ void dial_refused(struct lane *lane, const char *why)
 static void connect_to(struct link *l, const struct sock_address *a)
 {
     struct pool *pool = l->pool;
+    const struct upstream_settings *set = pool->settings;
     struct tls_context *tls = tls_for_upstream(pool->tls);
 
     if (!stream_connect(&l->stream, pool->loop, (const struct sockaddr *)&a->storage, a->len,
@@ -81,7 +82,7 @@ static void connect_to(struct link *l, const struct sock_address *a)
         return;
     }
     stream_no_delay(&l->stream);
-    stream_keepalive(&l->stream, pool->settings->keepalive);
+    stream_keepalive(&l->stream, set->keepalive, set->keepalive_interval, set->keepalive_count);
     if (tls != NULL)
         stream_secure(&l->stream, pool->loop, tls, pool->to->host);
 }

@@ -21,7 +21,7 @@
  *        |       lost               the arming may be on their way yet: PING on
  *        |         |                it, and when that is answered the new one is
  *      retry <-----+                in force and the old one ends. Pushes of
- *                                   both are handed on.
+ *                                   both are handed on. So past max_lifetime.
  *
  * Refused in RESP2 (no channel allowed, REDIRECT not known), RESP3 is tried; refused there as well,
  * `auto` goes without pushes and begins again each minute. After each loss it begins at the top. */
@@ -139,10 +139,16 @@ static uint64_t beat_ms(const struct invalidation *inv)
     return ms > 0 ? ms : 1;
 }
 
+static bool too_old(const struct invalidation *inv)
+{
+    return inv->force != NULL && link_is_old(inv->force->loan.link);
+}
+
 static bool satisfied(const struct invalidation *inv)
 {
     return inv->set.wish == COHERENCE_WISH_TTL || inv->wanted.n == 0 ||
-           (inv->force != NULL && prefixes_same(&inv->force->prefixes, &inv->wanted));
+           (inv->force != NULL && prefixes_same(&inv->force->prefixes, &inv->wanted) &&
+            !too_old(inv));
 }
 
 static void begin(struct invalidation *inv)
@@ -360,7 +366,7 @@ static void without_pushes(struct invalidation *inv, const char *why3)
     (void)snprintf(inv->trouble, sizeof inv->trouble, "RESP2: %s; RESP3: %s", inv->refusal2, why3);
     inv->proto = 2;
     if (inv->force != NULL) {
-        log_trouble(inv, "the upstream refuses pushes for the new prefixes, which are not kept");
+        log_trouble(inv, "the upstream refuses pushes anew: keys of new prefixes are not kept");
     } else if (inv->set.wish == COHERENCE_WISH_AUTO) {
         become(inv, COHERENCE_TTL);
         log_trouble(inv, "the upstream refuses pushes: what others change is seen after local_ttl");
@@ -450,7 +456,9 @@ static void on_beat(void *context)
     watch_silence(inv, now_ms);
     for (size_t i = 0; i < ARRAY_LEN(inv->links); i++)
         tracking_tick(&inv->links[i], now_ms, inv->set.timeout_ms * PATIENCE);
-    if (inv->force != NULL || inv->coming != NULL)
+    if (too_old(inv) && inv->coming == NULL && !timer_running(inv->retry))
+        begin_at_the_top(inv);
+    if ((inv->force != NULL || inv->coming != NULL) && !timer_running(inv->beat))
         timer_start(inv->beat, beat_ms(inv));
 }
 

@@ -175,7 +175,7 @@ static struct link *best_shared(const struct lane *lane, int db, struct link **r
     for (list_each (node, &lane->links[LINK_SHARED])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
-        if (l->db != db || link_full(l) || l->outdated)
+        if (l->db != db || link_full(l) || l->outdated || l->retiring)
             continue;
         if (link_takes_newcomers(l))
             best = lighter(best, l);
@@ -194,7 +194,7 @@ static struct link *find_unused(const struct lane *lane)
     for (list_each (node, &lane->links[LINK_SHARED])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
-        if (l->slots.len == 0 && buffer_len(&l->out) == 0 && !l->outdated)
+        if (l->slots.len == 0 && buffer_len(&l->out) == 0 && !l->outdated && !l->retiring)
             return l;
     }
     return NULL;
@@ -231,9 +231,9 @@ static bool may_share_more(struct lane *lane, bool idle)
     const struct pool *pool = lane->pool;
     const struct upstream_counters *c = &pool->count;
 
-    if (lane->count[LINK_SHARED] == 0)
+    if (lane_shared(lane) == 0)
         return lane_make_room(lane, fits_first);
-    if (lane->count[LINK_SHARED] >= (pool->settings->pool_size + 1) / 2)
+    if (lane_shared(lane) >= (pool->settings->pool_size + 1) / 2)
         return false;
     return c->links_shared + c->links_lent_pool < pool->settings->pool_size &&
            (idle || lane_make_room(lane, fits_another));
@@ -250,11 +250,11 @@ struct link *lane_link(struct lane *lane, int db)
     l = idle_in_db(lane, db);
     if (l != NULL &&
         (may_share_more(lane, true) || (second == NULL && lane_reclaim_shared(lane->pool)) ||
-         lane->count[LINK_SHARED] == 0)) {
+         lane_shared(lane) == 0)) {
         link_become(l, LINK_SHARED);
         return l;
     }
-    if (lane_coming(lane) > (lane->count[LINK_SHARED] ? lane_loans_waiting(lane) : 0))
+    if (lane_coming(lane) > (lane_shared(lane) > 0 ? lane_loans_waiting(lane) : 0))
         return NULL;
     /* Upstream has just said no (-BUSY ..): better to say so than to queue behind what is stuck.
      * Who may not SELECT has no other link to hope for. */

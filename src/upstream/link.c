@@ -9,7 +9,8 @@
  *        |                 |             |       SHARED |   CLEANING
  *        +------ link_fail(), from everywhere ------+---+-------+
  *
- * The moves to the right are the pool's (link_become in pool.c); link_fail() is the way back.
+ * The moves to the right are the pool's (link_become in pool.c); link_fail() is the way back
+ * (link_end.c).
  *
  * Requests gather in `out` and leave in one send at the end of the turn. Replies are found in the
  * pool's scratch, into which every link reads, and handed on from there: whole ones in runs as long
@@ -31,9 +32,8 @@
 #include "upstream/pool.h"
 #include "upstream/pool_inside.h"
 
-#define STALLED_MS       50u           /* the head has waited so long: newcomers go elsewhere */
-#define SILENT_DEADLINES 3u            /* deadlines without a byte until a link is given up */
-#define OUT_KEEP_BYTES   (64u * 1024u) /* of `out`, kept while a link lives */
+#define STALLED_MS       50u /* the head has waited so long: newcomers go elsewhere */
+#define SILENT_DEADLINES 3u  /* deadlines without a byte until a link is given up */
 
 #define STATE_WORD(name, word) word,
 
@@ -46,17 +46,6 @@ const char *link_state_word(enum link_state state)
 }
 
 /* ---- requests out ---- */
-
-void slots_grow(struct slots *s)
-{
-    uint32_t cap = s->cap ? s->cap * 2 : 64;
-    struct slot *ring = must_alloc(cap * sizeof *ring);
-
-    for (uint32_t i = 0; i < s->len; i++)
-        ring[i] = *slots_at(s, i);
-    free(s->ring);
-    *s = (struct slots){.ring = ring, .len = s->len, .cap = cap};
-}
 
 static const void *whose(struct asker *a)
 {
@@ -84,10 +73,17 @@ void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, b
     if (UNLIKELY(l->resting) && whose(slots_at(&l->slots, 0)->asker) != whose(a))
         link_resume(l);
     slots_push(&l->slots, a, n, (uint32_t)loop_now_ms(l->pool->loop), fresh);
+    slots_at(&l->slots, l->slots.len - 1)->bytes += (uint32_t)bytes.n;
     mark_dirty(l);
     buffer_add(&l->out, bytes.p, bytes.n);
     if (UNLIKELY(!l->pool->ticking))
         tick_for(l);
+}
+
+void link_ask_since(struct link *l, uint64_t since_ms)
+{
+    slots_at(&l->slots, l->slots.len - 1)->asked_ms = (uint32_t)since_ms;
+    l->mixed = true;
 }
 
 void link_ask_more(struct link *l, struct slice bytes)
@@ -133,7 +129,7 @@ void link_flush(struct link *l)
     case IO_OK:
         l->pool->count.bytes_out += sent;
         l->write_ms = loop_now_ms(l->pool->loop);
-        buffer_take_keep(&l->out, sent, OUT_KEEP_BYTES);
+        kept_sent(&l->kept, &l->out, sent);
         break;
     case IO_AGAIN:
         break;
@@ -191,6 +187,8 @@ static uint32_t head_waits_ms(const struct link *l)
  * waited for long: the next tick would see it too late for who asks now. */
 static inline void head_done(struct link *l)
 {
+    if (l->kept.on)
+        kept_answered(&l->kept, slots_at(&l->slots, 0)->bytes);
     slots_pop(&l->slots);
     l->expired -= l->expired > 0;
     if (UNLIKELY(l->stalled))
@@ -401,52 +399,35 @@ static void on_hangup(struct stream *s)
 
 const struct stream_ops link_stream_ops = {on_readable, on_writable, on_hangup};
 
-/* ---- ends ---- */
-
-void link_fail(struct link *l, enum link_failure why)
-{
-    struct slots slots = l->slots;
-    struct loan *loan = l->loan;
-    bool begun = l->streaming && !l->streaming_oob;
-
-    if (l->state == LINK_STOCK)
-        return;
-    if (loan != NULL)
-        loan->link = NULL; /* whoever is told now must not end it once more */
-    pool_link_down(l, why);
-    l->slots = (struct slots){0};
-    l->streaming = false;
-    for (; slots.len > 0; begun = false) {
-        struct slot s = *slots_at(&slots, 0);
-
-        slots_pop(&slots);
-        s.asker->ops->failed(s.asker, s.count, why, begun);
-    }
-    slots_done(&slots);
-    if (loan != NULL)
-        loan->ops->lost(loan, why);
-}
+/* ---- deadlines ---- */
 
 /* Answers the askers whose deadline has passed. True when one had, of a link that is lent: what
  * state it is in is then unknown. */
 static bool tell_late(struct link *l, uint32_t now, uint32_t timeout_ms)
 {
     uint32_t first = l->streaming && l->expired == 0 ? 1 : l->expired;
-    bool any = false;
+    bool any = false, in_row = true;
 
     for (uint32_t i = first; i < l->slots.len; i++) {
         struct slot *s = slots_at(&l->slots, i);
         struct asker *a = s->asker;
         uint32_t n = s->count;
 
-        if (now - s->asked_ms < timeout_ms)
-            break;
+        if (now - s->asked_ms < timeout_ms) {
+            in_row = false;
+            if (!l->mixed)
+                break;
+            continue;
+        }
         /* Half of its reply is out: an error would stand in the midst of it. */
         if (l->streaming && a == slots_at(&l->slots, 0)->asker)
             break;
+        if (in_row)
+            l->expired = i + 1;
+        if (a == asker_nobody())
+            continue;
         any = true;
         s->asker = asker_nobody();
-        l->expired = i + 1;
         l->pool->count.timeouts += n;
         breaker_failed(l->pool, n, "no reply within command_timeout");
         pool_doubt(l->pool, DOUBT_SILENT);
@@ -474,6 +455,7 @@ void link_tick(struct link *l, uint64_t now_ms)
         }
         return;
     }
+    l->mixed = l->mixed && head != NULL;
     waited = head_waits_ms(l);
     l->stalled = waited >= STALLED_MS && !l->streaming;
     if (l->loan != NULL && buffer_len(&l->out) > 0 && now_ms - l->write_ms >= timeout) {

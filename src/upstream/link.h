@@ -14,6 +14,7 @@
 #include "net/stream.h"
 #include "resp/reply.h"
 #include "upstream/asker.h"
+#include "upstream/kept.h"
 #include "upstream/slots.h"
 
 struct lane;
@@ -44,11 +45,12 @@ struct link {
     struct slots slots;
     struct buffer in;  /* a reply that is not whole yet */
     struct buffer out; /* requests not sent yet */
+    struct kept kept;  /* requests not answered yet, while it is shared */
     struct reply_scan scan;
     size_t scanned; /* bytes of `in` that the scan has seen */
     struct resolver_query *query;
     uint64_t since_ms;   /* of the state */
-    uint64_t up_ms;      /* since when it has been logged in; 0: it never was */
+    uint64_t up_ms;      /* when it came up: see lifetime.c; 0: it never was logged in */
     uint64_t read_ms;    /* last bytes from upstream */
     uint64_t write_ms;   /* last bytes it took, or when the first of those unsent were queued */
     uint64_t id;         /* upstream's client id; 0 when it would not say */
@@ -63,9 +65,12 @@ struct link {
     bool listening;      /* every frame goes to the loan: subscriber, MONITOR */
     bool refusal;        /* ended by upstream's own refusal, which has been told already */
     bool raw;            /* bytes go to the loan unread: SYNC */
+    bool mixed;          /* not every slot was asked later than the one before it */
     bool stalled;        /* the head has waited long: newcomers go elsewhere */
     bool outdated;       /* to where the upstream is no more: about to end */
     bool probe;          /* the breaker's */
+    bool retiring;       /* shared, and too old: it ends when nothing is due on it */
+    uint8_t spread;      /* how much shorter its life is than others' */
     bool resting;        /* not read: a slow client's large reply, see link_resume() */
     uint8_t step;        /* of the greeting or cleaning */
 };
@@ -73,6 +78,8 @@ struct link {
 /* Queues n requests (whole, in bytes, RESP multibulk) for `a`; sent at the end of the turn. fresh:
  * their replies are not to be handed over in one piece with earlier ones of the same asker. */
 void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, bool fresh);
+/* What was asked last has waited since then already: so much earlier is its deadline. */
+void link_ask_since(struct link *l, uint64_t since_ms);
 /* A further piece of the last request asked (streamed). */
 void link_ask_more(struct link *l, struct slice bytes);
 /* .. which is now complete: its deadline begins. */
@@ -98,7 +105,7 @@ static inline bool link_full(const struct link *l)
 /* Whether a session that has nothing unanswered here should rather begin elsewhere. */
 static inline bool link_takes_newcomers(const struct link *l)
 {
-    return !l->streaming && !l->stalled;
+    return !l->streaming && !l->stalled && !l->retiring;
 }
 
 /* Tells slots whose deadline has passed; fails a link that is silent for good. Called by the pool's

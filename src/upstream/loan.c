@@ -123,7 +123,7 @@ static struct link *find_spare_shared(const struct pool *pool)
     for (list_each (lane_node, &pool->lanes)) {
         struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
 
-        if (lane->count[LINK_SHARED] < 2)
+        if (lane_shared(lane) < 2)
             continue;
         for (list_each (node, &lane->links[LINK_SHARED])) {
             struct link *l = CONTAINER_OF(node, struct link, node);

@@ -120,7 +120,11 @@ void link_become(struct link *l, enum link_state state)
         list_leave(&l->node);
         lane->count[l->state]--;
         l->pool->count.links_shared -= l->state == LINK_SHARED;
+        lane->retiring -= l->retiring;
+        l->retiring = false;
     }
+    if (l->state == LINK_SHARED || state == LINK_SHARED)
+        kept_begin(&l->kept, state == LINK_SHARED);
     l->state = (uint8_t)state;
     l->since_ms = loop_now_ms(l->pool->loop);
     if (state == LINK_STOCK) {
@@ -150,7 +154,8 @@ static void link_is_up(struct link *l)
     l->lane->retry_ms = 0;
     l->lane->refusals = 0;
     l->lane->proven = true;
-    l->read_ms = l->up_ms = loop_now_ms(pool->loop);
+    l->read_ms = loop_now_ms(pool->loop);
+    lifetime_begin(l);
     log_debug(loop_log(pool->loop), "upstream: link=%llu up, user=%s resp=%d",
               (unsigned long long)l->number, lane_user(l->lane), l->lane->proto);
 }
@@ -163,10 +168,11 @@ void pool_link_free(struct link *l)
         link_is_up(l);
         if (breaker_takes(l))
             return;
+    } else if (lifetime_ends(l)) {
+        return; /* whoever waits has been woken */
     }
     /* Shared use first: without it nobody in the lane is served at all. */
-    link_become(l, lane->count[LINK_SHARED] == 0 && !list_empty(&lane->waiters) ? LINK_SHARED
-                                                                                : LINK_IDLE);
+    link_become(l, lane_shared(lane) == 0 && !list_empty(&lane->waiters) ? LINK_SHARED : LINK_IDLE);
     lane_wake(lane);
     loans_serve(lane->pool);
 }
@@ -277,6 +283,7 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
 
     for (size_t i = 0; i < ARRAY_LEN(watched); i++)
         busy |= tick_links(lane, watched[i], now_ms);
+    busy |= lifetime_tick(lane);
     close_old(lane, LINK_IDLE, now_ms);
     if (lane->holders == 0)
         close_old(lane, LINK_SHARED, now_ms);
@@ -289,7 +296,8 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
     /* Those who wait look at their deadlines. */
     lane_wake(lane);
     *ret_old |= !list_empty(&lane->links[LINK_IDLE]) ||
-                (lane->holders == 0 && lane->count[LINK_SHARED] > 0);
+                ((lane->holders == 0 || lane->pool->settings->max_lifetime > 0) &&
+                 lane->count[LINK_SHARED] > 0);
     return busy || !list_empty(&lane->waiters) || lane_loans_waiting(lane) > 0 ||
            (lane->holders > 0 && lane->proven &&
             lane->count[LINK_SHARED] + lane->count[LINK_IDLE] == 0);
@@ -299,7 +307,10 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
 static uint64_t slow_tick_ms(const struct pool *pool)
 {
     uint64_t quarter = pool->settings->link_idle_timeout / 4;
+    uint64_t life = pool->settings->max_lifetime / 16;
 
+    if (life > 0 && life < quarter)
+        quarter = life;
     if (quarter < TICK_MS)
         return TICK_MS;
     return quarter < SLOW_TICK_MS ? quarter : SLOW_TICK_MS;
@@ -356,6 +367,11 @@ const char *pool_address(const struct pool *pool)
     return pool->address;
 }
 
+struct lost_requests pool_lost(const struct pool *pool)
+{
+    return pool->lost;
+}
+
 uint64_t pool_command_timeout(const struct pool *pool)
 {
     return pool->settings->command_timeout;
@@ -393,7 +409,8 @@ void pool_each_link(const struct pool *pool, void *context,
                                          .db = l->db,
                                          .unsent = buffer_len(&l->out),
                                          .stalled = l->stalled,
-                                         .streaming = l->streaming};
+                                         .streaming = l->streaming,
+                                         .retiring = l->retiring};
 
                 for (uint32_t i = 0; i < l->slots.len; i++)
                     view.waiting += slots_at(&l->slots, i)->count;

@@ -31,6 +31,7 @@ struct sock_address;
     X(links_garbled, TOTAL,                                                                        \
       "of these, ended because the upstream sent what is not RESP, or what nobody asked")          \
     X(links_timed_out, TOTAL, "of these, ended for silence")                                       \
+    X(links_retired, TOTAL, "of these, ended for max_lifetime")                                    \
     X(connects, TOTAL, "attempts to connect")                                                      \
     X(connect_failures, TOTAL, "attempts to connect or log in that failed")                        \
     X(links, LEVEL, "connections to the upstream, all states")                                     \
@@ -124,6 +125,15 @@ MUST_USE
 bool pool_aim(struct pool *pool, const struct address *to, const struct sock_address *at);
 /* Some sign that the upstream may be elsewhere by now; nothing when the pool is not guided. */
 void pool_doubt(struct pool *pool, enum pool_doubt why);
+
+/* While an asker is told that replies will not come, because their link broke: the requests, one
+ * behind the other, perhaps behind some that have been answered; empty where they are not known. */
+struct lost_requests {
+    struct slice bytes;
+    uint64_t asked_ms;
+};
+MUST_USE
+struct lost_requests pool_lost(const struct pool *pool);
 
 /* ---- lanes ---- */
 
@@ -263,7 +273,7 @@ struct link_view {
     int proto, db;
     uint32_t waiting; /* replies due */
     size_t unsent;
-    bool stalled, streaming;
+    bool stalled, streaming, retiring;
 };
 void pool_each_link(const struct pool *pool, void *context,
                     void (*row)(void *context, const struct link_view *view));

@@ -21,6 +21,7 @@ struct lane {
     char *user, *password;
     struct list links[LINK_STATE_COUNT]; /* by state; STOCK stays empty */
     uint32_t count[LINK_STATE_COUNT];
+    uint32_t retiring;         /* of those that are shared */
     struct list waiters;       /* struct lane_waiter */
     struct list loans[2];      /* by kind: waiting for a link, first come first served */
     uint32_t waiting[2];       /* .. and how many */
@@ -51,6 +52,7 @@ struct pool {
     bool serve_loans; /* somebody has begun to wait for one in this turn */
     bool wake_all;    /* .. whoever waits for a link is to look again */
     struct breaker breaker;
+    struct lost_requests lost; /* see pool_lost() */
     uint64_t link_numbers;
     uint32_t logins;    /* given to lanes so far */
     uint32_t own_loans; /* of larder's own, beside max_lent */
@@ -100,6 +102,26 @@ static inline bool pool_out(const struct pool *pool)
 {
     return UNLIKELY(pool->breaker.state != BREAKER_CLOSED);
 }
+
+/* Shared links that will go on. */
+static inline uint32_t lane_shared(const struct lane *lane)
+{
+    return lane->count[LINK_SHARED] - lane->retiring;
+}
+
+/* lifetime.c: it has come up. */
+void lifetime_begin(struct link *l);
+/* It has reached max_lifetime. */
+MUST_USE
+bool link_is_old(const struct link *l);
+/* Nobody begins there from now on; the tick closes it. */
+void link_retire(struct link *l);
+/* A link that nobody uses ends if it is old; true: it has. */
+MUST_USE
+bool lifetime_ends(struct link *l);
+/* Replaces what is old. True: to be called again soon. */
+MUST_USE
+bool lifetime_tick(struct lane *lane);
 
 /* dial.c: a link of the lane starts to connect. */
 void link_dial(struct lane *lane);

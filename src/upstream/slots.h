@@ -18,6 +18,7 @@ struct slot {
     struct asker *asker;
     uint32_t count;    /* replies still to come */
     uint32_t asked_ms; /* low bits of the loop's clock */
+    uint32_t bytes;    /* of its requests, those answered included */
 };
 
 struct slots {
@@ -53,7 +54,7 @@ static inline void slots_push(struct slots *s, struct asker *a, uint32_t n, uint
     if (UNLIKELY(s->len == s->cap))
         slots_grow(s);
     s->len++;
-    *slots_at(s, s->len - 1) = (struct slot){a, n, now_ms};
+    *slots_at(s, s->len - 1) = (struct slot){a, n, now_ms, 0};
 }
 
 static inline void slots_done(struct slots *s)

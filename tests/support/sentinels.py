@@ -19,6 +19,9 @@ from servers import Larder, Server, free_port
 
 NAME = "mymaster"
 DOWN_AFTER_MS = int(500 * SLOW)
+# A Sentinel that has followed to another master has that long for its handshake there: else it takes
+# it to be down as well.
+DOWN_AFTER_TLS_MS = 4 * DOWN_AFTER_MS
 # An election may have to be held again, and a Sentinel that finds that the machine stood still for
 # two seconds does nothing for thirty (its TILT mode).
 LONG = 30 * TIMEOUT
@@ -35,6 +38,7 @@ class Sentinel(Server):
         self.lines, self.user_lines = list(lines), list(user_lines)
         self.address = ("127.0.0.1", free_port())
         self.lines.append(f"port {0 if secure else self.address[1]}")
+        self.down_after_ms = DOWN_AFTER_TLS_MS if secure else DOWN_AFTER_MS
         if secure:
             self.lines += secure.lines(self.address[1])
             TLS[self.address] = secure.context
@@ -48,7 +52,7 @@ class Sentinel(Server):
                 f.write("\n".join([
                     "bind 127.0.0.1", f"dir {self.dir}",
                     *self.lines, f"sentinel monitor {NAME} {host} {port} {quorum}",
-                    f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}",
+                    f"sentinel down-after-milliseconds {NAME} {self.down_after_ms}",
                     f"sentinel failover-timeout {NAME} 4000",
                     f"sentinel parallel-syncs {NAME} 2", *self.user_lines]) + "\n")
         self.expect_exit = False

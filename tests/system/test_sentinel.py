@@ -1,158 +1,62 @@
 """An upstream behind three real Sentinels: found, and followed when the master becomes another, in
-a planned failover, when it is killed, and when it stops and comes back as the master it was."""
-import threading
-import time
-
+a planned failover, when it is killed, and when it stops, or is cut off, and comes back as the master
+it was."""
+from failover import Load
 from outage import is_upstream, timed
-from resp import SLOW, Closed, Conn, Error, NoReply, eventually
-from sentinels import NAME, Watched, follows, up_of, wait_for_log
+from resp import SLOW, Closed, NoReply, eventually
+from sentinels import NAME, Secure, Watched, follows, up_of, wait_for_log
 from servers import free_port, scaled
 
-CLIENTS = 50
+CLIENTS = 200
 
 
-class Announced(threading.Thread):
-    """When the first Sentinel announces another master, as time.monotonic()."""
-
-    def __init__(self, s):
-        super().__init__(daemon=True)
-        self.at = None
-        self.conns = [Conn(one.address) for one in s.sentinels]
-        for c in self.conns:
-            assert c.cmd("SUBSCRIBE", "+switch-master")[0] == b"subscribe"
-            c.sock.setblocking(False)
-        self.start()
-
-    def run(self):
-        while self.at is None:
-            for c in self.conns:
-                try:
-                    if b"+switch-master" in c.sock.recv(4096):
-                        self.at = time.monotonic()
-                except OSError:
-                    continue
-            time.sleep(0.001)
-
-    def close(self):
-        self.at = self.at or 0
-        self.join()
-        for c in self.conns:
-            c.close()
-
-
-class Writer(threading.Thread):
-    """Its own key, counted up and read back over larder, each command within its deadline."""
-
-    def __init__(self, load, number):
-        super().__init__(daemon=True)
-        self.load, self.key = load, "key:%d" % number
-        self.n = self.acked = 0
-        self.acks, self.errors, self.reads, self.wrong = [], 0, 0, []
-
-    def run(self):
-        try:
-            self.conn = Conn(self.load.larder.address)
-            while not self.load.over.is_set():
-                self.write()
-                self.read()
-            self.conn.close()
-        except (AssertionError, OSError, ValueError) as e:
-            self.wrong.append(repr(e))
-
-    def cmd(self, *words):
-        begin = time.monotonic()
-        answer = self.conn.cmd(*words, timeout=20 * SLOW)
-        if time.monotonic() - begin > self.load.deadline:
-            self.wrong.append("%s took %.1f s" % (words, time.monotonic() - begin))
-        return answer
-
-    def write(self):
-        self.n += 1
-        answer = self.cmd("SET", self.key, self.n)
-        if answer == b"OK":
-            self.acked = self.n
-            self.acks.append((time.monotonic(), self.n))
-        elif isinstance(answer, Error) and (is_upstream(answer) or answer.startswith(b"READONLY")):
-            self.errors += 1
-        else:
-            self.wrong.append("SET answers %r" % answer)
-
-    def read(self):
-        """Once larder is known to have switched, what it reads is what the new master has: only
-        this thread writes the key."""
-        known = self.load.known
-        answer = self.cmd("GET", self.key)
-        if isinstance(answer, Error):
-            if not is_upstream(answer):
-                self.wrong.append("GET answers %r" % answer)
-            return
-        self.reads += 1
-        if known is not None:
-            truth = known.cmd("GET", self.key)
-            if answer != truth:
-                self.wrong.append("GET %s: %r, but the master has %r" % (self.key, answer, truth))
-
-
-class Load:
-    def __init__(self, larder, deadline):
-        self.larder, self.deadline = larder, deadline
-        self.over, self.known = threading.Event(), None
-        self.writers = [Writer(self, i) for i in range(scaled(CLIENTS, 10))]
-        for one in self.writers:
-            one.start()
-        eventually(lambda: all(one.acked > 3 for one in self.writers), timeout=30 * SLOW)
-
-    def end(self):
-        self.over.set()
-        for one in self.writers:
-            one.join(60 * SLOW)
-            assert not one.is_alive()
-            assert not one.wrong, one.wrong[:5]
-
-    def acked_after(self, moment):
-        """When every client has had a write acknowledged after that moment."""
-        return max(min(t for t, _ in one.acks if t > moment) for one in self.writers)
-
-
-def under_load(w, strike, back=None):
-    """50 clients, a near cache of all keys; strike(s) takes the master away, back(old) brings it."""
-    s = Watched(w, options=("--min-replicas-to-write", "0")).ready()
+def under_load(w, strike, back=None, **watched):
+    """200 clients, a near cache of all keys; strike(s) takes the master away, back(s, old) brings it
+    again."""
+    s = Watched(w, options=("--min-replicas-to-write", "0"), **watched).ready()
     larder = s.near_larder(up={"command_timeout": "3s", "queue_timeout": "3s"})
-    follows(larder, s.master)
+    s.follows(larder, s.master)
     eventually(lambda: larder.stats()["sentinel_watching"] == 3)
-    announced = Announced(s)
-    load = Load(larder, 3 + 2 * SLOW)
-    old = s.master
+    load = Load(larder, scaled(CLIENTS, 20), deadline=3 + 2 * SLOW)
+    load.listen(s.sentinels)
+    load.doubt, old = True, s.master
     strike(s)
     new = s.promoted(old)
-    kept = {one.key: int(new.cmd("GET", one.key) or 0) for one in load.writers}
-    follows(larder, new)
-    load.known = new
-    switched = time.monotonic()
-    eventually(lambda: all(one.acks and one.acks[-1][0] > switched for one in load.writers),
-               timeout=60 * SLOW)
+    conn = new.direct()
+    kept = dict(zip(load.clients, conn.pipeline([("GET", one.key) for one in load.clients])))
+    conn.close()
+    s.follows(larder, new)
+    load.judge(new)
+    load.all_write()
+    new.cmd("SET", "probe", "after")
     if back is not None:
-        back(old)
-        enough = [one.reads + 20 for one in load.writers]
-        eventually(lambda: all(one.reads >= n for one, n in zip(load.writers, enough)),
-                   timeout=60 * SLOW)
-    eventually(lambda: announced.at)
-    eventually(lambda: all(one.acks[-1][0] > announced.at for one in load.writers),
-               timeout=60 * SLOW)
+        back(s, old)
+        eventually(lambda: role(old) == b"slave" or not newcomer(larder), timeout=60 * SLOW)
+        enough = load.comparisons + 5 * len(load.clients)
+        eventually(lambda: load.wrong or load.comparisons >= enough, timeout=60 * SLOW)
+    eventually(lambda: load.wrong or len(load.flowing) == len(load.clients), timeout=60 * SLOW)
     load.end()
-    flow = load.acked_after(announced.at)
-    print("writes flow %.3f s after +switch-master" % (flow - announced.at))
-    announced.close()
     c = w.conn(larder)
-    for one in load.writers:
+    for one in load.clients:
         value = int(c.cmd("GET", one.key))
         # What it had at its promotion, or a later write: nothing acknowledged of its is lost.
-        assert value >= kept[one.key], one.key
+        assert value >= int(kept[one] or 0), one.key
         assert value == one.acked or (one.errors and value > one.acked), (value, one.acked)
-    assert flow - announced.at < 10 * SLOW, "writes flow %.2f s after" % (flow - announced.at)
     assert larder.stats()["sentinel_switches"] == 1
     if old.alive():
         eventually(lambda: not strangers(old))
+    flow = max(load.flowing.values()) - load.announced_at
+    print(f"all write {flow:.3f} s after +switch-master, longest answer {load.longest:.3f} s")
+    assert flow < SLOW, f"writes flow {flow:.2f} s after +switch-master"
+
+
+def newcomer(larder):
+    """One that connects now reads what the new master has; true: it does."""
+    conn = larder.connect()
+    answer = conn.cmd("GET", "probe", timeout=20 * SLOW)
+    conn.close()
+    assert answer == b"after", answer
+    return True
 
 
 def asked(redis, *words):
@@ -195,9 +99,8 @@ test_failover_under_load.timeout = 300
 
 def test_kill_under_load(w):
     """kill -9; and when it is back, on its port and a master for a while, nobody goes there."""
-    def back(old):
+    def back(_, old):
         old.start()
-        eventually(lambda: role(old) == b"slave", timeout=60 * SLOW)
     under_load(w, lambda s: s.master.kill(), back)
 test_kill_under_load.timeout = 300
 
@@ -205,11 +108,29 @@ test_kill_under_load.timeout = 300
 def test_stop_under_load(w):
     """SIGSTOP: the connections to it stay open, and when it goes on it is still the master, and
     says so."""
-    def back(old):
+    def back(_, old):
         old.resume()
-        eventually(lambda: role(old) == b"slave", timeout=60 * SLOW)
     under_load(w, lambda s: s.master.pause(), back)
 test_stop_under_load.timeout = 300
+
+
+def test_cut_under_load(w):
+    """Not a byte comes from it or gets there, for larder, the replicas and the Sentinels; it writes
+    on alone, nobody knows what, and when the network is back it is a master of yesterday."""
+    def back(s, old):
+        assert role(old) == b"master"
+        old.cmd("MSET", "probe", "stale",
+                *[x for i in range(scaled(CLIENTS, 20)) for x in (f"key:{i}", "stale")])
+        s.relay.resume()
+    under_load(w, lambda s: s.relay.stall(), back, relay=True)
+test_cut_under_load.timeout = 300
+
+
+def test_kill_under_load_with_tls(w):
+    def back(_, old):
+        old.start()
+    under_load(w, lambda s: s.master.kill(), back, secure=Secure(w))
+test_kill_under_load_with_tls.timeout = 300
 
 
 def test_old_master_that_answers(w):

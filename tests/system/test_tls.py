@@ -376,7 +376,7 @@ def test_cut_in_the_midst(w):
     for cut in (relay.cut, relay.rst):
         serves_again(c)
         relay.stall()
-        c.send_cmd("GET", "alive")
+        c.send_cmd("APPEND", "log", "x")
         eventually(lambda: larder.stats()["upstream_replies"])
         cut()
         relay.resume()

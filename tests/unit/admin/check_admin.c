@@ -126,19 +126,22 @@ static bool stop_in_trouble(void *context)
     return false;
 }
 
+#define BREAKER  "breaker=closed failures=0 away-ms=0 probe-ms=0 waiting-link=0 waiting-loan=0\n"
+#define FAILED   "breaker=closed failures=1 away-ms=0 probe-ms=0 waiting-link=0 waiting-loan=0\n"
 #define NO_CACHE "coherence=none resp=0 trust=closed trouble=\n"
 
 START_TEST(links_have_a_line_each)
 {
     char expected[512];
 
-    (void)snprintf(expected, sizeof expected, "upstream=%s trouble=\n" NO_CACHE, desk.upstream);
+    (void)snprintf(expected, sizeof expected, "upstream=%s trouble=\n" BREAKER NO_CACHE,
+                   desk.upstream);
     ck_assert_str_eq(table(PROTO, "LINKS"), expected);
     dial();
     (void)snprintf(expected, sizeof expected,
-                   "upstream=%s trouble=\n" NO_CACHE
+                   "upstream=%s trouble=\n" BREAKER NO_CACHE
                    "link=1 state=connecting user=joe resp=2 db=7 upstream-id=0 age-ms=0 idle-ms=0 "
-                   "waiting=0 unsent=0 stalled=0 streaming=0\n",
+                   "waiting=0 unsent=0 stalled=0 streaming=0 retiring=0\n",
                    desk.upstream);
     ck_assert_str_eq(table(PROTO, "LINKS"), expected);
 }
@@ -146,14 +149,14 @@ END_TEST
 
 START_TEST(links_say_what_is_wrong)
 {
-    char expected[128];
+    char expected[256];
 
     dial();
     loop_add_beat(desk.loop, pool_beat, desk.pool);
     loop_add_beat(desk.loop, stop_in_trouble, NULL);
     loop_run(desk.loop);
-    (void)snprintf(expected, sizeof expected, "upstream=%s trouble=Connection refused\n" NO_CACHE,
-                   desk.upstream);
+    (void)snprintf(expected, sizeof expected,
+                   "upstream=%s trouble=Connection refused\n" FAILED NO_CACHE, desk.upstream);
     ck_assert_str_eq(table(PROTO, "LINKS"), expected);
     buffer_done(&desk.out);
     desk.console.info(desk.console.context, &desk.out);
@@ -306,7 +309,8 @@ START_TEST(the_section_of_info)
     int n = snprintf(head, sizeof head,
                      "# Larder\r\nlarder_version:%s\r\nlarder_process_id:%d\r\n"
                      "larder_uptime_in_seconds:0\r\nlarder_upstream:%s\r\n"
-                     "larder_upstream_trouble:\r\nlarder_connected_clients:3\r\n",
+                     "larder_upstream_trouble:\r\nlarder_breaker:closed\r\n"
+                     "larder_connected_clients:3\r\n",
                      LARDER_VERSION, (int)getpid(), desk.upstream);
 
     buffer_done(&desk.out);
@@ -331,7 +335,7 @@ START_TEST(the_dump_has_it_all)
     admin_dump(desk.admin, &desk.out);
     p = string(buffer_slice(&desk.out));
     all_counters(sets);
-    ck_assert_uint_eq(lines(p), CLIENTS + 3 + count_rows(sets));
+    ck_assert_uint_eq(lines(p), CLIENTS + 4 + count_rows(sets));
     ck_assert_ptr_null(strstr(p, "secret"));
     /* In this order, so that of too many lines the last clients are left out. */
     for (size_t i = 0; i < ROOMS; i++)

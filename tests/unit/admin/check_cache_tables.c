@@ -244,10 +244,11 @@ END_TEST
 
 START_TEST(links_tell_the_coherence)
 {
-    char expected[128];
+    char expected[256];
 
     (void)snprintf(expected, sizeof expected,
-                   "upstream=%s trouble=\ncoherence=none resp=0 trust=closed trouble=\n",
+                   "upstream=%s trouble=\nbreaker=closed failures=0 away-ms=0 probe-ms=0 "
+                   "waiting-link=0 waiting-loan=0\ncoherence=none resp=0 trust=closed trouble=\n",
                    desk.upstream);
     ck_assert_str_eq(table(PROTO, "LINKS"), expected);
     ck_assert_uint_eq(counter("trust"), TRUST_CLOSED);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -324,6 +325,15 @@ START_TEST(a_closed_one_is_left_alone)
 }
 END_TEST
 
+static int tcp_option(int name)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    ck_assert_int_eq(getsockopt(stream_fd(&s), IPPROTO_TCP, name, &value, &len), 0);
+    return value;
+}
+
 START_TEST(connects)
 {
     struct sockaddr_in a;
@@ -331,7 +341,11 @@ START_TEST(connects)
 
     ck_assert(stream_connect(&s, loop, (struct sockaddr *)&a, sizeof a, &ops));
     stream_no_delay(&s);
-    stream_keepalive(&s, 500); /* less than the second that the kernel counts in */
+    stream_keepalive(&s, 500, 7000, 4); /* less than the second that the kernel counts in */
+    ck_assert_int_eq(tcp_option(TCP_KEEPIDLE), 1);
+    ck_assert_int_eq(tcp_option(TCP_KEEPINTVL), 7);
+    ck_assert_int_eq(tcp_option(TCP_KEEPCNT), 4);
+    ck_assert_int_eq(tcp_option(TCP_USER_TIMEOUT), 29000);
     run(false);
     ck_assert_uint_eq(writables, 1);
     ck_assert(stream_connected(&s));

@@ -276,6 +276,48 @@ START_TEST(a_failed_asker_may_look_for_another_link)
 }
 END_TEST
 
+/* What has waited before it was asked is late sooner, wherever it stands; the others are not. */
+START_TEST(asked_late)
+{
+    ask(l, &a, "A", 1);
+    ask(l, &b, "B", 1);
+    link_ask_since(l, loop_now_ms(w.loop) - w.settings.command_timeout + 100);
+    ask(l, &a, "A", 1);
+    UNTIL(peer_asked(0, "A\nB\nA\n"));
+    clock_move(200);
+    UNTIL(b.left == 0);
+    heard(&b, "!1 timeout");
+    peer_say(0, "+1\r\n+late\r\n+2\r\n");
+    UNTIL(a.left == 0);
+    heard(&a, "1(+1.)1(+2.)");
+    heard(&b, "");
+}
+END_TEST
+
+/* The requests that a broken shared link owes are known while their askers are told. */
+static struct lost_requests seen;
+
+static void look(struct ear *e)
+{
+    (void)e;
+    seen = pool_lost(w.pool);
+}
+
+START_TEST(what_was_lost)
+{
+    a.then = look;
+    ask(l, &b, "BB", 2);
+    ask(l, &a, "A", 2);
+    UNTIL(peer_asked(0, "BB\nBB\nA\nA\n"));
+    peer_say(0, "+1\r\n");
+    UNTIL(b.left == 1);
+    peer_close(0);
+    UNTIL(a.left == 0);
+    ck_assert_uint_eq(seen.bytes.n, 2 * strlen("*1\r\n$1\r\nA\r\n"));
+    ck_assert_uint_eq(pool_lost(w.pool).bytes.n, 0);
+}
+END_TEST
+
 Suite *ends_suite(void)
 {
     Suite *suite = suite_create("ends");
@@ -295,6 +337,8 @@ Suite *ends_suite(void)
     tcase_add_test(t, a_long_request_is_not_late);
     tcase_add_loop_test(t, freeing_the_pool_tells_everybody, 0, 2);
     tcase_add_test(t, a_failed_asker_may_look_for_another_link);
+    tcase_add_test(t, asked_late);
+    tcase_add_test(t, what_was_lost);
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -9,6 +9,7 @@ int main(void)
     SRunner *runner = srunner_create(slots_suite());
     int failed;
 
+    srunner_add_suite(runner, kept_suite());
     srunner_add_suite(runner, replies_suite());
     srunner_add_suite(runner, ends_suite());
     srunner_add_suite(runner, loans_suite());

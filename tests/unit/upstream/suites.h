@@ -5,6 +5,7 @@
 #include <check.h>
 
 Suite *slots_suite(void);        /* check_slots.c */
+Suite *kept_suite(void);         /* check_kept.c */
 Suite *replies_suite(void);      /* check_replies.c: a link hands on what comes */
 Suite *ends_suite(void);         /* check_ends.c: how links fail, and what is late */
 Suite *loans_suite(void);        /* check_loans.c: lending */

@@ -218,6 +218,8 @@ void world_begin(void)
                                             .command_timeout = 10000,
                                             .link_idle_timeout = 60000,
                                             .keepalive = 60000,
+                                            .keepalive_interval = 20000,
+                                            .keepalive_count = 3,
                                             .backoff_min = 1,
                                             .backoff_max = 1};
     resolver = resolver_new(w.loop);
