@@ -4,6 +4,7 @@
  * that is there. These are recognised without reading them as RESP, looking their command up, or
  * deciding anything about the session more than once. Whatever is not so simple is left to the way
  * that serve.c tells, which would have answered these the same. */
+#include "client/loads.h"
 #include "client/near.h"
 #include "net/loop.h"
 
@@ -21,6 +22,8 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
         near->missed = key.p;
         return false;
     }
+    if (UNLIKELY(policy->ahead) && loads_soon(near, policy, ret))
+        return false;
     near->sample--;
     count = &near_stats_of(near, policy)->count;
     if (LIKELY(ret->kind == ENTRY_VALUE)) {

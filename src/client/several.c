@@ -117,7 +117,7 @@ static bool look_ahead(struct client *c, const struct args *args)
     struct near_question nq;
     struct entry e;
 
-    return q.command->id == CMD_MGET && near_plain(near, c, args->v[1], &nq) && !nq.policy->plain &&
+    return q.command->id == CMD_MGET && near_plain(near, c, args->v[1], &nq) && nq.policy->ahead &&
            cache_look(near->cache, &nq.q, loop_now_ms(c->all->loop), true, &e) == LOOK_FRESH &&
            loads_ahead(c, &nq, &q, &e);
 }

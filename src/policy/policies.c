@@ -138,7 +138,8 @@ static struct policy policy_of(const struct policy_settings *set)
                            .name = set->name,
                            .given_ms = given_ms(set),
                            .rules = rules_of(set),
-                           .plain = set->local && set->sliding == 0 && !set->refresh_ahead};
+                           .plain = set->local && set->sliding == 0,
+                           .ahead = set->local && set->refresh_ahead};
 }
 
 const struct policy *policies_match(const struct policies *p, struct slice key)

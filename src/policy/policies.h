@@ -37,7 +37,8 @@ struct policy {
     uint64_t given_ms;                 /* to writes that carry no expiry, before jitter; 0: none */
     uint16_t number;                   /* never 0, see policies_new() */
     uint16_t rules;                    /* enum policy_rule */
-    bool plain;                        /* local, and hits need nothing but to be served */
+    bool plain;                        /* local, and hits need nothing but to be served .. */
+    bool ahead;                        /* .. unless loads_soon() */
 };
 
 /* Compiles the policies of s. The caller owns the result.
