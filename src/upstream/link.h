@@ -56,6 +56,7 @@ struct link {
     uint64_t id;         /* upstream's client id; 0 when it would not say */
     uint64_t number;     /* larder's own number, never reused: tells a reused struct apart */
     const char *trouble; /* why it could not come up, where the stream does not know; static */
+    uint32_t gathered;   /* bytes of `out` when they were last held back: see pool_beat() */
     uint32_t expired;    /* slots at the front that have had their timeout answered */
     int db;              /* the database once all that is queued has run */
     int db_before;       /* .. and before the SELECT of larder's that is under way */
@@ -73,6 +74,7 @@ struct link {
     uint8_t spread;      /* how much shorter its life is than others' */
     bool resting;        /* not read: a slow client's large reply, see link_resume() */
     uint8_t step;        /* of the greeting or cleaning */
+    uint8_t gather_turns;
 };
 
 /* Queues n requests (whole, in bytes, RESP multibulk) for `a`; sent at the end of the turn. fresh:

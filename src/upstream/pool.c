@@ -10,6 +10,8 @@
 
 #define TICK_MS      50u   /* while anything is in flight or waited for */
 #define SLOW_TICK_MS 1000u /* at most, else */
+#define GATHER_TURNS 8u
+#define GATHER_BYTES 16384u /* a record of TLS */
 
 static void on_tick(void *context);
 
@@ -93,21 +95,56 @@ static void wake_all(struct pool *pool)
         lane_wake(CONTAINER_OF(node, struct lane, node));
 }
 
+/* A record of TLS is a message: what is in two of them Redis reads, and answers, one after the
+ * other, where without TLS it takes at once all that has come. So while others wait on a shared
+ * link for their replies anyway, what is to be sent there is held back for a turn that does not
+ * wait for anything, and for another as long as each brings more: one record in place of several,
+ * for all of whom it is one wake-up less. */
+static bool gathers(struct link *l)
+{
+    size_t n = buffer_len(&l->out);
+
+    if (LIKELY(l->state != LINK_SHARED || !stream_secured(&l->stream)))
+        return false;
+    if (l->slots.len < 2 || n <= l->gathered || n >= GATHER_BYTES ||
+        l->gather_turns == GATHER_TURNS) {
+        l->gathered = 0;
+        l->gather_turns = 0;
+        return false;
+    }
+    l->gathered = (uint32_t)n;
+    l->gather_turns++;
+    return true;
+}
+
 bool pool_beat(void *context)
 {
     struct pool *pool = context;
 
-    bool served = pool->serve_loans;
+    bool served = pool->serve_loans, gathering;
+    struct list later;
 
     if (pool->wake_all)
         wake_all(pool);
     pool->serve_loans = false;
     if (served)
         loans_serve(pool);
-    while (!list_empty(&pool->dirty))
-        link_flush(CONTAINER_OF(pool->dirty.next, struct link, dirty));
+    list_init(&later);
+    while (!list_empty(&pool->dirty)) {
+        struct link *l = CONTAINER_OF(pool->dirty.next, struct link, dirty);
+
+        if (UNLIKELY(gathers(l))) {
+            list_leave(&l->dirty);
+            list_push_back(&later, &l->dirty);
+        } else {
+            link_flush(l);
+        }
+    }
+    gathering = !list_empty(&later);
+    list_move_all(&later, &pool->dirty);
     list_move_all(&pool->buried, &pool->stock);
-    return served; /* whoever was lent a link is to be served in a turn that does not wait */
+    /* Whoever was lent a link is to be served in a turn that does not wait. */
+    return served || gathering;
 }
 
 /* ---- states ---- */
