@@ -38,6 +38,9 @@ struct cache {
     uint64_t floor; /* entries up to that stamp are suspect */
     const bool *alive;
     size_t alive_count;
+    const uint64_t *outlive; /* by policy, see cache_outlive() */
+    size_t outlive_count;
+    bool keeps_suspect; /* some policy does */
     struct flushed flushed[FLUSHED_MAX];
     size_t flushed_count;
     bool armed;
@@ -126,12 +129,23 @@ static void new_epoch(struct cache *c)
     keyring_void_all(c->keys);
 }
 
+static bool doomed(void *context, struct slice key, const struct entry *e);
+
+/* What was kept before cannot be told from what has changed meanwhile. */
+static void drop_suspect(struct cache *c)
+{
+    new_epoch(c);
+    if (c->keeps_suspect)
+        shelf_weed(c->shelf, doomed, c);
+    else
+        cache_flush(c);
+}
+
 void cache_armed(struct cache *c)
 {
     c->armed = true;
     c->without_link = false;
-    new_epoch(c);
-    cache_flush(c);
+    drop_suspect(c);
 }
 
 void cache_lost(struct cache *c)
@@ -151,8 +165,7 @@ void cache_without_link(struct cache *c)
         return;
     c->without_link = true;
     c->armed = false;
-    new_epoch(c);
-    cache_flush(c);
+    drop_suspect(c);
 }
 
 enum trust cache_trust(const struct cache *c, uint64_t now_ms)
@@ -202,9 +215,16 @@ static bool is_alive(const struct cache *c, uint16_t policy)
     return c->alive == NULL || (policy < c->alive_count && c->alive[policy]);
 }
 
+static bool keeps_suspect(const struct cache *c, uint16_t policy)
+{
+    return policy < c->outlive_count && c->outlive[policy] > 0;
+}
+
 static bool is_doomed(const struct cache *c, struct slice key, const struct entry *e)
 {
-    if (!is_alive(c, e->policy))
+    bool suspect = e->stamp <= c->floor;
+
+    if (!is_alive(c, e->policy) || (suspect && !keeps_suspect(c, e->policy)))
         return true;
     for (size_t i = 0; i < c->flushed_count; i++) {
         const struct flushed *f = &c->flushed[i];
@@ -264,6 +284,15 @@ bool cache_look_past(const struct cache *c, const struct question *q, uint64_t n
            !is_doomed(c, q->key, e);
 }
 
+bool cache_look_old(const struct cache *c, const struct question *q, uint64_t now_ms,
+                    uint64_t old_ms, struct entry *ret_entry)
+{
+    const struct entry *e = ret_entry;
+
+    return shelf_peek(c->shelf, q, ret_entry) && !is_doomed(c, q->key, e) &&
+           now_ms < e->deadline_ms + (e->kind == ENTRY_ABSENT ? 0 : old_ms);
+}
+
 bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms, uint64_t *ret_deadline)
 {
     return shelf_past(c->shelf, key, now_ms, ret_deadline);
@@ -299,6 +328,16 @@ void cache_policies(struct cache *c, const bool *alive, size_t n)
 void cache_linger(struct cache *c, const uint64_t *ms, size_t n)
 {
     shelf_linger(c->shelf, ms, n);
+}
+
+void cache_outlive(struct cache *c, const uint64_t *ms, size_t n)
+{
+    c->outlive = ms;
+    c->outlive_count = n;
+    c->keeps_suspect = false;
+    for (size_t i = 0; i < n; i++)
+        c->keeps_suspect |= ms[i] > 0;
+    shelf_outlive(c->shelf, ms, n);
 }
 
 void cache_flush_prefix(struct cache *c, struct slice prefix)

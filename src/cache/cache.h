@@ -85,6 +85,11 @@ enum look cache_look_probed(struct cache *c, const struct question *q, const str
 MUST_USE
 bool cache_look_past(const struct cache *c, const struct question *q, uint64_t now_ms,
                      struct entry *ret_entry);
+/* What is kept, fresh or not, if its deadline is less than old_ms ago: for when nothing better can
+ * be had. Of an absent key until its deadline. False: *ret_entry is undefined. */
+MUST_USE
+bool cache_look_old(const struct cache *c, const struct question *q, uint64_t now_ms,
+                    uint64_t old_ms, struct entry *ret_entry);
 /* Is such a one kept of the key, and since when is it past? */
 MUST_USE
 bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms, uint64_t *ret_deadline);
@@ -109,6 +114,10 @@ enum filled cache_fill(struct cache *c, const struct flight *f, const struct que
 void cache_policies(struct cache *c, const bool *alive, size_t n);
 /* So long values of a policy, by its number, outlive the expiry of their key: shelf_linger(). */
 void cache_linger(struct cache *c, const uint64_t *ms, size_t n);
+/* So long values of a policy outlive their deadline, whatever that was (shelf_outlive()), and of
+ * such a policy nothing is dropped because the link was lost: it is never fresh again, but see
+ * cache_look_old(). */
+void cache_outlive(struct cache *c, const uint64_t *ms, size_t n);
 /* Forgets what is kept of keys that begin with the prefix, at once. */
 void cache_flush_prefix(struct cache *c, struct slice prefix);
 

@@ -107,7 +107,9 @@ bool shelf_remove_hashed(struct shelf *s, struct slice key, uint64_t hash);
  * expired. Of numbers from n on none does. The array is the caller's and is looked at from now on.
  */
 void shelf_linger(struct shelf *s, const uint64_t *ms, size_t n);
-/* Is there something of the key that outlives its deadline now? */
+/* The same of values past their deadline for whatever reason. */
+void shelf_outlive(struct shelf *s, const uint64_t *ms, size_t n);
+/* Is there something of the key that outlives its deadline now, that being its expiry? */
 MUST_USE
 bool shelf_past(const struct shelf *s, struct slice key, uint64_t now_ms, uint64_t *ret_deadline);
 /* True: what is kept of the key outlives its deadline and came after the stamp `since`; what else

@@ -58,6 +58,8 @@ struct shelf {
     uint32_t weed_at;       /* bucket */
     const uint64_t *linger; /* by policy; not ours */
     size_t linger_count;
+    const uint64_t *outlive; /* the same, see shelf_outlive() */
+    size_t outlive_count;
     uint32_t policy_count;
     struct shelf_usage *policies;
     struct shelf_usage total;

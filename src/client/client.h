@@ -44,6 +44,7 @@ enum work { WORK_SERVE = 1, WORK_FLUSH = 2 };
 struct block;
 struct near;
 struct out_ref;
+struct outage;
 struct rules;
 struct shape;
 struct session;
@@ -204,6 +205,8 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
+    struct health *health;
+    struct list health_waiters;
     struct list again;       /* questions to be asked once more, for which there is no link yet */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
@@ -212,8 +215,9 @@ struct clients {
     struct buffer spare_out; /* memory for the answers to whoever is being served */
     struct list spare_exchanges;
     struct unknowns *unknowns;
-    struct near *near;   /* NULL: no policy keeps anything */
-    struct rules *rules; /* NULL: no policy asks anything of commands */
+    struct near *near;     /* NULL: no policy keeps anything */
+    struct rules *rules;   /* NULL: no policy asks anything of commands */
+    struct outage *outage; /* NULL: no policy says anything of outages */
     struct timer *pause_timer, *sweep;
     struct pause pause;
     struct client_counters count;
@@ -235,6 +239,7 @@ struct request {
     const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
     bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
     bool more;                 /* further bytes of the client stand behind it */
+    bool fresh;                /* LARDER FRESH: nothing may stand in for the upstream's answer */
 };
 
 /* What became of it. */
@@ -284,6 +289,8 @@ struct held *client_promise(struct client *c);
 /* .. in place of the reply that is due next, which the caller takes back: client_answered(). */
 MUST_USE
 struct held *client_promise_now(struct client *c);
+/* An answer in that place, the same. */
+void client_answer_now(struct client *c, struct slice bytes);
 void client_keep_promise(struct held *h, struct slice bytes);
 bool client_keep_piece(struct held *h, struct slice bytes, bool last, struct link *from);
 void client_break_promises(struct client *c); /* it is gone: nobody waits any more */
@@ -292,20 +299,8 @@ MUST_USE
 bool client_is_muted(const struct client *c);
 MUST_USE size_t client_unread(struct client *c);
 
-/* retry.c: what a broken link owed */
-/* n replies to plain requests; true: they are asked again, and have been taken back. */
-MUST_USE
-bool retry_reads(struct client *c, uint32_t n, enum link_failure why, bool begun);
-/* The reply to a question of which others wait for the answer as well: true: c waits with them. */
-MUST_USE
-bool retry_leader(struct client *c, struct list *waiters, enum link_failure why, bool begun);
-
-/* again.c */
-/* Asks once more, for those who wait (none of them waits with the list any more); they have waited
- * since then. */
-void again_since(struct clients *all, struct list *waiters, struct slice request,
-                 uint64_t since_ms);
-void again_close(struct clients *all);
+/* health.c: LARDER HEALTH */
+enum next health_serve(struct client *c);
 
 /* output.c: what is ready to go */
 void client_put(struct client *c, struct slice bytes);

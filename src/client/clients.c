@@ -6,9 +6,12 @@
 #include "client/client.h"
 #include "client/leases.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/renewals.h"
+#include "client/retry.h"
 #include "client/rules.h"
 #include "client/unknown.h"
+#include "errands/health.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -31,6 +34,8 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
     list_init(&all->work);
     list_init(&all->buried);
     list_init(&all->again);
+    list_init(&all->health_waiters);
+    all->health = health_new(loop, pool);
     list_init(&all->spare_exchanges);
     all->pause_timer = timer_new(loop, pause_over, all);
     all->sweep = timer_new(loop, on_sweep, all);
@@ -101,10 +106,13 @@ void clients_close(struct clients *all)
     while (!list_empty(&all->open))
         client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
     again_close(all);
+    health_free(all->health);
+    all->health = NULL;
     if (all->near != NULL && all->near->leases != NULL)
         leases_clear(all->near->leases);
     if (all->rules != NULL && all->rules->renewals != NULL)
         renewals_close(all->rules->renewals);
+    outage_close(all->outage);
 }
 
 void clients_free(struct clients *all)
@@ -118,6 +126,7 @@ void clients_free(struct clients *all)
     exchanges_done(all);
     near_free(all->near);
     rules_free(all->rules);
+    outage_free(all->outage);
     unknowns_free(all->unknowns);
     args_done(&all->args);
     buffer_done(&all->words);

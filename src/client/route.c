@@ -2,6 +2,7 @@
  * whom, and which file has the rest of its way, by the state of the session and the command. */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "client/unknown.h"
 #include "net/loop.h"
@@ -82,6 +83,8 @@ static enum next route_plain(struct client *c, const struct request *q)
         return route_unknown(c, q);
     switch ((enum route)cmd->route) {
     case ROUTE_SHARED:
+        if (UNLIKELY(c->all->outage != NULL) && outage_serve(c, q))
+            return NEXT;
         return c->all->near != NULL ? near_ask(c, q) : slide_ask(c, q);
     case ROUTE_LOCAL:
         return local_serve(c, q);
@@ -90,6 +93,9 @@ static enum next route_plain(struct client *c, const struct request *q)
     case ROUTE_SUBSCRIBE:
         return subscribe_serve(c, q);
     case ROUTE_BLOCK:
+        if (UNLIKELY(c->all->outage != NULL) && outage_serve(c, q))
+            return NEXT;
+        return borrow_serve(c, q);
     case ROUTE_WAIT:
     case ROUTE_LENT:
     case ROUTE_MONITOR:

@@ -18,6 +18,7 @@
  * nothing of its own is unanswered (WAIT_DRAIN). */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -48,15 +49,22 @@ enum next client_answer_away(struct client *c)
 
 /* How long a command may wait for an upstream that is away counts from when the first of those now
  * waiting could not be asked, so that a pipeline does not wait once for each of its commands. */
+static bool has_waited(const struct client *c)
+{
+    return client_now(c) - c->more->wait_ms >= pool_command_timeout(c->all->pool);
+}
+
 enum next client_no_link(struct client *c, struct lane *lane)
 {
     struct session *m = client_session(c);
     struct slice refusal = lane_refusal(lane, c->db);
     const char *trouble = pool_trouble(c->all->pool);
-    uint64_t now_ms = client_now(c);
 
     if (m->wait_ms == 0)
-        m->wait_ms = now_ms;
+        m->wait_ms = client_now(c);
+    if (UNLIKELY(c->all->outage != NULL) && (has_waited(c) || pool_is_out(c->all->pool)) &&
+        outage_unreached(c))
+        return NEXT;
     if (pool_is_out(c->all->pool))
         return client_answer_away(c);
     if (refusal.n > 0) {
@@ -64,7 +72,7 @@ enum next client_no_link(struct client *c, struct lane *lane)
         buffer_add(client_answer(c), refusal.p, refusal.n);
         return NEXT;
     }
-    if (now_ms - m->wait_ms < pool_command_timeout(c->all->pool))
+    if (!has_waited(c))
         return client_wait_link(c, lane);
     c->all->count.unreached++;
     if (trouble[0])
@@ -159,7 +167,7 @@ enum next client_ask(struct client *c, const struct request *q)
         return next;
     if (UNLIKELY(q->shape != NULL))
         shape_ask(c, l, q);
-    else
+    else if (LIKELY(c->all->outage == NULL) || q->fresh || !outage_ask(c, l, q))
         ask(c, l, q->bytes, 1);
     return NEXT;
 }
@@ -348,7 +356,8 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
     if (concern == CONCERN_HIT)
         return NEXT;
     if (LIKELY(concern != CONCERN_ASK && joins_run(c, run, cmd, bytes.p[0])) &&
-        !(UNLIKELY(all->rules != NULL) && rules_concern(all->rules, cmd, &all->args))) {
+        !(UNLIKELY(all->rules != NULL) && rules_concern(all->rules, cmd, &all->args)) &&
+        !(UNLIKELY(all->outage != NULL) && outage_concerns(all->outage, cmd, &all->args))) {
         join_run(c, run, cmd, bytes, concern);
         return NEXT;
     }

@@ -203,8 +203,8 @@ static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
 
     CHECK(run <= head->count);
     /* Of a run only the first is looked at: a server that has become a replica says so often. */
-    if (UNLIKELY(bytes.p[0] == '-') && slice_starts(bytes, SLICE("-READONLY ")))
-        pool_doubt(l->pool, DOUBT_READONLY);
+    if (UNLIKELY(bytes.p[0] == '-'))
+        pool_note_error(l->pool, bytes);
     l->pool->count.replies += run;
     if (UNLIKELY(l->pool->breaker.failures > 0 || bytes.p[0] == '-') && a != &l->own)
         breaker_heard(l->pool, bytes);

@@ -13,6 +13,9 @@
 #define GATHER_TURNS 8u
 #define GATHER_BYTES 16384u /* a record of TLS */
 
+/* What an upstream that is loading has said holds so long; then it is asked once more. */
+#define LOADING_MS 100u
+
 static void on_tick(void *context);
 
 struct pool *pool_new(struct loop *loop, struct resolver *resolver,
@@ -187,6 +190,7 @@ static void link_is_up(struct link *l)
         log_info(loop_log(pool->loop), "upstream: %s: reached again", pool->address);
     pool->failures = 0;
     pool->retry_ms = 0;
+    pool->loading_ms = 0; /* what it can do is to be seen anew */
     pool->trouble[0] = 0;
     l->lane->retry_ms = 0;
     l->lane->refusals = 0;
@@ -242,7 +246,7 @@ void pool_link_down(struct link *l, enum link_failure why)
     if (was_up && why != LINK_CLOSED)
         log_info(loop_log(pool->loop), "upstream: link=%llu ended, reason=%s, %s",
                  (unsigned long long)l->number, link_failure_word(why),
-                 l->outdated ? "the master is elsewhere" : stream_error_text(&l->stream));
+                 l->outdated ? "dropped with all others" : stream_error_text(&l->stream));
     else if (!was_up && why == LINK_UNREACHED && !l->refusal)
         dial_failed(pool, l->trouble != NULL ? l->trouble : stream_error_text(&l->stream));
     if (was_up && why != LINK_CLOSED && !l->outdated)
@@ -399,9 +403,33 @@ const char *pool_trouble(const struct pool *pool)
     return pool->trouble[0] || !pool_out(pool) ? pool->trouble : pool->breaker.why;
 }
 
+void pool_note_error(struct pool *pool, struct slice error)
+{
+    if (slice_starts(error, SLICE("-READONLY ")))
+        pool_doubt(pool, DOUBT_READONLY);
+    else if (slice_starts(error, SLICE("-LOADING ")) || slice_starts(error, SLICE("-MASTERDOWN ")))
+        pool->loading_ms = loop_now_ms(pool->loop);
+}
+
+bool pool_is_away(const struct pool *pool)
+{
+    uint64_t up = pool->count.links_opened - pool->count.links_closed;
+
+    if (pool_out(pool))
+        return true;
+    if (up == 0)
+        return pool->failures > 0 || pool->held;
+    return pool->loading_ms > 0 && loop_now_ms(pool->loop) - pool->loading_ms < LOADING_MS;
+}
+
 const char *pool_address(const struct pool *pool)
 {
     return pool->address;
+}
+
+const struct upstream_settings *pool_settings(const struct pool *pool)
+{
+    return pool->settings;
 }
 
 struct lost_requests pool_lost(const struct pool *pool)

@@ -64,12 +64,17 @@ struct pool {
     const struct pool_guide *guide; /* NULL: it is where the settings say */
     bool held;                      /* nothing is dialled for the moment */
     char held_why[700];
-    struct address guided; /* .. as the guide says */
-    char host[HOST_TEXT];  /* of that */
+    const struct pool_prelude *prelude; /* NULL: nobody has words before the clients */
+    uint64_t loading_ms;                /* when it said last that it cannot serve yet; 0: never */
+    struct address guided;              /* .. as the guide says */
+    char host[HOST_TEXT];               /* of that */
     char address[ADDRESS_TEXT + HOST_TEXT];
     char trouble[256];
     struct upstream_counters count;
 };
+
+/* A reply that is an error: what it tells of the upstream as a whole. */
+void pool_note_error(struct pool *pool, struct slice error);
 
 /* pool.c */
 void pool_tick_soon(struct pool *pool);

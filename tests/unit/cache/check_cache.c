@@ -373,6 +373,67 @@ START_TEST(resettled)
 }
 END_TEST
 
+static bool old(const char *key, uint64_t at_ms)
+{
+    struct question q = ask(key, "");
+    struct entry e;
+
+    return cache_look_old(c, &q, at_ms, 1000, &e);
+}
+
+/* What was kept before the link was lost is never fresh again; where a policy wants it, it is there
+ * until it is known to have changed. */
+START_TEST(suspect_values_stay)
+{
+    static const uint64_t outlive[] = {0, 1000, 0};
+
+    cache_outlive(c, outlive, ARRAY_LEN(outlive));
+    keep("a");
+    keep("b");
+    keep("c");
+    ck_assert_int_eq(fill("other", "", 2), FILL_KEPT);
+    ck_assert(old("a", now_ms) && old("other", now_ms));
+    cache_lost(c);
+    IS("a", LOOK_SUSPECT);
+    ck_assert(old("a", now_ms));
+    ck_assert(!old("other", now_ms));
+    cache_armed(c);
+    cache_proven(c, now_ms);
+    IS("a", LOOK_SUSPECT);
+    tidy();
+    IS("a", LOOK_SUSPECT);
+    IS("other", LOOK_NOTHING);
+    ck_assert(old("a", LATER + 999) && !old("a", LATER + 1000));
+    ck_assert(cache_pushed(c, text("a"), now_ms));
+    ck_assert(!old("a", now_ms));
+    ck_assert(cache_changed(c, text("b")));
+    ck_assert(!old("b", now_ms));
+    keep("c");
+    IS("c", LOOK_FRESH);
+    cache_lost(c);
+    cache_without_link(c);
+    ck_assert(old("c", now_ms));
+    cache_flush(c);
+    ck_assert(!old("c", now_ms));
+}
+END_TEST
+
+START_TEST(old_values_of_absent_keys_and_flushed_ones)
+{
+    static const uint64_t outlive[] = {0, 1000};
+    struct question q = ask("none", "");
+    struct entry e = value("", LATER, 1);
+
+    cache_outlive(c, outlive, ARRAY_LEN(outlive));
+    e.kind = ENTRY_ABSENT;
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    keep("a");
+    ck_assert(old("none", LATER - 1) && !old("none", LATER));
+    cache_flush_prefix(c, text("a"));
+    ck_assert(!old("a", now_ms));
+}
+END_TEST
+
 /* An old value is that of a key that expired, heard of in time, and meant by no flush. */
 START_TEST(past)
 {
@@ -425,6 +486,8 @@ Suite *cache_suite(void)
     tcase_add_test(t, policies);
     tcase_add_test(t, resettled);
     tcase_add_test(t, past);
+    tcase_add_test(t, suspect_values_stay);
+    tcase_add_test(t, old_values_of_absent_keys_and_flushed_ones);
     suite_add_tcase(s, t);
     return s;
 }
