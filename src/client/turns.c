@@ -1,16 +1,18 @@
 /* turns.c - who is served when: the beat, and turns for those who have much to say.
  *
- *      light --a turn was not enough--> heavy, queued --its turn--> served --+--> light: half a
- * turn ^                              |    was enough
- *                                             +-- more is there, or comes ---+
+ *      light --a turn was not enough--> heavy, queued --its turn--> served
+ *        ^                                ^                            |  |
+ *        |                                +--- there is more to say ---+  |
+ *        +--------------- half a turn was enough -------------------------+
  *
  * Who says little is served when it is read. Who says more than is served in a turn (TURN_UNITS)
  * waits in a queue for the next, and is read no more until then. A beat gives turns for
  * QUEUED_UNITS together; then the sockets are looked at again. So who asks for one thing waits for
  * a few turns at most, however many have much to say, and each of those gets as much as the others.
  */
-#include "client/client.h"
 #include "client/turns.h"
+
+#include "client/client.h"
 #include "net/loop.h"
 
 /* Answers of who waits for more turns are sent together, as those of one pipeline mostly are. */
