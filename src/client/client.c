@@ -198,7 +198,7 @@ static void after_eof(struct client *c)
         client_adjust_wants(c);
 }
 
-void client_read(struct client *c)
+static inline void read_once(struct client *c)
 {
     c->active_ms = client_now(c);
     if (LIKELY(buffer_len(&c->in) == 0))
@@ -213,6 +213,11 @@ void client_read(struct client *c)
         client_adjust_wants(c);
 }
 
+void client_read(struct client *c)
+{
+    read_once(c);
+}
+
 static void on_readable(struct stream *s)
 {
     struct client *c = CONTAINER_OF(s, struct client, stream);
@@ -222,7 +227,7 @@ static void on_readable(struct stream *s)
         return;
     }
     c->all->turn_left = TURN_UNITS;
-    client_read(c);
+    read_once(c);
     /* What it was answered at once leaves at once; nothing else need look at it in this turn. */
     if (c->open && c->work_flags == WORK_FLUSH) {
         c->work_flags = 0;

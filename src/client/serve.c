@@ -415,8 +415,8 @@ static size_t leave_off(struct client *c, const char *p, size_t n, uint64_t need
     return 0;
 }
 
-/* Serves what is whole in p[0..n); returns how much of it is done with. */
-size_t client_serve(struct client *c, const char *p, size_t n)
+/* p[at..n); looked: near_gets() has been there. */
+NOINLINE static size_t serve_on(struct client *c, const char *p, size_t n, size_t at, bool looked)
 {
     struct clients *all = c->all;
     struct request_limits limits = {.max_bulk = all->settings->max_bulk,
@@ -426,7 +426,6 @@ size_t client_serve(struct client *c, const char *p, size_t n)
     struct run run = {0};
     enum next next = NEXT;
     uint64_t need = 0;
-    size_t at = 0;
 
     if (UNLIKELY(c->more != NULL && c->more->streaming)) {
         at = large_serve(c, p, n);
@@ -442,7 +441,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
             client_queue(c);
             break;
         }
-        if (UNLIKELY(all->near != NULL) && run.count == 0 && !scan.begun) {
+        if (UNLIKELY(all->near != NULL) && run.count == 0 && !scan.begun && !looked) {
             size_t got = near_gets(c, p + at, n - at);
 
             if (got > 0)
@@ -468,6 +467,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         }
         length = (size_t)scan.pos;
         scan = (struct request_scan){0};
+        looked = false;
         client_spend(all, 2 + all->args.n / 4, length / 4);
         next = serve_whole(c, &run, slice_of(p + at, length), at + length < n);
         if (next != LATER)
@@ -480,4 +480,15 @@ size_t client_serve(struct client *c, const char *p, size_t n)
     if (next != NEXT || c->waits != WAIT_NOTHING)
         scan = (struct request_scan){0};
     return at + leave_off(c, p + at, n - at, need, &scan);
+}
+
+/* Serves what is whole in p[0..n); returns how much of it is done with. Mostly it is all on the
+ * shelf: then nothing else is begun. */
+size_t client_serve(struct client *c, const char *p, size_t n)
+{
+    bool look = c->all->near != NULL && c->more == NULL && c->waits == WAIT_NOTHING && !c->ending &&
+                c->all->turn_left > 0;
+    size_t at = look ? near_gets(c, p, n) : 0;
+
+    return LIKELY(look && at == n) ? n : serve_on(c, p, n, at, look);
 }
