@@ -11,6 +11,7 @@
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define NORETURN     __attribute__((noreturn))
 #define NOINLINE     __attribute__((noinline)) /* what is rare, out of the way of what is not */
+#define INLINED      static inline __attribute__((always_inline)) /* measured to be worth it */
 #define LIKELY(x)    __builtin_expect(!!(x), 1)
 #define UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

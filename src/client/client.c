@@ -157,7 +157,7 @@ static void read_on(struct client *c)
         buffer_take(&c->in, used);
 }
 
-static void read_fresh(struct client *c)
+INLINED void read_fresh(struct client *c)
 {
     char *scratch = loop_scratch(c->all->loop);
     size_t got, used, most = LIKELY(list_empty(&c->all->queued)) ? READ_BYTES : QUEUED_READ_BYTES;
@@ -198,7 +198,7 @@ static void after_eof(struct client *c)
         client_adjust_wants(c);
 }
 
-static inline void read_once(struct client *c)
+INLINED void read_once(struct client *c)
 {
     c->active_ms = client_now(c);
     if (LIKELY(buffer_len(&c->in) == 0))

@@ -233,8 +233,8 @@ static void end_run(struct client *c, struct run *run)
 }
 
 /* May this one join the run? The first of a run has to find a link. */
-static bool joins_run(struct client *c, const struct run *run, const struct command *cmd,
-                      char first)
+INLINED bool joins_run(struct client *c, const struct run *run, const struct command *cmd,
+                       char first)
 {
     struct link *l = c->link;
 
@@ -363,35 +363,14 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
     return next;
 }
 
-/* As the tenant's; false: it cannot be one of a run. */
-static bool put_in_run(struct client *c, const struct command *cmd, struct run *run,
-                       struct slice *bytes, struct how *how)
-{
-    how->put = tenant_put(c, cmd, bytes, run->count > 0);
-    if (run->count > 0) /* it has grown, and may have moved */
-        run->p = buffer_head(&c->all->tenants->words);
-    return how->put <= NAMESPACE_PUT && cmd->reply == STRIP_NOTHING && cmd->tenant != TENANT_OWN;
-}
-
-static inline enum next serve_whole(struct client *c, struct run *run, struct slice bytes,
-                                    bool more)
+INLINED enum next serve_named(struct client *c, struct run *run, const struct command *cmd,
+                              struct slice bytes, struct how how)
 {
     struct clients *all = c->all;
-    struct how how = {.more = more};
-    const struct command *cmd;
     enum concern concern = CONCERN_NONE;
 
-    if (UNLIKELY(all->args.n == 0)) { /* an empty line, `*0`: ignored, as Redis does */
-        end_run(c, run);
-        return NEXT;
-    }
-    cmd = command_of(all->args.v, all->args.n);
-    if (UNLIKELY(c->tenant != NULL) && !put_in_run(c, cmd, run, &bytes, &how)) {
-        end_run(c, run);
-        return serve_one(c, cmd, bytes, how);
-    }
     if (UNLIKELY(all->near != NULL) && cmd != NULL && bytes.p[0] == '*')
-        concern = near_step(c, cmd, run, more);
+        concern = near_step(c, cmd, run, how.more);
     if (concern == CONCERN_HIT)
         return NEXT;
     if (LIKELY(concern != CONCERN_ASK && joins_run(c, run, cmd, bytes.p[0])) &&
@@ -402,6 +381,36 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
     }
     end_run(c, run);
     return serve_one(c, cmd, bytes, how);
+}
+
+/* As the tenant's. */
+NOINLINE static enum next serve_tenants(struct client *c, struct run *run,
+                                        const struct command *cmd, struct slice bytes, bool more)
+{
+    struct how how = {.more = more, .put = tenant_put(c, cmd, &bytes, run->count > 0)};
+
+    if (run->count > 0) /* it has grown, and may have moved */
+        run->p = buffer_head(&c->all->tenants->words);
+    if (how.put <= NAMESPACE_PUT && cmd->reply == STRIP_NOTHING && cmd->tenant != TENANT_OWN)
+        return serve_named(c, run, cmd, bytes, how);
+    end_run(c, run);
+    return serve_one(c, cmd, bytes, how);
+}
+
+static inline enum next serve_whole(struct client *c, struct run *run, struct slice bytes,
+                                    bool more)
+{
+    struct clients *all = c->all;
+    const struct command *cmd;
+
+    if (UNLIKELY(all->args.n == 0)) { /* an empty line, `*0`: ignored, as Redis does */
+        end_run(c, run);
+        return NEXT;
+    }
+    cmd = command_of(all->args.v, all->args.n);
+    if (UNLIKELY(c->tenant != NULL))
+        return serve_tenants(c, run, cmd, bytes, more);
+    return serve_named(c, run, cmd, bytes, (struct how){.more = more});
 }
 
 /* What is left is a request that is not whole, or one that must wait. */
@@ -425,7 +434,7 @@ NOINLINE static size_t serve_on(struct client *c, const char *p, size_t n, size_
     struct request_scan scan = c->more != NULL ? c->more->scan : (struct request_scan){0};
     struct run run = {0};
     enum next next = NEXT;
-    uint64_t need = 0;
+    uint64_t need = 0, spent = 0;
 
     if (UNLIKELY(c->more != NULL && c->more->streaming)) {
         at = large_serve(c, p, n);
@@ -437,7 +446,7 @@ NOINLINE static size_t serve_on(struct client *c, const char *p, size_t n, size_
         size_t length;
         enum scan r;
 
-        if (UNLIKELY(all->turn_left == 0)) {
+        if (UNLIKELY(spent >= all->turn_left)) {
             client_queue(c);
             break;
         }
@@ -468,13 +477,14 @@ NOINLINE static size_t serve_on(struct client *c, const char *p, size_t n, size_
         length = (size_t)scan.pos;
         scan = (struct request_scan){0};
         looked = false;
-        client_spend(all, 2 + all->args.n / 4, length / 4);
+        spent += 2 + all->args.n / 4 + length / 4096;
         next = serve_whole(c, &run, slice_of(p + at, length), at + length < n);
         if (next != LATER)
             at += length;
         limits.unauthenticated = !c->authenticated;
     }
     end_run(c, &run);
+    client_spend(all, spent, 0);
     if (!c->open || c->ending)
         return n;
     if (next != NEXT || c->waits != WAIT_NOTHING)
