@@ -304,20 +304,22 @@ void client_answer_block(struct client *c, struct block *b);
 void client_flush(struct client *c);
 void client_drop_refs(struct session *m);
 
+/* reach.c */
+MUST_USE
+struct link *client_link(struct client *c, enum next *ret_next);
+enum next client_no_link(struct client *c, struct lane *lane);
+enum next client_answer_away(struct client *c);
+
 /* serve.c, route.c */
 void client_serve_input(struct client *c);
 size_t client_serve(struct client *c, const char *p, size_t n);
 /* A request is dealt with: CLIENT REPLY SKIP silences exactly the command behind it. */
 void client_after_command(struct client *c);
 enum next client_ask(struct client *c, const struct request *q);
-/* Asks q as it is on that link, whatever its shape. */
 /* Behind link_ask() of the session's own. */
 void client_asked_late(struct client *c, struct link *l);
+/* Asks q as it is on that link, whatever its shape. */
 void client_ask_on(struct client *c, struct link *l, const struct request *q);
-MUST_USE
-struct link *client_link(struct client *c, enum next *ret_next);
-enum next client_no_link(struct client *c, struct lane *lane);
-enum next client_answer_away(struct client *c);
 enum next client_ask_lent(struct client *c, const struct request *q);
 enum next client_route(struct client *c, const struct request *q);
 enum next client_refuse(struct client *c, const struct request *q);

@@ -57,7 +57,9 @@ static struct question name(unsigned cell, struct names *names)
 
     snprintf(names->key, sizeof names->key, "%c:%.*s%u", 'a' + (int)letter, (int)(key % 30),
              "keykeykeykeykeykeykeykeykeykeykey", key);
-    snprintf(names->ask, sizeof names->ask, ask ? "HMGET %u" : "", ask);
+    names->ask[0] = 0;
+    if (ask > 0)
+        snprintf(names->ask, sizeof names->ask, "HMGET %u", ask);
     return ask_for(names->key, names->ask, 0);
 }
 
