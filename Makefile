@@ -386,10 +386,15 @@ install-check: all ## make install and uninstall in a scratch folder
 
 # ---------------------------------------------------------------- beside others
 
-.PHONY: conformance bench hit-ratio near-cache
+.PHONY: conformance bench tls-bench hit-ratio near-cache stampede behind-sentinel
 conformance: all ## the Tcl tests of Redis itself through larder (UNITS="unit/multi ..": some)
 	@tests/support/deps conformance
 	@SHARED=$(SHARED) CACHE=$(CACHE) LARDER=$(abspath $(BIN)/larder) tests/system/conformance $(UNITS)
+
+behind-sentinel: all $(BIN)/coherence ## these, the clients and the coherence tests, behind a Sentinel and TLS
+	+@LARDER_SENTINEL=1 LARDER_TLS=1 $(MAKE) conformance
+	+@LARDER_SENTINEL=1 LARDER_TLS=1 $(MAKE) clients
+	+@LARDER_SENTINEL=1 LARDER_TLS=1 $(MAKE) coherence
 
 BENCH_ARGS ?= --goals $(SHARED)/bench/goals
 bench: all ## larder beside its peers (BENCH_ARGS="--quick"); wants two idle cores
@@ -397,11 +402,17 @@ bench: all ## larder beside its peers (BENCH_ARGS="--quick"); wants two idle cor
 	@LARDER=$(abspath $(BIN)/larder) LARDER_ARGS='-c @CONF@' LARDER_CONF=tests/bench/pass.ini \
 	    LARDER_PASS_CONF=tests/bench/pass.ini $(SHARED)/bench/bench $(BENCH_ARGS)
 
+tls-bench: all ## what TLS towards Redis costs, beside haproxy; wants two idle cores
+	@SHARED=$(SHARED) LARDER=$(abspath $(BIN)/larder) tests/bench/tls
+
 hit-ratio: $(BIN)/hit_ratio ## what the near cache answers from memory, beside an LRU of its size
 	@$(BIN)/hit_ratio
 
 near-cache: $(BIN)/near_cache ## what the near cache costs: bytes an entry, ns a look-up
 	@$(BIN)/near_cache
+
+stampede: all ## what a thousand clients cost that miss the same keys (STAMPEDE="one fleet": some)
+	@LARDER=$(abspath $(BIN)/larder) tests/bench/stampede $(STAMPEDE)
 
 # ---------------------------------------------------------------- installing
 

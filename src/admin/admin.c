@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin/cache_tables.h"
+#include "admin/health_table.h"
 #include "client/near_view.h"
 #include "errands/self_check.h"
 #include "net/loop.h"
@@ -74,7 +75,7 @@ void admin_free(struct admin *a)
 
 /* ---- counters ---- */
 
-#define COUNTER_SETS 10u
+#define COUNTER_SETS 11u
 
 static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTER_SETS])
 {
@@ -86,12 +87,14 @@ static size_t all_counters(const struct admin *a, struct counter_set sets[COUNTE
     sets[n++] = clients_cache_counters(a->clients);
     sets[n++] = clients_rule_counters(a->clients);
     sets[n++] = clients_lease_counters(a->clients);
+    sets[n++] = clients_outage_counters(a->clients);
     sets[n++] = clients_tenant_counters(a->clients);
     sets[n++] = invalidation_counters(clients_invalidation(a->clients));
     if (a->check != NULL)
         sets[n++] = self_check_counters(a->check);
     if (tls_in_use(a->tls))
         sets[n++] = tls_counters(a->tls);
+    CHECK(n <= COUNTER_SETS);
     return n;
 }
 
@@ -233,6 +236,24 @@ static void flush(struct admin *a, const struct slice *argv, uint32_t argc, int 
     flush_cache(a->clients, argv, argc, out);
 }
 
+static void health_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
+                         struct buffer *out)
+{
+    const struct health_parts parts = {.pool = a->pool,
+                                       .clients = a->clients,
+                                       .sentinels = a->sentinels,
+                                       .tls = a->tls,
+                                       .settings = a->settings,
+                                       .uptime_ms = loop_now_ms(a->loop) - a->started_ms};
+    struct buffer text = {0};
+
+    (void)argv;
+    (void)argc;
+    put_health(&parts, &text);
+    write_text(out, proto, buffer_slice(&text));
+    buffer_done(&text);
+}
+
 static void leases_table(struct admin *a, const struct slice *argv, uint32_t argc, int proto,
                          struct buffer *out)
 {
@@ -282,6 +303,9 @@ static const struct subcommand subcommands[] = {
     {"GETLEASE", 1, 1, "GETLEASE <key>",
      "The value and nil; or nil, and a token with which to store what is loaded.", NULL,
      CONSOLE_GETLEASE},
+    {"HEALTH", 0, 0, "HEALTH",
+     "Is all well? The upstream is asked by a round trip; what is wrong is named first.",
+     health_table, CONSOLE_HEALTH},
     {"HELP", 0, 0, "HELP", "Prints this help.", help, CONSOLE_OTHER},
     {"KEY", 1, 1, "KEY <key>", "What the near cache keeps of the key, and if that is served.", NULL,
      CONSOLE_KEY},

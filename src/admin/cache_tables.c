@@ -28,6 +28,17 @@ static void put_name(const char *name, struct buffer *out)
         buffer_add(out, *name == '_' ? "-" : name, 1);
 }
 
+static void put_outage(const struct clients *clients, const char *policy, struct buffer *out)
+{
+    struct counter_set counters = clients_outage_policy(clients, policy);
+
+    for (size_t i = 0; i < counters.count; i++) {
+        buffer_printf(out, " outage-");
+        put_name(counters.rows[i].name, out);
+        buffer_printf(out, "=%llu", (unsigned long long)counter_value(&counters, i));
+    }
+}
+
 static void put_policy(const struct clients *clients, const struct policy_settings *set,
                        struct buffer *out)
 {
@@ -46,6 +57,7 @@ static void put_policy(const struct clients *clients, const struct policy_settin
     buffer_printf(out, " entries=%llu bytes=%llu evictions=%llu expired=%llu",
                   (unsigned long long)v.usage.entries, (unsigned long long)v.usage.bytes,
                   (unsigned long long)v.usage.evictions, (unsigned long long)v.usage.expired);
+    put_outage(clients, set->name, out);
     put_times("hit", v.hit, out);
     put_times("load", v.load, out);
     put_times("loader", v.loader, out);

@@ -8,6 +8,21 @@
  * one system call, small enough to stay in the second-level cache. */
 #define READ_BYTES (256u * 1024u)
 
+/* What one client may have in a turn before others have theirs, and all of those together that had
+ * more to say, before the sockets are looked at again. A unit is about what a hit costs, 100 ns: so
+ * who asks for one thing waits 0.1 ms, however much is asked by others. Less would cost more system
+ * calls: pipelines up to some 100 shall be answered in one piece. */
+#define TURN_UNITS   256u
+#define QUEUED_UNITS 512u
+
+/* Who has that much to say has no more than so many requests unanswered (or max_pending): those of
+ * others stand behind them on the link. Redis answers as many in a millisecond, so that it does not
+ * run dry meanwhile. */
+#define HEAVY_PENDING 1024u
+
+/* One recv while clients wait for their turns: what is read only lies about. */
+#define QUEUED_READ_BYTES (32u * 1024u)
+
 /* A request larger than this is not collected but streamed upstream on a lent link. */
 #define LARGE_REQUEST_BYTES (1024u * 1024u)
 

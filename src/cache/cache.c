@@ -29,6 +29,11 @@ struct flushed {
 /* Prefixes flushed and not yet swept; one more sweeps all of them by clearing the shelf. */
 #define FLUSHED_MAX 16u
 
+struct owned {
+    const struct shelf *shelf;
+    uint32_t owner;
+};
+
 struct cache {
     struct shelf *shelf;
     struct keyring *keys;
@@ -38,6 +43,9 @@ struct cache {
     uint64_t floor; /* entries up to that stamp are suspect */
     const bool *alive;
     size_t alive_count;
+    const uint64_t *outlive; /* by policy, see cache_outlive() */
+    size_t outlive_count;
+    bool keeps_suspect; /* some policy does */
     struct flushed flushed[FLUSHED_MAX];
     size_t flushed_count;
     bool armed;
@@ -126,12 +134,23 @@ static void new_epoch(struct cache *c)
     keyring_void_all(c->keys);
 }
 
+static bool doomed(void *context, struct slice key, const struct entry *e);
+
+/* What was kept before cannot be told from what has changed meanwhile. */
+static void drop_suspect(struct cache *c)
+{
+    new_epoch(c);
+    if (c->keeps_suspect)
+        shelf_weed(c->shelf, doomed, c);
+    else
+        cache_flush(c);
+}
+
 void cache_armed(struct cache *c)
 {
     c->armed = true;
     c->without_link = false;
-    new_epoch(c);
-    cache_flush(c);
+    drop_suspect(c);
 }
 
 void cache_lost(struct cache *c)
@@ -151,8 +170,7 @@ void cache_without_link(struct cache *c)
         return;
     c->without_link = true;
     c->armed = false;
-    new_epoch(c);
-    cache_flush(c);
+    drop_suspect(c);
 }
 
 enum trust cache_trust(const struct cache *c, uint64_t now_ms)
@@ -202,9 +220,17 @@ static bool is_alive(const struct cache *c, uint16_t policy)
     return c->alive == NULL || (policy < c->alive_count && c->alive[policy]);
 }
 
+static bool keeps_suspect(const struct cache *c, uint16_t policy)
+{
+    return policy < c->outlive_count && c->outlive[policy] > 0;
+}
+
 static bool is_doomed(const struct cache *c, struct slice key, const struct entry *e)
 {
-    if (!is_alive(c, e->policy))
+    bool suspect = e->stamp <= c->floor;
+
+    if (!is_alive(c, e->policy) || (suspect && !keeps_suspect(c, e->policy)) ||
+        shelf_stray(c->shelf, key, e->stamp))
         return true;
     for (size_t i = 0; i < c->flushed_count; i++) {
         const struct flushed *f = &c->flushed[i];
@@ -222,17 +248,25 @@ static bool doomed(void *context, struct slice key, const struct entry *e)
     return is_doomed(c, key, e);
 }
 
-/* May it be served as fresh? */
+/* .. or dropped with its owner, which the shelf has not come to yet. */
+static bool is_gone(const struct cache *c, struct slice key, const struct entry *e)
+{
+    return is_doomed(c, key, e) || shelf_dropped(c->shelf, key, e->stamp);
+}
+
+/* May it be served as fresh? What is doomed is so whatever else it is: others may be served stale.
+ */
 static enum look judge(struct cache *c, struct slice key, const struct entry *e, uint64_t now_ms)
 {
+    if (UNLIKELY(shelf_wary(c->shelf)) && ((shelf_weeding(c->shelf) && is_doomed(c, key, e)) ||
+                                           shelf_dropped(c->shelf, key, e->stamp)))
+        return LOOK_DOOMED;
     if (e->deadline_ms <= now_ms)
         return LOOK_EXPIRED;
     if (e->stamp <= c->floor)
         return LOOK_SUSPECT;
     if (UNLIKELY(!c->without_link && (!c->armed || now_ms - c->proven_ms > c->timeout_ms)))
         return LOOK_UNTRUSTED;
-    if (UNLIKELY(shelf_weeding(c->shelf)) && doomed(c, key, e))
-        return LOOK_DOOMED;
     return LOOK_FRESH;
 }
 
@@ -261,7 +295,16 @@ bool cache_look_past(const struct cache *c, const struct question *q, uint64_t n
 
     return shelf_peek(c->shelf, q, ret_entry) && e->deadline_ms <= now_ms &&
            e->kind != ENTRY_ABSENT && e->expiry_ms == e->deadline_ms && e->stamp > c->floor &&
-           !is_doomed(c, q->key, e);
+           !is_gone(c, q->key, e);
+}
+
+bool cache_look_old(const struct cache *c, const struct question *q, uint64_t now_ms,
+                    uint64_t old_ms, struct entry *ret_entry)
+{
+    const struct entry *e = ret_entry;
+
+    return shelf_peek(c->shelf, q, ret_entry) && !is_gone(c, q->key, e) &&
+           now_ms < e->deadline_ms + (e->kind == ENTRY_ABSENT ? 0 : old_ms);
 }
 
 bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms, uint64_t *ret_deadline)
@@ -301,6 +344,16 @@ void cache_linger(struct cache *c, const uint64_t *ms, size_t n)
     shelf_linger(c->shelf, ms, n);
 }
 
+void cache_outlive(struct cache *c, const uint64_t *ms, size_t n)
+{
+    c->outlive = ms;
+    c->outlive_count = n;
+    c->keeps_suspect = false;
+    for (size_t i = 0; i < n; i++)
+        c->keeps_suspect |= ms[i] > 0;
+    shelf_outlive(c->shelf, ms, n);
+}
+
 void cache_flush_prefix(struct cache *c, struct slice prefix)
 {
     struct flushed *f;
@@ -316,6 +369,34 @@ void cache_flush_prefix(struct cache *c, struct slice prefix)
     *f = (struct flushed){must_alloc(prefix.n), prefix.n, shelf_stamp(c->shelf)};
     memcpy(f->prefix, prefix.p, prefix.n);
     shelf_weed(c->shelf, doomed, c);
+}
+
+void cache_share(struct cache *c, uint32_t owner, uint64_t bytes)
+{
+    shelf_share(c->shelf, owner, bytes);
+    if (shelf_usage_of_owner(c->shelf, 0).entries > 0)
+        shelf_weed(c->shelf, doomed, c);
+}
+
+void cache_owner_gone(struct cache *c, uint32_t owner)
+{
+    keyring_void_all(c->keys);
+    shelf_owner_gone(c->shelf, owner);
+}
+
+static bool is_owners(void *context, struct slice key)
+{
+    const struct owned *owned = context;
+
+    return shelf_owner_of(owned->shelf, key) == owned->owner;
+}
+
+void cache_flush_owner(struct cache *c, uint32_t owner)
+{
+    struct owned owned = {c->shelf, owner};
+
+    keyring_void_those(c->keys, is_owners, &owned);
+    shelf_drop(c->shelf, owner);
 }
 
 bool cache_tidy(struct cache *c, uint64_t now_ms)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "cache/keyring.h"
+#include "cache/shares.h"
 #include "cache/shelf.h"
 
 struct cache;
@@ -34,7 +35,7 @@ enum look {
     LOOK_SUSPECT,   /* from before the link was lost */
     LOOK_UNTRUSTED, /* the link is silent or away */
     LOOK_HELD,      /* a write of the key is under way */
-    LOOK_DOOMED,    /* of a policy no longer in force, or of a prefix being flushed */
+    LOOK_DOOMED,    /* of a policy no longer in force, or of a prefix or owner being flushed */
     LOOK_COUNT,
 };
 const char *look_word(enum look look);
@@ -85,6 +86,11 @@ enum look cache_look_probed(struct cache *c, const struct question *q, const str
 MUST_USE
 bool cache_look_past(const struct cache *c, const struct question *q, uint64_t now_ms,
                      struct entry *ret_entry);
+/* What is kept, fresh or not, if its deadline is less than old_ms ago: for when nothing better can
+ * be had. Of an absent key until its deadline. False: *ret_entry is undefined. */
+MUST_USE
+bool cache_look_old(const struct cache *c, const struct question *q, uint64_t now_ms,
+                    uint64_t old_ms, struct entry *ret_entry);
 /* Is such a one kept of the key, and since when is it past? */
 MUST_USE
 bool cache_past(const struct cache *c, struct slice key, uint64_t now_ms, uint64_t *ret_deadline);
@@ -109,8 +115,20 @@ enum filled cache_fill(struct cache *c, const struct flight *f, const struct que
 void cache_policies(struct cache *c, const bool *alive, size_t n);
 /* So long values of a policy, by its number, outlive the expiry of their key: shelf_linger(). */
 void cache_linger(struct cache *c, const uint64_t *ms, size_t n);
+/* So long values of a policy outlive their deadline, whatever that was (shelf_outlive()), and of
+ * such a policy nothing is dropped because the link was lost: it is never fresh again, but see
+ * cache_look_old(). */
+void cache_outlive(struct cache *c, const uint64_t *ms, size_t n);
 /* Forgets what is kept of keys that begin with the prefix, at once. */
 void cache_flush_prefix(struct cache *c, struct slice prefix);
+
+/* Owners of keys, see shares.h: shelf_owners() of cache_shelf() comes first. A new one, or another
+ * share; what was kept of its keys before it came is not served any more. One that is gone, and one
+ * whose entries are to go: nothing is served any more of what was kept, nor kept of what is being
+ * asked for. All that goes in slices. The flights of others are spared by a flush. */
+void cache_share(struct cache *c, uint32_t owner, uint64_t bytes);
+void cache_owner_gone(struct cache *c, uint32_t owner);
+void cache_flush_owner(struct cache *c, uint32_t owner);
 
 /* Housekeeping, a slice of it; true when more is left. */
 MUST_USE

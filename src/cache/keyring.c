@@ -139,6 +139,15 @@ void keyring_void_all(struct keyring *k)
     k->epoch++;
 }
 
+void keyring_void_those(struct keyring *k, bool (*those)(void *context, struct slice key),
+                        void *context)
+{
+    for (uint32_t i = 0; k->records > 0 && i < KEYRING_BUCKETS; i++)
+        for (struct key_record *r = k->buckets[i]; r != NULL; r = r->next)
+            if (those(context, slice_of(r->key, r->n)))
+                spoil(r);
+}
+
 size_t keyring_count(const struct keyring *k)
 {
     return k->records;

@@ -59,6 +59,9 @@ bool keyring_held(const struct keyring *k, struct slice key);
 /* Spoils the flights of the key, whose hash it is; of all keys. */
 void keyring_void(struct keyring *k, struct slice key, uint64_t hash);
 void keyring_void_all(struct keyring *k);
+/* .. of those keys that `those` says yes to. Looks at each key there is something under way for. */
+void keyring_void_those(struct keyring *k, bool (*those)(void *context, struct slice key),
+                        void *context);
 
 /* The flight in the air for that question that may be joined, or NULL. */
 MUST_USE

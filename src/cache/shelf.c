@@ -138,6 +138,7 @@ void shelf_free(struct shelf *s)
         return;
     drain_all(s);
     store_done(s, &s->store);
+    shares_done(s);
     ghost_done(&s->ghost);
     free(s->policies);
     free(s);
@@ -153,6 +154,8 @@ void shelf_clear(struct shelf *s)
     for (uint32_t i = 0; i < s->policy_count; i++)
         s->policies[i].entries = s->policies[i].bytes = 0;
     s->total.entries = s->total.bytes = 0;
+    if (s->shares)
+        shares_clear(s);
     old = must_alloc(sizeof(*old));
     *old = s->store;
     old->next = s->cleared;
@@ -227,7 +230,7 @@ struct shelf_usage shelf_usage_total(const struct shelf *s)
 
     usage.bytes = sizeof(*s) + s->policy_count * sizeof(*s->policies) + s->block_bytes +
                   a->count * sizeof(struct segment) + a->resident + table_bytes(&s->store.table) +
-                  s->ghost.memory.resident;
+                  s->ghost.memory.resident + s->share_bytes;
     for (const struct store *old = s->cleared; old; old = old->next)
         usage.bytes += table_bytes(&old->table) + old->arena.resident;
     return usage;
@@ -408,6 +411,8 @@ void shelf_bury(struct shelf *s, uint32_t ref)
     struct record *r = arena_record(&s->store.arena, ref);
     size_t size = record_size(r), outside = record_outside(r);
 
+    if (UNLIKELY(s->shares != NULL))
+        shares_out(s, r);
     account_out(s, r, size + outside);
     if (outside) {
         s->block_bytes -= outside;
@@ -432,6 +437,8 @@ bool shelf_hollow(struct shelf *s, const struct place *at)
         shelf_forget(s, at);
         return true;
     }
+    if (UNLIKELY(s->shares != NULL))
+        shares_out(s, r);
     account_out(s, r, record_size(r) + outside);
     if (outside) {
         s->block_bytes -= outside;
@@ -442,6 +449,8 @@ bool shelf_hollow(struct shelf *s, const struct place *at)
     r->kind = RECORD_HOLLOW;
     r->scope = 0;
     shelf_account_in(s, r, record_size(r));
+    if (UNLIKELY(s->shares != NULL))
+        shares_in(s, r);
     return false;
 }
 

@@ -107,7 +107,9 @@ bool shelf_remove_hashed(struct shelf *s, struct slice key, uint64_t hash);
  * expired. Of numbers from n on none does. The array is the caller's and is looked at from now on.
  */
 void shelf_linger(struct shelf *s, const uint64_t *ms, size_t n);
-/* Is there something of the key that outlives its deadline now? */
+/* The same of values past their deadline for whatever reason. */
+void shelf_outlive(struct shelf *s, const uint64_t *ms, size_t n);
+/* Is there something of the key that outlives its deadline now, that being its expiry? */
 MUST_USE
 bool shelf_past(const struct shelf *s, struct slice key, uint64_t now_ms, uint64_t *ret_deadline);
 /* True: what is kept of the key outlives its deadline and came after the stamp `since`; what else
@@ -140,6 +142,9 @@ typedef bool shelf_doomed(void *context, struct slice key, const struct entry *e
 void shelf_weed(struct shelf *s, shelf_doomed *doomed, void *context);
 MUST_USE
 bool shelf_weeding(const struct shelf *s);
+/* It weeds, or drops what an owner had (shares.h): the caller judges what it finds. */
+MUST_USE
+bool shelf_wary(const struct shelf *s);
 
 /* What it holds and has done, by policy number. Replies whose key was removed are counted until
  * they are come upon (those for other questions than GET, that is). */

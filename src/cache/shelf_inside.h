@@ -40,6 +40,8 @@ struct store {
     struct store *next;
 };
 
+struct shares; /* shelf_share.c */
+
 struct shelf {
     struct store store;
     struct hash_seed seed;
@@ -58,6 +60,12 @@ struct shelf {
     uint32_t weed_at;       /* bucket */
     const uint64_t *linger; /* by policy; not ours */
     size_t linger_count;
+    const uint64_t *outlive; /* the same, see shelf_outlive() */
+    size_t outlive_count;
+    bool dropping;         /* entries of an owner, see shares.h */
+    bool wary;             /* that, or weeding */
+    struct shares *shares; /* NULL: there are no owners */
+    size_t share_bytes;    /* what they take, records apart */
     uint32_t policy_count;
     struct shelf_usage *policies;
     struct shelf_usage total;
@@ -137,6 +145,12 @@ void room_cool(struct shelf *s, size_t outside);
 /* Up to AHEAD_STEPS of work in advance, in proportion to `bytes` that were put. */
 void room_ahead(struct shelf *s, size_t bytes);
 
+/* Forgets a record that has no business here any more. False: it has. */
+MUST_USE
+bool room_forget_useless(struct shelf *s, const struct place *at);
+/* Throws a record out. */
+void room_evict(struct shelf *s, const struct place *at);
+
 /* For shelf_tidy(), each as much as there is to do and *left allows: steps are taken from it. */
 void room_drain(struct shelf *s, unsigned *left);
 void room_refill(struct shelf *s, unsigned *left);
@@ -144,5 +158,32 @@ void room_expire(struct shelf *s, unsigned *left);
 
 /* Gives all of it back. */
 void store_done(struct shelf *s, struct store *store);
+
+/* -------------------------------------------------------------- shelf_share.c
+ *
+ * Only while there are owners, but for shares_done(). */
+
+/* A record, with its block, is counted in or out; what its owner has lost. */
+void shares_in(struct shelf *s, const struct record *r);
+void shares_out(struct shelf *s, const struct record *r);
+MUST_USE
+struct shelf_usage *shares_account(struct shelf *s, const struct record *r);
+/* A record was put, and is in the table by that hash: it is counted in and noted. */
+void shares_put(struct shelf *s, uint64_t hash, uint32_t ref);
+
+/* Bytes that one put may add to what shares take, at most: a chunk of notes here and there. */
+#define SHARES_GROW 1024u
+
+/* Is there room in the share of the key's owner for `more` bytes in place of `less`? */
+MUST_USE
+bool shares_fit(const struct shelf *s, struct slice key, size_t more, size_t less);
+/* The same for `more`, with up to ROOM_STEPS of work; records go. */
+MUST_USE
+bool shares_make(struct shelf *s, struct slice key, size_t more);
+
+void shares_tidy(struct shelf *s, unsigned *left);
+/* All that is on the shelf has gone. */
+void shares_clear(struct shelf *s);
+void shares_done(struct shelf *s);
 
 #endif

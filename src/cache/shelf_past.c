@@ -17,6 +17,12 @@ void shelf_linger(struct shelf *s, const uint64_t *ms, size_t n)
     s->linger_count = n;
 }
 
+void shelf_outlive(struct shelf *s, const uint64_t *ms, size_t n)
+{
+    s->outlive = ms;
+    s->outlive_count = n;
+}
+
 static bool is_value(const struct record *r)
 {
     return r->kind == RECORD_VALUE || r->kind == RECORD_PAST;
@@ -24,10 +30,14 @@ static bool is_value(const struct record *r)
 
 uint64_t shelf_useful_until(const struct shelf *s, const struct record *r)
 {
-    bool lingers = r->kind == RECORD_HOLLOW || (is_value(r) && r->expiry == EXPIRY_SAME);
+    bool hollow = r->kind == RECORD_HOLLOW;
+    uint64_t more = 0;
 
-    return lingers && r->policy < s->linger_count ? r->deadline + s->linger[r->policy]
-                                                  : r->deadline;
+    if ((hollow || (is_value(r) && r->expiry == EXPIRY_SAME)) && r->policy < s->linger_count)
+        more = s->linger[r->policy];
+    if ((hollow || is_value(r)) && r->policy < s->outlive_count && s->outlive[r->policy] > more)
+        more = s->outlive[r->policy];
+    return r->deadline + more;
 }
 
 /* Its key expired, and that is why it is past its deadline; so is all that hangs on a hollow one.
@@ -36,7 +46,8 @@ static bool has_expired(const struct shelf *s, const struct record *head, uint64
 {
     if (head->deadline > now_ms || shelf_useful_until(s, head) <= now_ms)
         return false;
-    return head->kind == RECORD_HOLLOW ? (head->scope & HOLLOW_FIRM) != 0 : true;
+    return head->kind == RECORD_HOLLOW ? (head->scope & HOLLOW_FIRM) != 0
+                                       : is_value(head) && head->expiry == EXPIRY_SAME;
 }
 
 static bool find(const struct shelf *s, struct slice key, struct place *ret_head)

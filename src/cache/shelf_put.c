@@ -166,6 +166,11 @@ static void keep(struct shelf *s, struct putting *p)
     }
     if (hollow != 0)
         enter(s, p->key_hash, hollow);
+    if (UNLIKELY(s->shares != NULL)) {
+        shares_put(s, p->hash, ref);
+        if (hollow != 0)
+            shares_put(s, p->key_hash, hollow);
+    }
     if (p->plan.role == ROLE_BORN && was_hollow)
         forget_twin(s, &p->plan.q, p->key_hash);
 }
@@ -182,18 +187,37 @@ static void forget_old(struct shelf *s, struct putting *p)
         (void)shelf_hollow(s, &p->old);
 }
 
+/* .. with bytes to spare beyond its own. */
+static bool make_room(struct shelf *s, struct putting *p, size_t spare)
+{
+    if (!room_make(s, p->queue, p->size, p->outside + spare))
+        return false;
+    look_up(s, p);
+    return room_is(s, p->queue, p->size, p->outside + spare);
+}
+
+/* Where there are owners: room in its owner's share as well. */
+static bool find_share(struct shelf *s, struct putting *p)
+{
+    size_t less = p->has_old ? record_size(p->old.record) + record_outside(p->old.record) : 0;
+
+    if (!shares_fit(s, p->plan.q.key, p->size + p->outside, less)) {
+        if (!shares_make(s, p->plan.q.key, p->size + p->outside))
+            return false;
+        look_up(s, p);
+    }
+    return room_is(s, p->queue, p->size, p->outside + SHARES_GROW) || make_room(s, p, SHARES_GROW);
+}
+
 /* True: there is room. */
 static bool find_room(struct shelf *s, struct putting *p)
 {
     look_up(s, p);
     if (is_too_large(s, p))
         return false;
-    if (room_is(s, p->queue, p->size, p->outside))
-        return true;
-    if (!room_make(s, p->queue, p->size, p->outside))
-        return false;
-    look_up(s, p);
-    return room_is(s, p->queue, p->size, p->outside);
+    if (UNLIKELY(s->shares != NULL))
+        return find_share(s, p);
+    return room_is(s, p->queue, p->size, p->outside) || make_room(s, p, 0);
 }
 
 bool shelf_put_hashed(struct shelf *s, const struct question *q, uint64_t hash,

@@ -42,7 +42,8 @@ size_t shelf_committed(const struct shelf *s)
     size_t bytes = sizeof(*s) + s->policy_count * sizeof(*s->policies) + s->block_bytes +
                    a->count * sizeof(struct segment) + table_bytes(&s->store.table) +
                    segments_bytes(a, a->used_count + a->warm_count) +
-                   (ghosts > s->ghost.memory.resident ? ghosts : s->ghost.memory.resident);
+                   (ghosts > s->ghost.memory.resident ? ghosts : s->ghost.memory.resident) +
+                   s->share_bytes;
 
     for (const struct store *old = s->cleared; old; old = old->next)
         bytes += table_bytes(&old->table) + old->arena.resident;
@@ -101,13 +102,14 @@ static void move(struct shelf *s, struct place *at, uint32_t segment, unsigned f
     arena_bury(a, at->ref, size, outside);
 }
 
-/* Forgets a record that has no business here any more. */
-static bool forget_useless(struct shelf *s, const struct place *at)
+bool room_forget_useless(struct shelf *s, const struct place *at)
 {
     if (shelf_useful_until(s, at->record) <= s->now_ms) {
         if (at->record->kind != RECORD_HOLLOW) {
             shelf_account(s, at->record->policy)->expired++;
             s->total.expired++;
+            if (UNLIKELY(s->shares != NULL))
+                shares_account(s, at->record)->expired++;
         }
         shelf_forget(s, at);
         return true;
@@ -139,6 +141,21 @@ static bool stays(struct shelf *s, struct place *at, enum queue_id from)
     return true;
 }
 
+void room_evict(struct shelf *s, const struct place *at)
+{
+    const struct record *r = at->record;
+
+    if (arena_queue_of(&s->store.arena, at->ref) == QUEUE_SMALL)
+        ghost_add(&s->ghost, at->hash, shelf_ghosts(s));
+    if (r->kind != RECORD_HOLLOW) {
+        shelf_account(s, r->policy)->evictions++;
+        s->total.evictions++;
+        if (UNLIKELY(s->shares != NULL))
+            shares_account(s, r)->evictions++;
+    }
+    shelf_forget(s, at);
+}
+
 /* Looks at the oldest record of a queue. Returns the bytes that are free now for one that is not.
  */
 static size_t evict_one(struct shelf *s, enum queue_id from)
@@ -153,17 +170,11 @@ static size_t evict_one(struct shelf *s, enum queue_id from)
         return gain;
     shelf_place(s, ref, &at);
     gain += record_outside(r);
-    if (forget_useless(s, &at))
+    if (room_forget_useless(s, &at))
         return gain;
     if (stays(s, &at, from))
         return 0;
-    if (from == QUEUE_SMALL)
-        ghost_add(&s->ghost, at.hash, shelf_ghosts(s));
-    if (r->kind != RECORD_HOLLOW) {
-        shelf_account(s, r->policy)->evictions++;
-        s->total.evictions++;
-    }
-    shelf_forget(s, &at);
+    room_evict(s, &at);
     return gain;
 }
 
@@ -239,7 +250,7 @@ static bool pack_one(struct shelf *s, size_t *gain)
         return false;
     }
     (void)take_next(a, from);
-    if (forget_useless(s, &at)) {
+    if (room_forget_useless(s, &at)) {
         *gain += size;
         return true;
     }
@@ -417,7 +428,7 @@ void room_expire(struct shelf *s, unsigned *left)
             if (r->stamp == 0)
                 continue;
             shelf_place(s, ref, &at);
-            CHECK(forget_useless(s, &at));
+            CHECK(room_forget_useless(s, &at));
         }
     }
 }

@@ -9,11 +9,17 @@ void shelf_weed(struct shelf *s, shelf_doomed *doomed, void *context)
     s->doomed = doomed;
     s->doomed_context = context;
     s->weed_at = 0;
+    s->wary = doomed != NULL || s->dropping;
 }
 
 bool shelf_weeding(const struct shelf *s)
 {
     return s->doomed != NULL;
+}
+
+bool shelf_wary(const struct shelf *s)
+{
+    return s->wary;
 }
 
 static void prefetch_records(const struct shelf *s, const struct bucket *b)
@@ -87,6 +93,8 @@ bool shelf_tidy(struct shelf *s, uint64_t now_ms, unsigned slice)
     room_expire(s, &left);
     room_drain(s, &left);
     weed(s, &left);
+    if (s->shares)
+        shares_tidy(s, &left);
     room_refill(s, &left);
     join_buckets(s, &left);
     return left == 0;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #include "client/near.h"
+#include "client/retry.h"
+#include "client/outage.h"
 #include "resp/write.h"
 
 struct again {
@@ -29,10 +31,13 @@ struct again {
 
 static const struct asker_ops again_ops;
 
-static void tell(struct clients *all, struct list *waiters, enum link_failure why)
+static void tell(struct clients *all, struct list *waiters, struct slice request,
+                 enum link_failure why)
 {
     struct buffer out = {0};
 
+    if (UNLIKELY(all->outage != NULL) && why != LINK_CLOSED)
+        outage_waiters(waiters, request);
     write_error(&out, "UPSTREAM %s", link_failure_sentence(why));
     while (!list_empty(waiters)) {
         struct held *h = first_waiting(waiters);
@@ -43,9 +48,15 @@ static void tell(struct clients *all, struct list *waiters, enum link_failure wh
     buffer_done(&out);
 }
 
-void again_tell(struct near *near, struct list *waiters, enum link_failure why)
+void again_tell(struct near *near, struct list *waiters, struct slice request,
+                enum link_failure why)
 {
-    tell(near->all, waiters, why);
+    tell(near->all, waiters, request, why);
+}
+
+static struct slice request_of(const struct again *a)
+{
+    return slice_of(a->request, a->request_n);
 }
 
 static void again_free(struct again *a)
@@ -80,12 +91,14 @@ static void on_wake(struct lane_waiter *w)
     struct clients *all = a->all;
     uint64_t waited = loop_now_ms(all->loop) - a->since_ms;
 
+    if (UNLIKELY(outage_is_on(all)))
+        outage_waiters(&a->waiters, request_of(a));
     if (!list_empty(&a->waiters) && waited < pool_command_timeout(all->pool) &&
         !pool_is_out(all->pool)) {
         try_to_ask(a);
         return;
     }
-    tell(a->all, &a->waiters, LINK_UNREACHED);
+    tell(all, &a->waiters, request_of(a), LINK_UNREACHED);
     again_free(a);
 }
 
@@ -125,7 +138,7 @@ static void begin(struct clients *all, struct list *waiters, struct slice reques
     list_push_back(&all->again, &a->node);
     memcpy(a->request, request.p, request.n);
     take_waiters(a, waiters);
-    try_to_ask(a);
+    on_wake(&a->waiting);
 }
 
 void again_since(struct clients *all, struct list *waiters, struct slice request, uint64_t since_ms)
@@ -150,7 +163,7 @@ void again_close(struct clients *all)
     while (!list_empty(&all->again)) {
         struct again *a = CONTAINER_OF(all->again.next, struct again, node);
 
-        tell(all, &a->waiters, LINK_CLOSED);
+        tell(all, &a->waiters, request_of(a), LINK_CLOSED);
         again_free(a);
     }
 }
@@ -162,6 +175,8 @@ static void on_replies(struct asker *asker, struct slice bytes, uint32_t n)
     struct again *a = CONTAINER_OF(asker, struct again, asker);
 
     CHECK(n == 1);
+    if (UNLIKELY(a->all->outage != NULL) && outage_is_reply(bytes))
+        outage_waiters(&a->waiters, request_of(a));
     while (!list_empty(&a->waiters))
         client_keep_promise(first_waiting(&a->waiters), bytes);
     again_free(a);
@@ -195,7 +210,7 @@ static void on_failed(struct asker *asker, uint32_t n, enum link_failure why, bo
     (void)n;
     if (begun && !list_empty(&a->waiters))
         client_close(first_waiting(&a->waiters)->client, CLOSE_UPSTREAM); /* half of it is out */
-    tell(a->all, &a->waiters, why);
+    tell(a->all, &a->waiters, request_of(a), why);
     again_free(a);
 }
 

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #include "client/client.h"
+#include "client/retry.h"
+#include "client/turns.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -118,9 +120,9 @@ static void go_on(struct client *c)
 {
     if (c->more != NULL && c->more->held_first != NULL)
         release_held(c);
-    if (c->waits == WAIT_DRAIN ? client_drained(c)
-                               : c->waits == WAIT_PENDING &&
-                                     c->owed + c->promised <= c->all->settings->max_pending / 2)
+    if (c->waits == WAIT_DRAIN
+            ? client_drained(c)
+            : c->waits == WAIT_PENDING && c->owed + c->promised <= client_most_pending(c) / 2)
         client_wake(c);
     if (c->ending && client_drained(c))
         client_work(c, WORK_FLUSH);
@@ -276,6 +278,15 @@ static bool plain_piece(struct asker *a, struct slice bytes, bool last)
     return full;
 }
 
+void client_answer_now(struct client *c, struct slice bytes)
+{
+    if (c->promised > 0) /* perhaps in front of it */
+        add_to(c, hold_now(c), bytes);
+    else
+        buffer_add(&c->out, bytes.p, bytes.n);
+    client_work(c, WORK_FLUSH);
+}
+
 /* The error in place of n replies. */
 void client_failed(struct client *c, uint32_t n, enum link_failure why, bool begun)
 {
@@ -289,12 +300,8 @@ void client_failed(struct client *c, uint32_t n, enum link_failure why, bool beg
 
         for (uint32_t i = 0; i < n; i++)
             write_error(&errors, "UPSTREAM %s", link_failure_sentence(why));
-        if (c->promised > 0) /* perhaps in front of it */
-            add_to(c, hold_now(c), buffer_slice(&errors));
-        else
-            buffer_add(&c->out, buffer_head(&errors), buffer_len(&errors));
+        client_answer_now(c, buffer_slice(&errors));
         buffer_done(&errors);
-        client_work(c, WORK_FLUSH);
     }
     client_answered(c, n);
 }

@@ -8,11 +8,12 @@
  *
  * A client that leaves with replies due stays as a shade until they have come: they are taken in
  * its name and dropped, so that nobody else's are shifted. Callbacks never free; the beat of
- * clients.c does. */
+ * clients.c does. Who is served when is told in turns.c. */
 #include "client/client.h"
 #include "client/leases.h"
 #include "client/redirect.h"
 #include "client/tenants.h"
+#include "client/turns.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -159,9 +160,9 @@ static void read_on(struct client *c)
 static void read_fresh(struct client *c)
 {
     char *scratch = loop_scratch(c->all->loop);
-    size_t got, used;
+    size_t got, used, most = LIKELY(list_empty(&c->all->queued)) ? READ_BYTES : QUEUED_READ_BYTES;
 
-    switch (stream_read(&c->stream, scratch, READ_BYTES, &got)) {
+    switch (stream_read(&c->stream, scratch, most, &got)) {
     case IO_OK:
         break;
     case IO_AGAIN:
@@ -197,10 +198,8 @@ static void after_eof(struct client *c)
         client_adjust_wants(c);
 }
 
-static void on_readable(struct stream *s)
+void client_read(struct client *c)
 {
-    struct client *c = CONTAINER_OF(s, struct client, stream);
-
     c->active_ms = client_now(c);
     if (LIKELY(buffer_len(&c->in) == 0))
         read_fresh(c);
@@ -210,8 +209,20 @@ static void on_readable(struct stream *s)
         return;
     if (UNLIKELY(c->eof))
         after_eof(c);
-    else if (UNLIKELY(c->waits != WAIT_NOTHING || c->ending))
+    else if (UNLIKELY(c->waits != WAIT_NOTHING || c->ending || (c->heavy && !c->queued)))
         client_adjust_wants(c);
+}
+
+static void on_readable(struct stream *s)
+{
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+
+    if (UNLIKELY(c->heavy) && c->waits == WAIT_NOTHING && !c->ending) {
+        client_queue(c);
+        return;
+    }
+    c->all->turn_left = TURN_UNITS;
+    client_read(c);
     /* What it was answered at once leaves at once; nothing else need look at it in this turn. */
     if (c->open && c->work_flags == WORK_FLUSH) {
         c->work_flags = 0;
@@ -245,7 +256,7 @@ void client_adjust_wants(struct client *c)
 {
     unsigned wants = 0;
     size_t ahead = c->waits == WAIT_BLOCKED ? IN_BLOCKED_BYTES : IN_WAIT_BYTES;
-    bool read_ahead = c->waits == WAIT_NOTHING || buffer_len(&c->in) < ahead;
+    bool read_ahead = c->waits == WAIT_NOTHING ? !c->queued : buffer_len(&c->in) < ahead;
 
     if (!c->open)
         return;
@@ -312,14 +323,6 @@ void client_wake(struct client *c)
         client_work(c, WORK_SERVE);
 }
 
-void client_work(struct client *c, enum work what)
-{
-    c->work_flags |= (uint8_t)what;
-    loop_again(c->all->loop);
-    if (list_empty(&c->work))
-        list_push_back(&c->all->work, &c->work);
-}
-
 void client_serve_input(struct client *c)
 {
     if (!c->open || c->waits != WAIT_NOTHING || c->ending)
@@ -331,9 +334,9 @@ void client_serve_input(struct client *c)
             return;
         buffer_take(&c->in, used);
     }
-    if (c->eof)
+    if (c->eof && !c->queued)
         after_eof(c);
-    else
+    else if (!c->queued)
         client_adjust_wants(c);
 }
 

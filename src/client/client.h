@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "cache/keyring.h"
 #include "client/clients.h"
+#include "client/request.h"
 #include "client/session_walls.h"
 #include "client/subscriptions.h"
 #include "command/table.h"
@@ -79,6 +80,8 @@ struct client {
     bool eof : 1;    /* the client has said all it will say */
     bool is_unix : 1;
     bool no_evict : 1;
+    bool queued : 1;    /* it waits for its next turn, see turns.c */
+    bool heavy : 1;     /* .. and does so whenever it has said something */
     bool half_out : 1;  /* a reply that comes in pieces has begun and not ended */
     struct asker asker; /* of plain requests: replies pass as they come */
     struct link *link;  /* its shared link; valid while link_number is the link's */
@@ -209,7 +212,11 @@ struct clients {
     const struct larder_settings *settings;
     const struct console *console;
     struct list open, shades, work, buried;
+    struct health *health;
+    struct list health_waiters;
     struct list again;       /* questions to be asked once more, for which there is no link yet */
+    struct list queued;      /* who waits for a turn, by `work` */
+    uint32_t turn_left;      /* units (TURN_UNITS) of the client being served */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
     struct buffer scratch;   /* scratch: requests larder words anew */
@@ -219,6 +226,7 @@ struct clients {
     struct unknowns *unknowns;
     struct near *near;       /* NULL: no policy keeps anything */
     struct rules *rules;     /* NULL: no policy asks anything of commands */
+    struct outage *outage;   /* NULL: no policy says anything of outages */
     struct tenants *tenants; /* NULL: there are none, nor a namespace */
     struct timer *pause_timer, *sweep;
     struct pause pause;
@@ -230,26 +238,6 @@ struct clients {
     bool draining;
     void (*drained)(void *context);
     void *drained_context;
-};
-
-/* One request, while it is being dealt with. */
-struct request {
-    const struct command *command; /* NULL: unknown */
-    struct slice *argv;
-    uint32_t argc;
-    struct slice bytes;        /* RESP multibulk */
-    const struct shape *shape; /* what else is to be said, see shape.c; mostly NULL */
-    bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
-    bool more;                 /* further bytes of the client stand behind it */
-    uint8_t put;               /* enum namespace_result, of a tenant's */
-    uint8_t strip;             /* enum strip_rule: where its reply has a tenant's names */
-};
-
-/* What became of it. */
-enum next {
-    NEXT,  /* done with: go on */
-    LATER, /* not now: c->waits says what for; it will be looked at again from its start */
-    GONE,  /* the client serves no more */
 };
 
 /* session.c */
@@ -264,8 +252,9 @@ enum next client_wait(struct client *c, enum wait why);
 enum next client_wait_link(struct client *c, struct lane *lane);
 enum next client_again(struct client *c); /* the request is to be looked at anew */
 void client_wake(struct client *c);
-void client_work(struct client *c, enum work what);
 void client_join_lane(struct client *c, struct lane *lane); /* takes over the hold on it */
+/* Reads once, and serves what there is then. */
+void client_read(struct client *c);
 void client_adjust_wants(struct client *c);
 void client_count_listening(struct client *c);
 MUST_USE bool client_listens(const struct client *c);
@@ -282,6 +271,9 @@ void clients_sweep_soon(struct clients *all);
 MUST_USE
 struct client *client_by_id(struct clients *all, uint64_t id);
 
+/* turns.c */
+void client_work(struct client *c, enum work what);
+
 /* answers.c: replies and local answers, in order */
 extern const struct asker_ops plain_asker_ops, muted_asker_ops;
 MUST_USE
@@ -293,6 +285,7 @@ struct held *client_promise(struct client *c);
 /* .. in place of the reply that is due next, which the caller takes back: client_answered(). */
 MUST_USE
 struct held *client_promise_now(struct client *c);
+void client_answer_now(struct client *c, struct slice bytes); /* the same, of an answer */
 void client_keep_promise(struct held *h, struct slice bytes);
 bool client_keep_piece(struct held *h, struct slice bytes, bool last, struct link *from);
 void client_break_promises(struct client *c); /* it is gone: nobody waits any more */
@@ -301,20 +294,8 @@ MUST_USE
 bool client_is_muted(const struct client *c);
 MUST_USE size_t client_unread(struct client *c);
 
-/* retry.c: what a broken link owed */
-/* n replies to plain requests; true: they are asked again, and have been taken back. */
-MUST_USE
-bool retry_reads(struct client *c, uint32_t n, enum link_failure why, bool begun);
-/* The reply to a question of which others wait for the answer as well: true: c waits with them. */
-MUST_USE
-bool retry_leader(struct client *c, struct list *waiters, enum link_failure why, bool begun);
-
-/* again.c */
-/* Asks once more, for those who wait (none of them waits with the list any more); they have waited
- * since then. */
-void again_since(struct clients *all, struct list *waiters, struct slice request,
-                 uint64_t since_ms);
-void again_close(struct clients *all);
+/* health.c: LARDER HEALTH */
+enum next health_serve(struct client *c);
 
 /* output.c: what is ready to go */
 void client_put(struct client *c, struct slice bytes);

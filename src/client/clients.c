@@ -6,16 +6,19 @@
 #include "client/client.h"
 #include "client/leases.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/renewals.h"
+#include "client/retry.h"
 #include "client/rules.h"
 #include "client/tenants.h"
+#include "client/turns.h"
 #include "client/unknown.h"
+#include "errands/health.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
-#define SERVES_A_TURN 512u  /* clients the beat serves before the sockets are looked at again */
-#define RENEWALS_MS   5u    /* between looks whether all are told, at the end */
-#define SWEEP_MS      1000u /* at most; see sweep_ms() */
+#define RENEWALS_MS 5u    /* between looks whether all are told, at the end */
+#define SWEEP_MS    1000u /* at most; see sweep_ms() */
 
 static void on_sweep(void *context);
 
@@ -30,8 +33,11 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
     list_init(&all->open);
     list_init(&all->shades);
     list_init(&all->work);
+    list_init(&all->queued);
     list_init(&all->buried);
     list_init(&all->again);
+    list_init(&all->health_waiters);
+    all->health = health_new(loop, pool);
     list_init(&all->spare_exchanges);
     all->pause_timer = timer_new(loop, pause_over, all);
     all->sweep = timer_new(loop, on_sweep, all);
@@ -79,21 +85,10 @@ static void free_buried(struct clients *all)
 bool clients_beat(void *context)
 {
     struct clients *all = context;
-    /* Work that arises meanwhile joins the list again and is for this beat as well, up to a bound.
-     */
-    for (unsigned i = 0; i < SERVES_A_TURN && !list_empty(&all->work); i++) {
-        struct client *c = CONTAINER_OF(all->work.next, struct client, work);
-        uint8_t what = c->work_flags;
 
-        list_leave(&c->work);
-        c->work_flags = 0;
-        if ((what & WORK_SERVE) != 0)
-            client_serve_input(c);
-        if (c->open)
-            client_flush(c);
-    }
+    turns_beat(all);
     free_buried(all);
-    return !list_empty(&all->work);
+    return !list_empty(&all->work) || !list_empty(&all->queued);
 }
 
 void clients_close(struct clients *all)
@@ -102,10 +97,13 @@ void clients_close(struct clients *all)
     while (!list_empty(&all->open))
         client_close(CONTAINER_OF(all->open.next, struct client, node), CLOSE_SHUTDOWN);
     again_close(all);
+    health_free(all->health);
+    all->health = NULL;
     if (all->near != NULL && all->near->leases != NULL)
         leases_clear(all->near->leases);
     if (all->rules != NULL && all->rules->renewals != NULL)
         renewals_close(all->rules->renewals);
+    outage_close(all->outage);
 }
 
 void clients_free(struct clients *all)
@@ -119,6 +117,7 @@ void clients_free(struct clients *all)
     exchanges_done(all);
     near_free(all->near);
     rules_free(all->rules);
+    outage_free(all->outage);
     tenants_free(all->tenants);
     unknowns_free(all->unknowns);
     args_done(&all->args);

@@ -16,6 +16,7 @@
 struct cache;
 struct client;
 struct clients;
+struct health;
 struct invalidation;
 struct loop;
 struct policies;
@@ -83,6 +84,10 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
 void clients_close(struct clients *all);
 void clients_free(struct clients *all);
 void clients_resettle(struct clients *all, const struct larder_settings *settings);
+
+/* Who asks how the upstream is. */
+MUST_USE
+const struct health *clients_health(const struct clients *all);
 
 /* The settings now in force; those of before must live until then. Tenants that are gone, or have
  * another prefix, lose their connections. */

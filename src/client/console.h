@@ -13,6 +13,7 @@
 enum console_word {
     CONSOLE_OTHER,
     CONSOLE_FRESH,
+    CONSOLE_HEALTH,
     CONSOLE_GETLEASE,
     CONSOLE_KEY,
     CONSOLE_MISS,

@@ -97,6 +97,17 @@ void fence_void(struct client *c, const struct request *q, const struct key_list
     s->behind_n++;
 }
 
+void fence_delete(const struct rules *r, struct slice key, struct buffer *out)
+{
+    bool fenced = r != NULL && is_fenced(r, key);
+
+    write_array(out, fenced ? 3 : 2);
+    write_bulk(out, SLICE("DEL"));
+    write_bulk(out, key);
+    if (fenced)
+        shape_own_key(out, SLICE(FENCE_PREFIX), key);
+}
+
 /* ---- LARDER GETLEASE, SETLEASE ---- */
 
 static bool refuse_unfenced(struct client *c, struct slice key)

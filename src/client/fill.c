@@ -21,6 +21,8 @@
 #include "client/leases.h"
 #include "client/loads.h"
 #include "client/near.h"
+#include "client/retry.h"
+#include "client/outage.h"
 #include "client/slide.h"
 #include "net/loop.h"
 #include "resp/reply.h"
@@ -330,6 +332,8 @@ static void land(struct fill *f, struct slice all)
     slide_filled(asked_by(f), &f->q, &f->terms, rest);
     if (UNLIKELY(f->terms.leased || f->settles))
         land_leased(f, value, rest);
+    if (UNLIKELY(value.p[0] == '-') && outage_is_reply(value))
+        outage_give(&f->leader, &f->flight.waiters, slice_of(f->text, f->request_n));
     if (LIKELY(!f->terms.loads) || f->near->loads == NULL || !loads_is_absent(value, rest) ||
         !land_load(f, value))
         give(f, value);
@@ -423,11 +427,12 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
         return;
     }
     f->leader = NULL;
-    if (c != NULL && !ask_again(f, c, why, begun))
+    if (c != NULL && !ask_again(f, c, why, begun) &&
+        !outage_stands_in(c, slice_of(f->text, f->request_n), why, begun))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT && !f->settles)
         again_together(f->near, &f->flight.waiters, slice_of(f->text, f->request_n));
-    again_tell(f->near, &f->flight.waiters, why);
+    again_tell(f->near, &f->flight.waiters, slice_of(f->text, f->request_n), why);
     if (f->settles && f->near->leases != NULL)
         leases_failed(f->near, &f->q, why);
     fill_free(f);

@@ -12,6 +12,8 @@
 
 #include "client/gather_inside.h"
 #include "client/loads.h"
+#include "client/retry.h"
+#include "client/outage.h"
 #include "client/slide.h"
 #include "net/loop.h"
 #include "resp/reply.h"
@@ -167,13 +169,6 @@ static struct flight *same_in_the_air(struct near *near, const struct question *
     return f;
 }
 
-static void join(struct client *c, struct flight *f)
-{
-    struct held *h = client_promise(c);
-
-    list_push_back(&f->waiters, &h->waiter.node);
-}
-
 bool mget_joins(struct client *c, const struct request *q)
 {
     struct question same = {.key = q->argv[1], .scope = c->scope};
@@ -199,7 +194,7 @@ enum next mget_ask(struct client *c, const struct request *q)
     same.ask = name_ask(c, q, &ask);
     f = same_in_the_air(near, &same);
     if (f != NULL) {
-        join(c, f);
+        list_push_back(&f->waiters, &client_promise(c)->waiter.node);
         count_joined(near, q);
         buffer_done(&ask);
         return NEXT;
@@ -302,6 +297,8 @@ static void land(struct gather *g, struct slice all)
 
     CHECK(reply_skip(&ttls) && reply_read(&values, &head));
     if (!gather_is_answer(g, &head)) { /* an error, for all of them */
+        if (outage_is_reply(all))
+            outage_give(&g->leader, &g->flight.waiters, slice_of(g->text, g->request_n));
         give(g, slice_of(all.p, all.n - ttls.n), slice_of("", 0));
         gather_free(g);
         return;
@@ -388,11 +385,11 @@ static void on_failed(struct asker *a, uint32_t n, enum link_failure why, bool b
     g->leader = NULL;
     if (c != NULL && why != LINK_TIMEOUT && retry_leader(c, &g->flight.waiters, why, begun))
         c = NULL;
-    if (c != NULL)
+    if (c != NULL && !outage_stands_in(c, slice_of(g->text, g->request_n), why, begun))
         client_failed(c, 1, why, begun);
     if (why != LINK_TIMEOUT)
         again_together(g->near, &g->flight.waiters, slice_of(g->text, g->request_n));
-    again_tell(g->near, &g->flight.waiters, why);
+    again_tell(g->near, &g->flight.waiters, slice_of(g->text, g->request_n), why);
     gather_free(g);
 }
 

@@ -180,8 +180,8 @@ static void on_failed(struct asker *asker, uint32_t n, enum link_failure why, bo
     CHECK(n == 1);
     list_leave(&a->node);
     client_failed(a->leader, 1, why, begun);
-    again_tell(a->near, &a->waiters[0], why);
-    again_tell(a->near, &a->waiters[1], why);
+    again_tell(a->near, &a->waiters[0], slice_of("", 0), why);
+    again_tell(a->near, &a->waiters[1], slice_of("", 0), why);
     attempt_free(a);
 }
 

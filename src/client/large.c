@@ -6,6 +6,7 @@
  * change is not streamed: it is swallowed, and refused. */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "client/tenants.h"
 #include "net/loop.h"
@@ -185,6 +186,8 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         swallow(c, "ERR unknown command");
     else if (cmd != NULL && (cmd->flags & all->refused_flags) != 0)
         swallow(c, "NOPERM refused by larder: it administers the server (admin_commands)");
+    else if (UNLIKELY(all->outage != NULL) && outage_serve_large(c, &q))
+        m->streaming = STREAM_SWALLOW;
     else if (!passes(c, cmd))
         swallow(c, "ERR request too large for a command that larder answers or watches itself");
     if (m->streaming == STREAM_SWALLOW) {

@@ -248,6 +248,7 @@ static void answered(struct errand *e)
         lease_settle(l, lease);
         return;
     }
+    lease->doubt = lease->doubt && e->got[1].type != ':';
     l->count.alone += refused;
     if (ours || refused)
         grant_one(l, lease);

@@ -192,7 +192,7 @@ void lease_tell_all(struct leases *l, struct lease *lease, enum link_failure why
     struct park *p;
 
     while ((p = lease_first_park(lease)) != NULL)
-        again_tell(l->near, &p->waiters, why);
+        again_tell(l->near, &p->waiters, slice_of("", 0), why);
 }
 
 /* Asks for the first LEASE_SLICE of those in the park; of no park, for its own sake. */
@@ -304,7 +304,7 @@ static void drain_park(struct leases *l, struct lease *lease, struct park *p)
             if (ask(l, lease, p, false)) {
                 lease_asked(lease);
             } else if (!lease_ask_later(l, lease)) {
-                again_tell(l->near, &p->waiters, LINK_UNREACHED);
+                again_tell(l->near, &p->waiters, slice_of("", 0), LINK_UNREACHED);
             }
             return;
         }

@@ -20,8 +20,9 @@ bool leases_park(struct client *c, const struct request *q, const struct near_qu
     struct fill_terms t = {.form = (uint8_t)nq->form, .command = q->command->id};
     struct held *h;
 
-    if (lease == NULL || lease->state == LEASE_COOL || lease->holder == c || q->more ||
-        c->promised > 0 || !park_waits(t.command, q->argc) || !park_may(c, nq->policy, 0))
+    if (lease == NULL || lease->state == LEASE_COOL || lease->doubt || lease->holder == c ||
+        q->more || c->promised > 0 || !park_waits(t.command, q->argc) ||
+        !park_may(c, nq->policy, 0))
         return false;
     if (lease->parked >= LEASE_KEY_WAITERS || l->count.waiting >= LEASE_WAITERS) {
         l->count.refused++;
@@ -62,14 +63,15 @@ static void park_joined(struct leases *l, struct lease *lease, const struct land
     }
 }
 
-/* So does the leader, whose own reply this would have been. */
+/* So does the leader, whose own reply this would have been, unless it has the lease. */
 static void park_leader(struct leases *l, struct lease *lease, struct landing *landing,
                         const struct policy *p)
 {
     struct client *c = landing->leader;
     struct held *h;
 
-    if (c == NULL || c->promised > 0 || l->count.waiting >= LEASE_WAITERS || !park_may(c, p, 1))
+    if (c == NULL || c->promised > 0 || lease->parked >= LEASE_KEY_WAITERS ||
+        l->count.waiting >= LEASE_WAITERS || !park_may(c, p, 1))
         return;
     h = client_promise(c);
     park_add(l, park_of(lease, landing->q, landing->terms, landing->request), h, p);
@@ -119,8 +121,10 @@ static void absent(struct leases *l, struct lease *lease, struct landing *landin
         if (c != NULL)
             lease_grant(l, lease, c, p);
     }
-    if (lease->state != LEASE_VACANT && lease->state != LEASE_COOL)
+    if (lease->state != LEASE_VACANT && lease->state != LEASE_COOL) {
+        park_leader(l, lease, landing, p);
         park_joined(l, lease, landing, p);
+    }
     if ((lease->state == LEASE_VACANT || lease->state == LEASE_ELSEWHERE) &&
         !lease_waited_for(lease))
         lease_free(l, lease);
@@ -151,6 +155,7 @@ void leases_landed(struct near *near, struct landing *landing)
         lease->asking = false;
         again = lease->again;
         lease->again = false;
+        lease->doubt = lease->doubt && (again || !landing->absent);
     }
     if (!landing->absent) {
         if (lease == NULL)
@@ -171,6 +176,7 @@ void leases_landed(struct near *near, struct landing *landing)
     lease = lease_find(l, landing->q->key, landing->q->scope);
     if (lease != NULL && (again || lease->state == LEASE_VACANT))
         lease_settle(l, lease);
+    leases_arm(l); /* some wait now who did not */
 }
 
 void leases_failed(struct near *near, const struct question *q, enum link_failure why)
@@ -191,6 +197,7 @@ static void changed(struct leases *l, struct lease *lease, bool voided)
         lease_free(l, lease);
         return;
     }
+    lease->doubt = true;
     /* (While it is being asked, a push may be that of the write which is the reason.) */
     if (voided && lease->state == LEASE_HELD && !lease->asking) {
         l->count.voided++;

@@ -100,6 +100,8 @@ struct lease {
     bool asking; /* a question about it is under way */
     bool again;  /* .. and is outdated */
     bool nil;    /* draining: all are given nil */
+    bool doubt;  /* it may have been written since it was found absent: nobody may wait for what
+                  * that write may have made, and be told in the end that there is nothing */
     bool moved;  /* larder:lease:KEY has changed since it was asked for */
     uint32_t key_n;
     char key[];

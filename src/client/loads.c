@@ -159,6 +159,12 @@ void loads_free(struct loads *l)
 
 /* ---- ahead ---- */
 
+bool loads_soon(const struct near *near, const struct policy *p, const struct entry *e)
+{
+    return e->kind == ENTRY_VALUE && e->expiry_ms != EXPIRY_NEVER &&
+           refresh_near(&near->stats[p->number]->load_time, e->expiry_ms - now_of(near));
+}
+
 bool loads_ahead(struct client *c, const struct near_question *nq, const struct request *q,
                  const struct entry *e)
 {
@@ -169,8 +175,7 @@ bool loads_ahead(struct client *c, const struct near_question *nq, const struct 
     struct buffer *out = &near->pieces;
     struct load *load;
 
-    if (!nq->policy->set->refresh_ahead || e->kind != ENTRY_VALUE || e->expiry_ms == EXPIRY_NEVER ||
-        !refresh_near(&stats->load_time, left_ms) || !loads_told(q->command->id))
+    if (!nq->policy->ahead || !loads_soon(near, nq->policy, e) || !loads_told(q->command->id))
         return false;
     l->drawn++;
     if (!refresh_due(&stats->load_time, left_ms,

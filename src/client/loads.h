@@ -53,7 +53,10 @@ bool loads_told(uint16_t command);
 MUST_USE
 bool loads_wanted(const struct policy *p);
 
-/* A hit: true: c is to load it anew; near_give() gives the nil that says so. */
+/* A hit: may it be drawn to be loaded anew by now? */
+MUST_USE
+bool loads_soon(const struct near *near, const struct policy *p, const struct entry *e);
+/* .. true: c is to; near_give() gives the nil that says so. */
 MUST_USE
 bool loads_ahead(struct client *c, const struct near_question *nq, const struct request *q,
                  const struct entry *e);

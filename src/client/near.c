@@ -303,7 +303,7 @@ static enum concern look_one(struct client *c, const struct command *cmd, const 
         began_us = near_clock_us();
     if (near_look(c, &nq, &q, false, &e) != LOOK_FRESH)
         return CONCERN_ASK;
-    if (UNLIKELY(!nq.policy->plain) && loads_ahead(c, &nq, &q, &e))
+    if (UNLIKELY(nq.policy->ahead) && loads_ahead(c, &nq, &q, &e))
         return CONCERN_HIT;
     found_for(c, &nq, args, &e);
     if (UNLIKELY(near->sample-- == 0)) {

@@ -152,6 +152,7 @@ struct near {
     struct leases *leases;       /* NULL before a policy has stampede = wait */
     struct loads *loads;         /* NULL before a policy has stampede = stale, or refresh_ahead */
     uint64_t *linger;            /* by policy number: stale_ttl */
+    uint64_t *outlive;           /* the same, of on_outage = stale */
     uint32_t sample;             /* hits since one was timed */
     const char *missed;          /* where the key stands that has just been looked for in vain */
     struct cache_counters count; /* what is not counted by policy; the sums, when asked for */
@@ -166,6 +167,12 @@ MUST_USE
 struct near *near_new(struct clients *all, struct cache *cache);
 void near_free(struct near *near);
 void near_resettle(struct near *near, const struct policies *policies);
+
+/* near_look.c: any answer to the question that is less than old_ms past its deadline, suspect or
+ * not; as near_look(). */
+MUST_USE
+bool near_look_old(struct client *c, struct near_question *nq, const struct request *q,
+                   uint64_t old_ms, struct entry *ret_entry);
 
 /* near.c */
 MUST_USE
@@ -290,10 +297,12 @@ MUST_USE
 bool fill_join(struct client *c, const struct question *q);
 
 /* again.c: for those who had joined: the request once more, for all in one, for each alone; an
- * error. None of them waits with the list any more. */
+ * error, or what their policy says in its place (`request` may be empty: nothing). None of them
+ * waits with the list any more. */
 void again_together(struct near *near, struct list *waiters, struct slice request);
 void again_alone(struct near *near, struct list *waiters, struct slice request);
-void again_tell(struct near *near, struct list *waiters, enum link_failure why);
+void again_tell(struct near *near, struct list *waiters, struct slice request,
+                enum link_failure why);
 
 /* several.c: MGET, EXISTS */
 MUST_USE

@@ -7,6 +7,7 @@
 #include "cache/cache.h"
 #include "client/clients.h"
 #include "client/leases.h"
+#include "client/outage.h"
 #include "config/settings.h"
 #include "errands/self_check.h"
 #include "net/loop.h"
@@ -149,6 +150,7 @@ void near_cache_settle(struct near_cache *n, const struct settings *settings)
     n->policies = policies_new(settings, before);
     heads = policies_heads(n->policies, true, &count);
     clients_use_policies(n->clients, n->policies);
+    clients_use_outage(n->clients, n->policies);
     if (n->cache != NULL)
         resettle(n, &settings->cache);
     else if (count > 0)

@@ -9,6 +9,7 @@
 #include "client/leases.h"
 #include "client/loads.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -290,6 +291,16 @@ static bool why_refused(const struct client *c, const struct request *q, struct 
     return refused;
 }
 
+/* Fresh all the same: an outage changes nothing for as long as that lasts. */
+static bool is_hit(struct client *c, const struct request *q)
+{
+    struct near_question nq;
+    struct entry e;
+
+    return c->all->near != NULL && near_allowed(c, 0) && near_judge(c, q, &nq) &&
+           near_look(c, &nq, q, true, &e) == LOOK_FRESH;
+}
+
 static void put_why(struct client *c, const struct request *q, struct buffer *out)
 {
     const struct command *cmd = q->command;
@@ -302,6 +313,9 @@ static void put_why(struct client *c, const struct request *q, struct buffer *ou
         ; /* said */
     else if (cmd != NULL && cmd->route == ROUTE_LOCAL)
         say(out, "local", "larder answers it, or decides on it");
+    else if (outage_why(c->all, q) != NULL && cmd->route == ROUTE_SHARED && c->mode == MODE_PLAIN &&
+             !is_hit(c, q))
+        say(out, "outage", outage_why(c->all, q));
     else if (c->all->near == NULL)
         say(out, "pass", no_cache);
     else if (may_write(cmd))
@@ -332,6 +346,7 @@ static enum next fresh(struct client *c, struct request *q)
     buffer_done(&c->all->scratch);
     write_request(&c->all->scratch, q->argv, q->argc);
     q->bytes = buffer_slice(&c->all->scratch);
+    q->fresh = true;
     q->strip = c->tenant != NULL ? cmd->reply : STRIP_NOTHING;
     next = rules_fresh(c, q);
     if (next != NEXT || c->all->near == NULL)
@@ -347,7 +362,7 @@ static enum next fresh(struct client *c, struct request *q)
 
 enum next near_console(struct client *c, const struct request *q, enum console_word word)
 {
-    struct request inner = {.command = command_of(q->argv + 2, q->argc - 2),
+    struct request inner = {.command = q->argc > 2 ? command_of(q->argv + 2, q->argc - 2) : NULL,
                             .argv = q->argv + 2,
                             .argc = q->argc - 2,
                             .more = q->more};
@@ -356,6 +371,8 @@ enum next near_console(struct client *c, const struct request *q, enum console_w
     switch (word) {
     case CONSOLE_FRESH:
         return fresh(c, &inner);
+    case CONSOLE_HEALTH:
+        return health_serve(c);
     case CONSOLE_MISS:
         if (c->all->near != NULL && c->all->near->leases != NULL)
             leases_miss(c, q->argv[2]);

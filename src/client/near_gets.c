@@ -4,8 +4,10 @@
  * that is there. These are recognised without reading them as RESP, looking their command up, or
  * deciding anything about the session more than once. Whatever is not so simple is left to the way
  * that serve.c tells, which would have answered these the same. */
+#include "client/loads.h"
 #include "client/near.h"
 #include "client/tenants.h"
+#include "client/turns.h"
 #include "net/loop.h"
 
 /* A GET of a key that is on the shelf, with nothing to be measured or compared. */
@@ -22,6 +24,8 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
         near->missed = key.p;
         return false;
     }
+    if (UNLIKELY(policy->ahead) && loads_soon(near, policy, ret))
+        return false;
     near->sample--;
     count = &near_stats_of(near, policy)->count;
     if (LIKELY(ret->kind == ENTRY_VALUE)) {
@@ -68,7 +72,7 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     /* Who asks for more than that is looked at: does it read its replies? */
     uint64_t most = all->settings->client_buffer_max / 4;
     struct buffer *out = NULL;
-    size_t at = 0, length;
+    size_t at = 0, length, before = 0;
     struct slice key;
     struct entry e;
 
@@ -78,6 +82,7 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     while (next_get(c, p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
         at += length;
         if (UNLIKELY(e.block != NULL)) {
+            client_spend(all, 1, e.bytes.n);
             client_answer_block(c, e.block);
             all->count.commands++;
             c->command = CMD_GET;
@@ -87,11 +92,14 @@ size_t near_gets(struct client *c, const char *p, size_t n)
             give_alone(c, &e);
             break;
         }
-        if (out == NULL)
+        if (out == NULL) {
             out = client_answer(c);
+            before = buffer_len(out);
+        }
         buffer_add(out, e.bytes.p, e.bytes.n);
         hits++;
-        if (buffer_len(out) > most || buffer_len(out) > LINK_OUT_BYTES)
+        if (hits == all->turn_left || buffer_len(out) > most ||
+            buffer_len(out) - before > TURN_UNITS * 1024u)
             break;
     }
     if (UNLIKELY(c->tenant != NULL)) {
@@ -100,6 +108,7 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     }
     if (hits == 0)
         return at;
+    client_spend(all, hits, buffer_len(out) - before);
     all->count.commands += hits;
     all->count.commands_local += hits - 1; /* client_answer() has counted one */
     c->command = CMD_GET;

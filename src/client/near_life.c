@@ -34,6 +34,7 @@ void near_free(struct near *near)
     free(near->stats);
     free(near->alive);
     free(near->linger);
+    free(near->outlive);
     buffer_done(&near->words);
     buffer_done(&near->pieces);
     args_done(&near->keys);
@@ -65,10 +66,11 @@ static void make_room(struct near *near, size_t number)
     near->stats = must_realloc(near->stats, n * sizeof(struct near_stats *));
     near->alive = must_realloc(near->alive, n * sizeof *near->alive);
     near->linger = must_realloc(near->linger, n * sizeof *near->linger);
+    near->outlive = must_realloc(near->outlive, n * sizeof *near->outlive);
     for (size_t i = near->stats_count; i < n; i++) {
         near->stats[i] = NULL;
         near->alive[i] = false;
-        near->linger[i] = 0;
+        near->linger[i] = near->outlive[i] = 0;
     }
     near->stats_count = n;
 }
@@ -86,7 +88,7 @@ void near_resettle(struct near *near, const struct policies *policies)
                 (all[i].number >= near->stats_count || !near->alive[all[i].number]);
     for (size_t i = 0; i < near->stats_count; i++) {
         near->alive[i] = false;
-        near->linger[i] = 0;
+        near->linger[i] = near->outlive[i] = 0;
     }
     for (size_t i = 0; i < n; i++) {
         make_room(near, all[i].number);
@@ -94,11 +96,14 @@ void near_resettle(struct near *near, const struct policies *policies)
         near->alive[all[i].number] = all[i].set->local;
         if (all[i].set->stampede == SET_STAMPEDE_STALE)
             near->linger[all[i].number] = all[i].set->stale_ttl;
+        if (all[i].set->on_outage == SET_OUTAGE_STALE)
+            near->outlive[all[i].number] = all[i].set->stale_ttl;
     }
     leases_use(near);
     loads_use(near);
     cache_policies(near->cache, near->alive, near->stats_count);
     cache_linger(near->cache, near->linger, near->stats_count);
+    cache_outlive(near->cache, near->outlive, near->stats_count);
     if (more)
         writes_under_way(near->all);
 }

@@ -133,3 +133,42 @@ bool near_look_past(struct near *near, const struct question *question, const st
     }
     return cache_look_past(near->cache, question, now_ms, ret_entry);
 }
+
+/* What EXISTS, or TYPE, says of a plain value. */
+static void tell_plain(uint16_t id, struct entry *e)
+{
+    bool absent = e->kind == ENTRY_ABSENT;
+
+    if (id == CMD_TYPE)
+        e->bytes = absent ? SLICE("+none\r\n") : SLICE("+string\r\n");
+    else
+        e->bytes = absent ? SLICE(":0\r\n") : SLICE(":1\r\n");
+    e->block = NULL;
+}
+
+bool near_look_old(struct client *c, struct near_question *nq, const struct request *q,
+                   uint64_t old_ms, struct entry *ret_entry)
+{
+    struct near *near = c->all->near;
+    uint64_t now_ms = loop_now_ms(near->all->loop);
+    uint16_t id = q->command->id;
+    struct question other = nq->q;
+    char ask[4];
+
+    if (id == CMD_EXISTS || id == CMD_TYPE) {
+        other.ask = slice_of("", 0);
+        if (cache_look_old(near->cache, &other, now_ms, old_ms, ret_entry)) {
+            tell_plain(id, ret_entry);
+            return true;
+        }
+    } else if (id == CMD_HGET || id == CMD_HMGET) {
+        other.ask = slice_of(ask, near_ask_head(ask, CMD_HGETALL, c->proto));
+        if (cache_look_old(near->cache, &other, now_ms, old_ms, ret_entry) &&
+            from_hash(near, c->proto, q, ret_entry)) {
+            ret_entry->bytes = buffer_slice(&near->pieces);
+            ret_entry->block = NULL;
+            return true;
+        }
+    }
+    return cache_look_old(near->cache, &nq->q, now_ms, old_ms, ret_entry);
+}

@@ -24,6 +24,13 @@ MUST_USE
 struct counter_set clients_lease_counters(const struct clients *all);
 void clients_describe_leases(const struct clients *all, struct buffer *out);
 
+/* What clients were answered while the upstream was away: of all policies, room "outage"; of the
+ * policy of that name, without a room. */
+MUST_USE
+struct counter_set clients_outage_counters(const struct clients *all);
+MUST_USE
+struct counter_set clients_outage_policy(const struct clients *all, const char *name);
+
 /* What a policy has done under its name. */
 struct policy_view {
     struct counter_set counters;    /* without a room */

@@ -11,6 +11,8 @@
  * executed. Transactions, blocking commands and the like have a link of their own, where nothing is
  * kept to be asked again (kept.h). Once: again.c does not try a third time. The deadline is that of
  * the first asking. */
+#include "client/retry.h"
+
 #include "client/near.h"
 #include "resp/reply.h"
 

@@ -2,8 +2,10 @@
  * whom, and which file has the rest of its way, by the state of the session and the command. */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "client/tenants.h"
+#include "client/turns.h"
 #include "client/unknown.h"
 #include "net/loop.h"
 #include "resp/write.h"
@@ -83,6 +85,8 @@ static enum next route_plain(struct client *c, const struct request *q)
         return route_unknown(c, q);
     switch ((enum route)cmd->route) {
     case ROUTE_SHARED:
+        if (UNLIKELY(c->all->outage != NULL) && outage_serve(c, q))
+            return NEXT;
         return c->all->near != NULL ? near_ask(c, q) : slide_ask(c, q);
     case ROUTE_LOCAL:
         return local_serve(c, q);
@@ -91,6 +95,9 @@ static enum next route_plain(struct client *c, const struct request *q)
     case ROUTE_SUBSCRIBE:
         return subscribe_serve(c, q);
     case ROUTE_BLOCK:
+        if (UNLIKELY(c->all->outage != NULL) && outage_serve(c, q))
+            return NEXT;
+        return borrow_serve(c, q);
     case ROUTE_WAIT:
     case ROUTE_LENT:
     case ROUTE_MONITOR:
@@ -181,7 +188,7 @@ enum next client_route(struct client *c, const struct request *q)
         return cut_off(c);
     if (UNLIKELY(c->all->pause.on) && !is_unclear(c, q) && pause_effect(c, q) == PAUSE_HOLDS)
         return client_wait(c, WAIT_PAUSE);
-    if (c->owed + c->promised >= c->all->settings->max_pending || c->promised == UINT16_MAX) {
+    if (c->owed + c->promised >= client_most_pending(c) || c->promised == UINT16_MAX) {
         c->all->count.paused_pending++;
         return client_wait(c, WAIT_PENDING);
     }

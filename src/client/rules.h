@@ -212,6 +212,8 @@ enum next msetex_serve(struct client *c, const struct request *q);
 /* fence.c */
 enum next fence_get(struct client *c, const struct request *q);
 enum next fence_set(struct client *c, const struct request *q);
+/* DEL of the key and, if it is fenced, of its token, as one request; r may be NULL. */
+void fence_delete(const struct rules *r, struct slice key, struct buffer *out);
 /* Adds to r->shape that the tokens of those keys that are fenced are void. */
 void fence_void(struct client *c, const struct request *q, const struct key_list *touched,
                 const struct expiry *x);

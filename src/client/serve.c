@@ -18,8 +18,10 @@
  * nothing of its own is unanswered (WAIT_DRAIN). */
 #include "client/client.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "client/tenants.h"
+#include "client/turns.h"
 #include "net/loop.h"
 #include "resp/write.h"
 
@@ -49,15 +51,22 @@ enum next client_answer_away(struct client *c)
 
 /* How long a command may wait for an upstream that is away counts from when the first of those now
  * waiting could not be asked, so that a pipeline does not wait once for each of its commands. */
+static bool has_waited(const struct client *c)
+{
+    return client_now(c) - c->more->wait_ms >= pool_command_timeout(c->all->pool);
+}
+
 enum next client_no_link(struct client *c, struct lane *lane)
 {
     struct session *m = client_session(c);
     struct slice refusal = lane_refusal(lane, c->db);
     const char *trouble = pool_trouble(c->all->pool);
-    uint64_t now_ms = client_now(c);
 
     if (m->wait_ms == 0)
-        m->wait_ms = now_ms;
+        m->wait_ms = client_now(c);
+    if (UNLIKELY(c->all->outage != NULL) && (has_waited(c) || pool_is_out(c->all->pool)) &&
+        outage_unreached(c))
+        return NEXT;
     if (pool_is_out(c->all->pool))
         return client_answer_away(c);
     if (refusal.n > 0) {
@@ -65,7 +74,7 @@ enum next client_no_link(struct client *c, struct lane *lane)
         buffer_add(client_answer(c), refusal.p, refusal.n);
         return NEXT;
     }
-    if (now_ms - m->wait_ms < pool_command_timeout(c->all->pool))
+    if (!has_waited(c))
         return client_wait_link(c, lane);
     c->all->count.unreached++;
     if (trouble[0])
@@ -162,7 +171,7 @@ enum next client_ask(struct client *c, const struct request *q)
         shape_ask(c, l, q);
     else if (UNLIKELY(q->strip != STRIP_NOTHING))
         exchange_ask(c, l, q->bytes, EX_STRIP, q->strip);
-    else
+    else if (LIKELY(c->all->outage == NULL) || q->fresh || !outage_ask(c, l, q))
         ask(c, l, q->bytes, 1);
     return NEXT;
 }
@@ -233,11 +242,11 @@ static bool joins_run(struct client *c, const struct run *run, const struct comm
         first != '*')
         return false;
     if (run->count > 0)
-        return c->owed + run->count < c->all->settings->max_pending && run->n < LINK_OUT_BYTES / 4;
+        return c->owed + run->count < client_most_pending(c) && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
            l->number == c->link_number && !link_full(l) && !pool_is_out(c->all->pool) &&
            (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) &&
-           c->owed < c->all->settings->max_pending;
+           c->owed < client_most_pending(c);
 }
 
 /* A request of the run, the one that will be number `at`, concerns the near cache. */
@@ -280,6 +289,7 @@ static enum concern near_step(struct client *c, const struct command *cmd, struc
     if (concern != CONCERN_HIT)
         return concern;
     end_run(c, run);
+    client_spend(all, 0, all->near->block != NULL ? all->near->block->n : all->near->answer.n);
     near_give(c, more);
     all->count.commands++;
     c->command = cmd->id;
@@ -385,7 +395,8 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
     if (concern == CONCERN_HIT)
         return NEXT;
     if (LIKELY(concern != CONCERN_ASK && joins_run(c, run, cmd, bytes.p[0])) &&
-        !(UNLIKELY(all->rules != NULL) && rules_concern(all->rules, cmd, &all->args))) {
+        !(UNLIKELY(all->rules != NULL) && rules_concern(all->rules, cmd, &all->args)) &&
+        !(UNLIKELY(all->outage != NULL) && outage_concerns(all->outage, cmd, &all->args))) {
         join_run(c, run, cmd, bytes, concern);
         return NEXT;
     }
@@ -427,6 +438,10 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         size_t length;
         enum scan r;
 
+        if (UNLIKELY(all->turn_left == 0)) {
+            client_queue(c);
+            break;
+        }
         if (UNLIKELY(all->near != NULL) && run.count == 0 && !scan.begun) {
             size_t got = near_gets(c, p + at, n - at);
 
@@ -453,6 +468,7 @@ size_t client_serve(struct client *c, const char *p, size_t n)
         }
         length = (size_t)scan.pos;
         scan = (struct request_scan){0};
+        client_spend(all, 2 + all->args.n / 4, length / 4);
         next = serve_whole(c, &run, slice_of(p + at, length), at + length < n);
         if (next != LATER)
             at += length;

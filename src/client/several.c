@@ -2,6 +2,7 @@
  * there, the rest in one question (MGET's: gather.c). */
 #include "client/loads.h"
 #include "client/near.h"
+#include "client/outage.h"
 #include "client/rules.h"
 #include "client/slide.h"
 #include "net/loop.h"
@@ -117,7 +118,7 @@ static bool look_ahead(struct client *c, const struct args *args)
     struct near_question nq;
     struct entry e;
 
-    return q.command->id == CMD_MGET && near_plain(near, c, args->v[1], &nq) && !nq.policy->plain &&
+    return q.command->id == CMD_MGET && near_plain(near, c, args->v[1], &nq) && nq.policy->ahead &&
            cache_look(near->cache, &nq.q, loop_now_ms(c->all->loop), true, &e) == LOOK_FRESH &&
            loads_ahead(c, &nq, &q, &e);
 }
@@ -218,6 +219,10 @@ enum next several_ask(struct client *c, const struct request *q)
     case CONCERN_ASK:
         break;
     }
+    /* In an outage all of it must be known, to be answered here. */
+    if (q->command->id == CMD_EXISTS && UNLIKELY(c->all->outage != NULL) &&
+        outage_judge(c->all->outage, q) != OUTAGE_NOTHING)
+        return near_pass_by(c, q);
     if (q->command->id == CMD_EXISTS)
         return exists_ask(c, q);
     if (UNLIKELY(c->all->near->loads != NULL) && q->argc == 2) {

@@ -211,6 +211,9 @@ static void find_wrong_expiries(struct draft *d)
         if (set->immutable && !set->local)
             tell(d, (struct side){s, "immutable"}, "is not possible with",
                  (struct side){s, "local"});
+        if (set->on_outage == SET_OUTAGE_STALE && !set->local)
+            tell(d, (struct side){s, "on_outage"}, "is not possible with",
+                 (struct side){s, "local"});
         if (set->stampede != SET_STAMPEDE_NO && !set->local)
             tell(d, (struct side){s, "stampede"}, "is not possible with",
                  (struct side){s, "local"});

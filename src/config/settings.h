@@ -58,6 +58,7 @@ enum setting_admin { SET_ADMIN_DENY, SET_ADMIN_ALLOW };
 enum setting_throttle { SET_THROTTLE_ERROR, SET_THROTTLE_DELAY };
 enum setting_scripts { SET_SCRIPTS_DENY, SET_SCRIPTS_ALLOW };
 enum setting_stampede { SET_STAMPEDE_NO, SET_STAMPEDE_WAIT, SET_STAMPEDE_STALE };
+enum setting_on_outage { SET_OUTAGE_ERROR, SET_OUTAGE_MISS, SET_OUTAGE_STALE, SET_OUTAGE_OPEN };
 enum setting_scope { SET_SCOPE_LOCAL, SET_SCOPE_FLEET };
 enum setting_sentinel_tls { SET_SENTINEL_TLS_AUTO, SET_SENTINEL_TLS_YES, SET_SENTINEL_TLS_NO };
 enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERENCE_TTL };
@@ -163,6 +164,10 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "it, and after another has taken its place; 0: never")                                       \
     X(backoff_min, DURATION, "50ms 1ms..1h", RELOAD, "first pause before connecting again")        \
     X(backoff_max, DURATION, "3s 1ms..1h", RELOAD, "longest pause before connecting again")        \
+    X(journal_ttl, DURATION, "10m 1s..7d", RELOAD,                                                 \
+      "drop_writes: how long larder remembers that a key is to be deleted when the upstream is "   \
+      "back; a key forgotten is outdated there")                                                   \
+    X(journal_max, COUNT, "10000 1..1000000", RELOAD, "drop_writes: so many such keys at most")    \
     X(breaker_failures, COUNT, "5 0..1000000", RELOAD,                                             \
       "after so many failures in a row (connections that do not come up or break, commands "       \
       "without a reply, -LOADING) the upstream is taken for away: commands are answered at once, " \
@@ -223,7 +228,7 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "of the clients that find a key absent one is told so, to load it. wait: the others wait "   \
       "until it has; stale: they get the value that has expired; needs local = yes")               \
     X(stale_ttl, DURATION, "1m 1ms..30d", RELOAD,                                                  \
-      "stampede = stale: how long after its expiry a value may still be given")                    \
+      "stampede = stale, on_outage = stale: how long after its expiry a value may still be given") \
     X(refresh_ahead, BOOL, "no", RELOAD,                                                           \
       "shortly before a key expires one client is told that it is absent, to load it anew; needs " \
       "local = yes")                                                                               \
@@ -236,7 +241,14 @@ enum setting_coherence { SET_COHERENCE_AUTO, SET_COHERENCE_BROADCAST, SET_COHERE
       "larder:lease:KEY; needs stampede = wait")                                                   \
     X(fence, BOOL, "no", RELOAD,                                                                   \
       "LARDER GETLEASE and SETLEASE: what was loaded is stored only if nobody has written or "     \
-      "deleted the key since it was found absent; a token is good for lease_ttl")
+      "deleted the key since it was found absent; a token is good for lease_ttl")                  \
+    X(on_outage, CHOICE, "error|miss|stale|open", RELOAD,                                          \
+      "what is answered while the upstream is away. miss: reads, as if the key were absent; "      \
+      "stale: reads, what is kept, if need be stale_ttl after its expiry, else as miss (needs "    \
+      "local = yes); open: as miss, and 1 to INCR and its like and to EXPIRE, for rate limiters")  \
+    X(drop_writes, BOOL, "no", RELOAD,                                                             \
+      "while the upstream is away, answer SET, SETEX, PSETEX, MSET, HSET, HMSET, DEL, UNLINK and " \
+      "EXPIRE as if they had been executed; their keys are deleted when it is back")
 
 #define TENANT_SETTINGS(X)                                                                         \
     X(prefix, PREFIX, "acme:", RELOAD,                                                             \

@@ -74,6 +74,11 @@ void stream_secure(struct stream *s, struct loop *loop, struct tls_context *cont
 /* Has not got through its handshake, yet or at all; never of a plain one. */
 MUST_USE
 bool stream_shaking(const struct stream *s);
+/* It speaks TLS. */
+static inline bool stream_secured(const struct stream *s)
+{
+    return s->tls != NULL;
+}
 /* "TLSv1.3"; "" of a plain one. */
 const char *stream_tls_version(const struct stream *s);
 

@@ -145,7 +145,8 @@ static struct policy policy_of(const struct policy_settings *set)
                            .name = set->name,
                            .given_ms = given_ms(set),
                            .rules = rules_of(set),
-                           .plain = set->local && set->sliding == 0 && !set->refresh_ahead};
+                           .plain = set->local && set->sliding == 0,
+                           .ahead = set->local && set->refresh_ahead};
 }
 
 const struct policy *policies_match(const struct policies *p, struct slice key)
@@ -177,6 +178,11 @@ const struct policy *policies_match(const struct policies *p, struct slice key)
         }
     }
     return found;
+}
+
+size_t policies_owner(const struct policies *p, struct slice key)
+{
+    return p->owners != NULL ? owners_prefix(p->owners, key) : 0;
 }
 
 const struct policy *policies_by_number(const struct policies *p, uint16_t number)

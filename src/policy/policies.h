@@ -40,7 +40,8 @@ struct policy {
     uint64_t given_ms;                 /* to writes that carry no expiry, before jitter; 0: none */
     uint16_t number;                   /* never 0, see policies_new() */
     uint16_t rules;                    /* enum policy_rule */
-    bool plain;                        /* local, and hits need nothing but to be served */
+    bool plain;                        /* local, and hits need nothing but to be served .. */
+    bool ahead;                        /* .. unless loads_soon() */
 };
 
 /* Compiles the policies of s. The caller owns the result.
@@ -59,6 +60,10 @@ void policies_free(struct policies *p);
  * that share their literal head are tried one by one. */
 MUST_USE
 const struct policy *policies_match(const struct policies *p, struct slice key);
+
+/* The length of the tenant's prefix that the key begins with; 0: it is no tenant's. */
+MUST_USE
+size_t policies_owner(const struct policies *p, struct slice key);
 
 /* The policy of that number; NULL: none has it (now). */
 MUST_USE

@@ -4,6 +4,7 @@
  *              AUTH [user] password                            only where HELLO is not known
  *              SELECT db                                       when the first user is not in db 0
  *   probing:   PING                             for the breaker, before anybody else may use it
+ *   held:      whoever has words for an upstream that was away says them first (pool_prelude)
  *   cleaning:  DISCARD (which also forgets WATCH), then UNWATCH if it was not in MULTI
  *
  * A server that refuses HELLO is served all the same where that can be: without credentials of
@@ -22,6 +23,7 @@ enum step {
     STEP_HELLO,
     STEP_AUTH,
     STEP_SELECT,
+    STEP_HELD, /* all is said; it is not the clients' yet */
     STEP_DISCARD,
     STEP_UNWATCH,
     STEP_PING,
@@ -38,10 +40,66 @@ static void say_db(struct link *l, int db, enum step step)
     link_say(l, &l->own, "SELECT", text, NULL);
 }
 
+static bool is_kept(struct link *l)
+{
+    const struct pool_prelude *prelude = l->pool->prelude;
+
+    return prelude != NULL && prelude->ready(prelude->context, l);
+}
+
+/* It can be used. */
+static void greeted(struct link *l)
+{
+    l->step = STEP_HELD;
+    /* The breaker's probe comes here once more, when it has proved itself. */
+    if (l->state > LINK_PROBING || (l->probe && pool_out(l->pool)) || !is_kept(l))
+        pool_link_free(l);
+}
+
+/* The first that is held and need be no more. */
+static struct link *held_in_vain(const struct pool *pool)
+{
+    for (list_each (lane_node, &pool->lanes)) {
+        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
+
+        for (enum link_state state = LINK_GREETING; state <= LINK_PROBING; state++) {
+            for (list_each (node, &lane->links[state])) {
+                struct link *l = CONTAINER_OF(node, struct link, node);
+
+                if (l->step == STEP_HELD && !is_kept(l))
+                    return l;
+            }
+        }
+    }
+    return NULL;
+}
+
+void pool_precede(struct pool *pool, const struct pool_prelude *prelude)
+{
+    pool->prelude = prelude;
+}
+
+void pool_admit(struct pool *pool)
+{
+    struct link *l;
+
+    while ((l = held_in_vain(pool)) != NULL)
+        pool_link_free(l);
+}
+
+void pool_give_up(struct link *l, const char *why)
+{
+    CHECK(l->state == LINK_GREETING || l->state == LINK_PROBING);
+    l->trouble = why;
+    if (l->state == LINK_PROBING)
+        dial_failed(l->pool, why);
+    link_fail(l, LINK_UNREACHED);
+}
+
 static void say_first_db(struct link *l)
 {
     if (l->db == 0)
-        pool_link_free(l);
+        greeted(l);
     else
         say_db(l, l->db, STEP_SELECT);
 }
@@ -177,7 +235,7 @@ static void select_refused(struct link *l, struct slice error)
     l->db = l->db_before;
     if (!login) /* before the link is free: it would be sent there again for them */
         loans_refuse(lane, buffer_slice(&copy), db);
-    pool_link_free(l);
+    greeted(l);
     if (!login) {
         keep(&lane->refusal, buffer_slice(&copy));
         lane->refused_db = db;
@@ -241,11 +299,13 @@ static void on_step(struct link *l, struct slice bytes)
         if (error)
             select_refused(l, bytes);
         else
-            pool_link_free(l);
+            greeted(l);
+        return;
+    case STEP_HELD:
         return;
     case STEP_PING:
         if (breaker_proved(l, bytes))
-            pool_link_free(l);
+            greeted(l);
         return;
     case STEP_DISCARD:
         l->step = STEP_UNWATCH;

@@ -73,6 +73,7 @@ void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, b
     if (UNLIKELY(l->resting) && whose(slots_at(&l->slots, 0)->asker) != whose(a))
         link_resume(l);
     slots_push(&l->slots, a, n, (uint32_t)loop_now_ms(l->pool->loop), fresh);
+    l->records.asked += n;
     slots_at(&l->slots, l->slots.len - 1)->bytes += (uint32_t)bytes.n;
     mark_dirty(l);
     buffer_add(&l->out, bytes.p, bytes.n);
@@ -129,6 +130,7 @@ void link_flush(struct link *l)
     case IO_OK:
         l->pool->count.bytes_out += sent;
         l->write_ms = loop_now_ms(l->pool->loop);
+        record_sent(l);
         kept_sent(&l->kept, &l->out, sent);
         break;
     case IO_AGAIN:
@@ -203,9 +205,10 @@ static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
 
     CHECK(run <= head->count);
     /* Of a run only the first is looked at: a server that has become a replica says so often. */
-    if (UNLIKELY(bytes.p[0] == '-') && slice_starts(bytes, SLICE("-READONLY ")))
-        pool_doubt(l->pool, DOUBT_READONLY);
+    if (UNLIKELY(bytes.p[0] == '-'))
+        pool_note_error(l->pool, bytes);
     l->pool->count.replies += run;
+    l->records.answered += run;
     if (UNLIKELY(l->pool->breaker.failures > 0 || bytes.p[0] == '-') && a != &l->own)
         breaker_heard(l->pool, bytes);
     if (head->count == run)
@@ -246,6 +249,7 @@ static void hand_piece(struct link *l, struct slice bytes, bool oob, bool last)
     a = head->asker;
     if (last) {
         l->pool->count.replies++;
+        l->records.answered++;
         if (--head->count == 0)
             head_done(l);
     }
@@ -443,6 +447,7 @@ void link_tick(struct link *l, uint64_t now_ms)
     const struct upstream_settings *set = l->pool->settings;
     uint64_t timeout = set->command_timeout, waited;
     struct slot *head = l->slots.len ? slots_at(&l->slots, 0) : NULL;
+    bool late;
 
     if (l->state <= LINK_PROBING) {
         if (now_ms - l->since_ms >= set->connect_timeout) {
@@ -468,10 +473,9 @@ void link_tick(struct link *l, uint64_t now_ms)
         link_fail(l, LINK_TIMEOUT);
         return;
     }
-    if (waited >= timeout * SILENT_DEADLINES && now_ms - l->read_ms >= timeout * SILENT_DEADLINES) {
-        link_fail(l, LINK_TIMEOUT);
-        return;
-    }
-    if (tell_late(l, (uint32_t)now_ms, (uint32_t)timeout) && l->state != LINK_SHARED)
+    /* First those are told whose time is over: it may be more than a tick late. */
+    late = tell_late(l, (uint32_t)now_ms, (uint32_t)timeout);
+    if ((late && l->state != LINK_SHARED) ||
+        (waited >= timeout * SILENT_DEADLINES && now_ms - l->read_ms >= timeout * SILENT_DEADLINES))
         link_fail(l, LINK_TIMEOUT);
 }

@@ -21,6 +21,8 @@ struct lane;
 struct loan;
 struct pool;
 
+#define RECORDS_AHEAD 8u /* unanswered: from then on one waits until it is worth it */
+
 #define LINK_STATES(X)                                                                             \
     X(LINK_STOCK, "stock") /* no connection; kept for reuse, so that pointers stay valid */        \
     X(LINK_CONNECTING, "connecting") /* resolving the name, connecting */                          \
@@ -33,6 +35,15 @@ struct pool;
 
 #define LINK_STATE_NAME(name, word) name,
 enum link_state { LINK_STATES(LINK_STATE_NAME) LINK_STATE_COUNT };
+
+/* How requests have become records of TLS. */
+struct records {
+    uint32_t asked, answered;      /* requests, in all; they wrap */
+    uint32_t marks[RECORDS_AHEAD]; /* `asked` when each was sent that is not answered; a ring */
+    uint32_t held;                 /* bytes of `out` when they were last held back, and .. */
+    uint8_t turns;                 /* .. for how many turns so far */
+    uint8_t at, count;             /* of marks: the oldest, how many */
+};
 
 struct link {
     struct stream stream;
@@ -49,30 +60,31 @@ struct link {
     struct reply_scan scan;
     size_t scanned; /* bytes of `in` that the scan has seen */
     struct resolver_query *query;
-    uint64_t since_ms;   /* of the state */
-    uint64_t up_ms;      /* when it came up: see lifetime.c; 0: it never was logged in */
-    uint64_t read_ms;    /* last bytes from upstream */
-    uint64_t write_ms;   /* last bytes it took, or when the first of those unsent were queued */
-    uint64_t id;         /* upstream's client id; 0 when it would not say */
-    uint64_t number;     /* larder's own number, never reused: tells a reused struct apart */
-    const char *trouble; /* why it could not come up, where the stream does not know; static */
-    uint32_t expired;    /* slots at the front that have had their timeout answered */
-    int db;              /* the database once all that is queued has run */
-    int db_before;       /* .. and before the SELECT of larder's that is under way */
-    uint8_t state;       /* enum link_state */
-    bool streaming;      /* the head's reply is handed on in pieces */
-    bool streaming_oob;  /* .. and it is a frame that nobody asked for */
-    bool listening;      /* every frame goes to the loan: subscriber, MONITOR */
-    bool refusal;        /* ended by upstream's own refusal, which has been told already */
-    bool raw;            /* bytes go to the loan unread: SYNC */
-    bool mixed;          /* not every slot was asked later than the one before it */
-    bool stalled;        /* the head has waited long: newcomers go elsewhere */
-    bool outdated;       /* to where the upstream is no more: about to end */
-    bool probe;          /* the breaker's */
-    bool retiring;       /* shared, and too old: it ends when nothing is due on it */
-    uint8_t spread;      /* how much shorter its life is than others' */
-    bool resting;        /* not read: a slow client's large reply, see link_resume() */
-    uint8_t step;        /* of the greeting or cleaning */
+    uint64_t since_ms;      /* of the state */
+    uint64_t up_ms;         /* when it came up: see lifetime.c; 0: it never was logged in */
+    uint64_t read_ms;       /* last bytes from upstream */
+    uint64_t write_ms;      /* last bytes it took, or when the first of those unsent were queued */
+    uint64_t id;            /* upstream's client id; 0 when it would not say */
+    uint64_t number;        /* larder's own number, never reused: tells a reused struct apart */
+    const char *trouble;    /* why it could not come up, where the stream does not know; static */
+    struct records records; /* with TLS: see gather.c */
+    uint32_t expired;       /* slots at the front that have had their timeout answered */
+    int db;                 /* the database once all that is queued has run */
+    int db_before;          /* .. and before the SELECT of larder's that is under way */
+    uint8_t state;          /* enum link_state */
+    bool streaming;         /* the head's reply is handed on in pieces */
+    bool streaming_oob;     /* .. and it is a frame that nobody asked for */
+    bool listening;         /* every frame goes to the loan: subscriber, MONITOR */
+    bool refusal;           /* ended by upstream's own refusal, which has been told already */
+    bool raw;               /* bytes go to the loan unread: SYNC */
+    bool mixed;             /* not every slot was asked later than the one before it */
+    bool stalled;           /* the head has waited long: newcomers go elsewhere */
+    bool outdated;          /* to where the upstream is no more: about to end */
+    bool probe;             /* the breaker's */
+    bool retiring;          /* shared, and too old: it ends when nothing is due on it */
+    uint8_t spread;         /* how much shorter its life is than others' */
+    bool resting;           /* not read: a slow client's large reply, see link_resume() */
+    uint8_t step;           /* of the greeting or cleaning */
 };
 
 /* Queues n requests (whole, in bytes, RESP multibulk) for `a`; sent at the end of the turn. fresh:

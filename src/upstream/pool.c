@@ -97,17 +97,29 @@ bool pool_beat(void *context)
 {
     struct pool *pool = context;
 
-    bool served = pool->serve_loans;
+    bool served = pool->serve_loans, gathering = false;
+    struct list held;
 
     if (pool->wake_all)
         wake_all(pool);
     pool->serve_loans = false;
     if (served)
         loans_serve(pool);
-    while (!list_empty(&pool->dirty))
-        link_flush(CONTAINER_OF(pool->dirty.next, struct link, dirty));
+    list_init(&held);
+    while (!list_empty(&pool->dirty)) {
+        struct link *l = CONTAINER_OF(pool->dirty.next, struct link, dirty);
+
+        if (LIKELY(!record_waits(l, &gathering))) {
+            link_flush(l);
+        } else {
+            list_leave(&l->dirty);
+            list_push_back(&held, &l->dirty);
+        }
+    }
+    list_move_all(&held, &pool->dirty);
     list_move_all(&pool->buried, &pool->stock);
-    return served; /* whoever was lent a link is to be served in a turn that does not wait */
+    /* Whoever was lent a link is to be served in a turn that does not wait. */
+    return served || gathering;
 }
 
 /* ---- states ---- */
@@ -150,6 +162,7 @@ static void link_is_up(struct link *l)
         log_info(loop_log(pool->loop), "upstream: %s: reached again", pool->address);
     pool->failures = 0;
     pool->retry_ms = 0;
+    pool->loading_ms = 0; /* what it can do is to be seen anew */
     pool->trouble[0] = 0;
     l->lane->retry_ms = 0;
     l->lane->refusals = 0;
@@ -205,7 +218,7 @@ void pool_link_down(struct link *l, enum link_failure why)
     if (was_up && why != LINK_CLOSED)
         log_info(loop_log(pool->loop), "upstream: link=%llu ended, reason=%s, %s",
                  (unsigned long long)l->number, link_failure_word(why),
-                 l->outdated ? "the master is elsewhere" : stream_error_text(&l->stream));
+                 l->outdated ? "dropped with all others" : stream_error_text(&l->stream));
     else if (!was_up && why == LINK_UNREACHED && !l->refusal)
         dial_failed(pool, l->trouble != NULL ? l->trouble : stream_error_text(&l->stream));
     if (was_up && why != LINK_CLOSED && !l->outdated)
@@ -340,126 +353,6 @@ static void on_tick(void *context)
         pool_tick_soon(pool);
     else if (old && !pool->ticking)
         timer_start(pool->tick, slow_tick_ms(pool));
-}
-
-/* ---- what the console shows ---- */
-
-struct counter_set pool_counters(const struct pool *pool)
-{
-    static const struct counter_row rows[] = {
-#define ROW(name, kind, help) {#name, kind, offsetof(struct upstream_counters, name), help},
-        UPSTREAM_COUNTERS(ROW)
-#undef ROW
-    };
-
-    return (struct counter_set){"upstream", rows, ARRAY_LEN(rows), &pool->count};
-}
-
-const char *pool_trouble(const struct pool *pool)
-{
-    if (pool->held && pool->held_why[0])
-        return pool->held_why;
-    return pool->trouble[0] || !pool_out(pool) ? pool->trouble : pool->breaker.why;
-}
-
-const char *pool_address(const struct pool *pool)
-{
-    return pool->address;
-}
-
-struct lost_requests pool_lost(const struct pool *pool)
-{
-    return pool->lost;
-}
-
-uint64_t pool_command_timeout(const struct pool *pool)
-{
-    return pool->settings->command_timeout;
-}
-
-int pool_database(const struct pool *pool)
-{
-    return (int)pool->settings->database;
-}
-
-unsigned pool_server_version(const struct pool *pool)
-{
-    return pool->version;
-}
-
-void pool_each_link(const struct pool *pool, void *context,
-                    void (*row)(void *context, const struct link_view *view))
-{
-    uint64_t now_ms = loop_now_ms(pool->loop);
-
-    for (list_each (lane_node, &pool->lanes)) {
-        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
-
-        for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
-            for (list_each (node, &lane->links[state])) {
-                const struct link *l = CONTAINER_OF(node, struct link, node);
-                struct link_view view = {.number = l->number,
-                                         .id = l->id,
-                                         .age_ms = now_ms - l->since_ms,
-                                         .idle_ms = now_ms - (l->read_ms ? l->read_ms : now_ms),
-                                         .state = link_state_word((enum link_state)state),
-                                         .user = lane_user(lane),
-                                         .tls = stream_tls_version(&l->stream),
-                                         .proto = lane->proto,
-                                         .db = l->db,
-                                         .unsent = buffer_len(&l->out),
-                                         .stalled = l->stalled,
-                                         .streaming = l->streaming,
-                                         .retiring = l->retiring};
-
-                for (uint32_t i = 0; i < l->slots.len; i++)
-                    view.waiting += slots_at(&l->slots, i)->count;
-                row(context, &view);
-            }
-        }
-    }
-}
-
-size_t pool_count_links(const struct pool *pool, enum link_state state)
-{
-    size_t n = 0;
-
-    for (list_each (node, &pool->lanes))
-        n += CONTAINER_OF(node, struct lane, node)->count[state];
-    return n;
-}
-
-size_t pool_waiting(const struct pool *pool)
-{
-    size_t n = 0;
-
-    for (list_each (lane_node, &pool->lanes)) {
-        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
-
-        for (list_each (node, &lane->waiters))
-            n++;
-    }
-    return n;
-}
-
-size_t pool_loans_waiting(const struct pool *pool)
-{
-    return pool->count.loans_waiting;
-}
-
-bool pool_quiet(const struct pool *pool)
-{
-    for (list_each (lane_node, &pool->lanes)) {
-        const struct lane *lane = CONTAINER_OF(lane_node, struct lane, node);
-
-        for (size_t state = 0; state < LINK_STATE_COUNT; state++) {
-            for (list_each (node, &lane->links[state])) {
-                if (CONTAINER_OF(node, struct link, node)->slots.len > 0)
-                    return false;
-            }
-        }
-    }
-    return true;
 }
 
 void pool_warm(struct pool *pool)

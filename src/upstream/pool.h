@@ -75,6 +75,12 @@ struct counter_set pool_counters(const struct pool *pool);
 /* "127.0.0.1:6379: Connection refused": what last kept a link from coming up; "" when all is well.
  */
 const char *pool_trouble(const struct pool *pool);
+/* Is the upstream away, as far as is known: it is out (below), no connection to it is up and the
+ * last attempt failed, or it has said just now that it cannot serve anybody yet (-LOADING,
+ * -MASTERDOWN).
+ */
+MUST_USE
+bool pool_is_away(const struct pool *pool);
 /* ---- is the upstream away? breaker.c ---- */
 
 /* It has failed so often in a row (breaker_failures) that it is taken for away, until it answers a
@@ -126,6 +132,22 @@ bool pool_aim(struct pool *pool, const struct address *to, const struct sock_add
 /* Some sign that the upstream may be elsewhere by now; nothing when the pool is not guided. */
 void pool_doubt(struct pool *pool, enum pool_doubt why);
 
+/* ---- before all others: greeting.c ---- */
+
+/* Somebody who has words for an upstream that was away, to be answered before any client's. */
+struct pool_prelude {
+    /* The link has come up and nobody has asked anything of it. True: it is nobody's until
+     * pool_admit(), though the words may be said on it; it has connect_timeout for them. */
+    bool (*ready)(void *context, struct link *l);
+    void *context;
+};
+/* Once, before any link is dialled; borrowed. */
+void pool_precede(struct pool *pool, const struct pool_prelude *prelude);
+/* Every link that is kept from the clients comes before ready() once more. */
+void pool_admit(struct pool *pool);
+/* A link that was kept from them: the upstream cannot serve it yet. It ends, as one that could not
+ * come up. `why` is static. */
+void pool_give_up(struct link *l, const char *why);
 /* While an asker is told that replies will not come, because their link broke: the requests, one
  * behind the other, perhaps behind some that have been answered; empty where they are not known. */
 struct lost_requests {
@@ -166,6 +188,9 @@ const char *lane_user(const struct lane *lane);
 MUST_USE
 bool lane_hello(struct lane *lane, uint64_t id, struct buffer *out, struct slice *ret_refusal);
 
+/* Those in force. */
+MUST_USE
+const struct upstream_settings *pool_settings(const struct pool *pool);
 /* command_timeout, in ms. */
 MUST_USE
 uint64_t pool_command_timeout(const struct pool *pool);

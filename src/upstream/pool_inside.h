@@ -64,12 +64,17 @@ struct pool {
     const struct pool_guide *guide; /* NULL: it is where the settings say */
     bool held;                      /* nothing is dialled for the moment */
     char held_why[700];
-    struct address guided; /* .. as the guide says */
-    char host[HOST_TEXT];  /* of that */
+    const struct pool_prelude *prelude; /* NULL: nobody has words before the clients */
+    uint64_t loading_ms;                /* when it said last that it cannot serve yet; 0: never */
+    struct address guided;              /* .. as the guide says */
+    char host[HOST_TEXT];               /* of that */
     char address[ADDRESS_TEXT + HOST_TEXT];
     char trouble[256];
     struct upstream_counters count;
 };
+
+/* A reply that is an error: what it tells of the upstream as a whole. */
+void pool_note_error(struct pool *pool, struct slice error);
 
 /* pool.c */
 void pool_tick_soon(struct pool *pool);
@@ -107,6 +112,18 @@ static inline bool pool_out(const struct pool *pool)
 static inline uint32_t lane_shared(const struct lane *lane)
 {
     return lane->count[LINK_SHARED] - lane->retiring;
+}
+
+/* gather.c: what is to be sent on the link waits for more; *ret_again: for a turn that does not
+ * wait for anything, else for a reply on the link. */
+MUST_USE
+bool record_holds(struct link *l, bool *ret_again);
+/* Some of it has been sent. */
+void record_sent(struct link *l);
+
+static inline bool record_waits(struct link *l, bool *ret_again)
+{
+    return UNLIKELY(stream_secured(&l->stream)) && record_holds(l, ret_again);
 }
 
 /* lifetime.c: it has come up. */

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache/shelf.h"
+#include "cache/shares.h"
 
 #define NEVER (UINT64_C(1) << 41)
 
@@ -20,16 +20,20 @@ struct shape {
     uint64_t count, max_mb;
     unsigned key, value; /* bytes */
     uint64_t rounds;     /* how often all of it is put */
+    uint32_t owners;     /* keys have so many, with shares of equal size; 0: none */
 };
 
 static const struct shape shapes[] = {
-    {"1M of 20 + 100 bytes", 1000000, 1024, 20, 100, 1},
-    {"1M of 20 + 100, 200 MB, full", 4000000, 200, 20, 100, 1},
-    {"10M of 9 + 1", 10000000, 4096, 9, 1, 1},
-    {"100 of 8 MB", 100, 4096, 20, 8u << 20, 1},
-    {"100 of 8 MB, 256 MB, full", 100, 256, 20, 8u << 20, 5},
-    {"8K of 20 KB, 64 MB, full", 8000, 64, 20, 20000, 3},
-    {"64K of 3 KB, 64 MB, full", 64000, 64, 20, 3000, 2},
+    {"1M of 20 + 100 bytes", 1000000, 1024, 20, 100, 1, 0},
+    {"1M of 20 + 100, 200 MB, full", 4000000, 200, 20, 100, 1, 0},
+    {"1M of 20 + 100, 100 owners", 1000000, 1024, 20, 100, 1, 100},
+    {"1M of 20 + 100, 10000 owners", 1000000, 1024, 20, 100, 1, 10000},
+    {"4M .. 100 owners, shares full", 4000000, 1024, 20, 100, 1, 100},
+    {"10M of 9 + 1", 10000000, 4096, 9, 1, 1, 0},
+    {"100 of 8 MB", 100, 4096, 20, 8u << 20, 1, 0},
+    {"100 of 8 MB, 256 MB, full", 100, 256, 20, 8u << 20, 5, 0},
+    {"8K of 20 KB, 64 MB, full", 8000, 64, 20, 20000, 3, 0},
+    {"64K of 3 KB, 64 MB, full", 64000, 64, 20, 3000, 2, 0},
 };
 
 static size_t rss(void)
@@ -77,6 +81,25 @@ static struct slice reply_of(char *into, unsigned n)
     return slice_of(into, (size_t)head + n + 2);
 }
 
+/* By the last digits of the key. */
+static uint32_t owner_of(void *context, struct slice key)
+{
+    const struct shape *shape = context;
+    uint32_t n = 0;
+
+    for (size_t i = key.n - 5; i < key.n; i++)
+        n = n * 10 + (uint32_t)(key.p[i] - '0');
+    return n % shape->owners + 1;
+}
+
+/* Shares take 256 MB together. */
+static void share_out(struct shelf *s, struct shape *shape)
+{
+    shelf_owners(s, owner_of, shape);
+    for (uint32_t i = 1; i <= shape->owners; i++)
+        shelf_share(s, i, ((uint64_t)256 << 20) / shape->owners);
+}
+
 static uint64_t fill(struct shelf *s, const struct shape *shape)
 {
     char *reply = malloc(shape->value + 32u), key[64];
@@ -94,13 +117,20 @@ static uint64_t fill(struct shelf *s, const struct shape *shape)
     return refused;
 }
 
-static void memory(const struct shape *shape)
+static void memory(const struct shape *of)
 {
+    struct shape copy = *of, *shape = &copy;
     size_t before = rss(), grown;
     struct shelf *s = shelf_new((size_t)shape->max_mb << 20);
-    uint64_t began = ns(), refused = fill(s, shape), took = ns() - began;
-    struct shelf_usage u = shelf_usage_total(s);
+    uint64_t began, refused, took;
+    struct shelf_usage u;
 
+    if (shape->owners > 0)
+        share_out(s, shape);
+    began = ns();
+    refused = fill(s, shape);
+    took = ns() - began;
+    u = shelf_usage_total(s);
     grown = rss() - before;
     printf("%-30s %9lu %9.1f %9.1f %7.1f%% %9.1f %8.0f %7lu\n", shape->name, (unsigned long)u.entries,
            (double)u.bytes / 1048576, (double)grown / 1048576,

@@ -14,6 +14,10 @@ import time
 
 from wire import Wire
 
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
+
+from sentinel_tls import Guard  # noqa: E402
+
 READY_SECONDS = 20
 STOP_SECONDS = 15
 MOST_CRASHES = 10
@@ -93,7 +97,8 @@ class Servers:
         self.directory, self.at = directory, at
         self.larder_path = larder
         self.direct = at == "redis"
-        self.upstream = self.larder = None
+        self.upstream = self.larder = self.sentinel = None
+        self.upstream_lines = ""
         self.sidecars = []  # two more, with the policies of policies.ini, before the same upstream
         self.trouble = []
         self.crashes = 0
@@ -111,6 +116,8 @@ class Servers:
             self.larder = self.upstream
             self.socket_path = os.path.join(self.directory, "redis.sock")
         else:
+            if self.sentinel:
+                self.sentinel.launch()
             self.larder = self.make_larder()
             self.sidecars = [self.make_sidecar(name) for name in ("sidecar", "other")]
             for server in (self.larder, *self.sidecars):
@@ -122,7 +129,20 @@ class Servers:
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
                    "--appendonly", "no", "--dir", self.directory,
                    "--unixsocket", os.path.join(self.directory, "redis.sock")]
+        self.upstream_lines = f"address = 127.0.0.1:{port}\n"
+        if os.environ.get("LARDER_SENTINEL") and not self.direct:
+            command += self.make_sentinel()
         return Server("redis-server", command, port, os.path.join(self.directory, "redis.log"))
+
+    def make_sentinel(self):
+        """What the upstream needs to be found by it over TLS."""
+        directory, port = os.path.join(self.directory, "sentinel"), free_port()
+        os.mkdir(directory)
+        guard = Guard(directory, free_port(), port)
+        self.sentinel = Server("sentinel", guard.sentinel_command, port,
+                               os.path.join(self.directory, "sentinel.log"))
+        self.upstream_lines = guard.upstream
+        return guard.redis_options
 
     def make_larder(self):
         if not os.access(self.larder_path, os.X_OK):
@@ -137,7 +157,7 @@ class Servers:
                       f"[listener socket]\naddress = unix:{self.socket_path}\n"
                       f"[listener locked]\naddress = 127.0.0.1:{self.locked_port}\n"
                       f"password = {PASSWORD}\n"
-                      f"[upstream]\naddress = 127.0.0.1:{self.upstream.port}\nbackoff_max = 250ms\n"
+                      f"[upstream]\n{self.upstream_lines}backoff_max = 250ms\n"
                       + near)
         return Server("larder", [self.larder_path, "-c", settings], port,
                       os.path.join(self.directory, "larder.log"))
@@ -147,7 +167,7 @@ class Servers:
         settings = os.path.join(self.directory, f"{name}.ini")
         with open(POLICIES, encoding="ascii") as policies, open(settings, "w", encoding="ascii") as out:
             out.write(f"[listener main]\naddress = 127.0.0.1:{port}\n"
-                      f"[upstream]\naddress = 127.0.0.1:{self.upstream.port}\n" + policies.read())
+                      f"[upstream]\n{self.upstream_lines}" + policies.read())
         return Server(name, [self.larder_path, "-c", settings], port,
                       os.path.join(self.directory, f"{name}.log"))
 
@@ -258,7 +278,7 @@ class Servers:
         self.stopping.set()
         if self.control:
             self.control.close()
-        for server in (*self.sidecars, self.larder, self.upstream):
+        for server in (*self.sidecars, self.larder, self.sentinel, self.upstream):
             if server:
                 server.end(signal.SIGTERM)
 

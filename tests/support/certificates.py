@@ -34,8 +34,8 @@ class Certificate:
 class Authority(Certificate):
     """Signs certificates; also one that is not trusted by anybody."""
 
-    def __init__(self, w=None, name="Test CA"):
-        self.dir = tempfile.mkdtemp(prefix="larder-test-ca-")
+    def __init__(self, w=None, name="Test CA", directory=None):
+        self.dir = directory or tempfile.mkdtemp(prefix="larder-test-ca-")
         super().__init__(os.path.join(self.dir, "ca"))
         openssl("req", "-x509", *KEY, "-subj", f"/CN={name}", "-days", "30", "-keyout", self.key,
                 "-out", self.cert)

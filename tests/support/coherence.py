@@ -154,6 +154,18 @@ def hits_of(w, larders, text):
     return text + "hits: A %s B %s\n" % tuple(hits)
 
 
+# So long that many waits end well: where most are in vain nobody waits for a while.
+LEASES = {"stampede": "wait", "lease_ttl": "2s", "lease_wait": "500ms"}
+FLEET = {**LEASES, "scope": "fleet"}
+
+
+def parked_of(larders, text):
+    """Adds how often reads waited for a load; as with the hits."""
+    parked = [larder.stats()["lease_parked"] for larder in larders]
+    assert 0 not in parked, f"no read of a larder has waited: {parked}\n{text}"
+    return text + "parked: A %s B %s\n" % tuple(parked)
+
+
 def share_of(redis, text):
     """Adds which part of the reads did not reach Redis, which was not restarted meanwhile."""
     if not knows_cache():
@@ -184,6 +196,8 @@ def hot(w, seconds, seed, policy=None, given_ms=0):
     text = judge(w, arguments("hot", redis, a, b, seconds=seconds, seed=seed,
                               given_ms=given_ms, settle_ms=int(150 * min(SLOW, 2)), age_ms=int(3000 + 400 * SLOW)),
                  Torment(redis, deeds, seed, (0.1 * SLOW, 0.9 * SLOW)))
+    if policy and policy.get("stampede") == "wait" and knows_cache():
+        text = parked_of((a, b), text)
     return hits_of(w, (a, b), text)
 
 

@@ -11,6 +11,7 @@ stopped by their own pid, their logs kept for the report of a failure.
                  notice but by looking at a TTL, or by counting what Redis is sent
     LARDER_TLS   every larder speaks TLS to its Redis, which no test may notice; "both": and to its
                  clients
+    LARDER_SENTINEL  every larder finds its Redis by a Sentinel, over TLS where LARDER_TLS is set
 
 A World is what one test function is given. It starts things and afterwards stops what it started.
 Servers die with the process that started them (setpriv --pdeathsig), so a killed test leaves none.
@@ -198,7 +199,7 @@ class Redis(Server):
             self.options += ["--aclfile", path]
         self.unix = os.path.join(self.dir, "redis.sock") if unix else None
         self.password = None
-        self.port = None
+        self.port = self.guard = None
         self.tls_address = None
         if os.environ.get("LARDER_TLS") and program == "redis-server" and tls:
             self.tls_address = ("127.0.0.1", free_port())
@@ -276,7 +277,18 @@ class Redis(Server):
                 conn.ok(*command)
         conn.close()
 
+    def sentinel(self):
+        """A Sentinel that knows it, started when it is first asked for."""
+        from sentinels import Secure, Sentinel  # they stand on this file
+        if self.guard is None:
+            secure = Secure(None, authority(), authority().server) if self.tls_address else None
+            port = (self.tls_address or self.address)[1]
+            self.guard = Sentinel("127.0.0.1", port, 1, secure=secure).start()
+        return self.guard
+
     def stop(self):
+        if self.guard is not None:
+            self.guard.stop()
         if self.alive():
             self.process.kill()  # nothing to save; also when stopped by SIGSTOP
         self.process.wait()
@@ -411,6 +423,12 @@ def only_plain(why):
         raise Skip("LARDER_TLS: " + why)
 
 
+def scripted():
+    """For tests that script every reply, or count what is asked: larder must ask nothing besides."""
+    if os.environ.get("LARDER_NEAR") or os.environ.get("LARDER_POLICY"):
+        raise Skip("LARDER_NEAR, LARDER_POLICY: larder asks a scripted server for more")
+
+
 def make_ini(address, upstream, larder=None, listener=None, up=None):
     up, listener = dict(up or {}), dict(listener or {})
     if upstream is not None:
@@ -418,6 +436,10 @@ def make_ini(address, upstream, larder=None, listener=None, up=None):
         if getattr(upstream, "tls_address", None) and "address" not in up:
             where = upstream.tls_address
             up = {"tls": "yes", "tls_ca": authority().cert, **up}
+        if os.environ.get("LARDER_SENTINEL") and isinstance(upstream, Redis) and "address" not in up:
+            return make_ini(address, None, larder, listener,
+                            {"sentinels": "%s:%d" % upstream.sentinel().address,
+                             "master": "mymaster", **up})
         up.setdefault("address", "unix:" + where if isinstance(where, str) else "%s:%d" % where)
     listener.setdefault("address", "%s:%d" % address)
     text = ""

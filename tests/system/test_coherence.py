@@ -28,8 +28,7 @@ def test_spread(w):
 # Writes that are put otherwise than they came: with a TTL, in a MULTI of larder's, with scripts.
 POLICIES = ({"ttl": "1h", "ttl_jitter": "10m", "max_ttl": "2h"},
             {"sliding": "1h", "absolute": "2h"},
-            {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms"},
-            {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms", "scope": "fleet"},
+            coherence.LEASES, coherence.FLEET,
             {"stampede": "stale", "stale_ttl": "1m"})
 
 
@@ -46,13 +45,12 @@ def test_hot_under_a_cap(w):
 
 def test_hot_under_leases(w):
     need_cache()
-    coherence.hot(w, 6, seed(), {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms"})
+    coherence.hot(w, 6, seed(), coherence.LEASES)
 
 
 def test_hot_under_leases_of_two(w):
     need_cache()
-    coherence.hot(w, 6, seed(), {"stampede": "wait", "lease_ttl": "300ms", "lease_wait": "30ms",
-                                 "scope": "fleet"})
+    coherence.hot(w, 6, seed(), coherence.FLEET)
 
 
 def test_spread_under_policies(w):

@@ -198,7 +198,9 @@ def test_what_redis_is_told(w):
 def test_other_ways_to_write(w):
     redis, one, other = two(w, "[policy more]\nprefix = x:\nfence = yes\nttl = 60s\n")
     for write in (lambda: other.ok("SET", "f:a", LONG), lambda: other.ok("HSET", "f:a", "f", LONG),
-                  lambda: other.ok("LARDER", "MSETEX", 0, "f:a", 1)):
+                  lambda: other.ok("LARDER", "MSETEX", 0, "f:a", 1),
+                  lambda: other.ok("LARDER", "FRESH", "SET", "f:a", 1),
+                  lambda: other.ok("LARDER", "FRESH", "DEL", "f:a")):
         token = token_of(one)
         write()
         assert not stores(one, token)
@@ -220,6 +222,21 @@ def test_other_ways_to_write(w):
     assert other.reply() == b"OK"
     eventually(lambda: redis.cmd("EXISTS", "f:a") == 1)
     assert not stores(one, token)
+
+
+def test_copy_to_another_database(w):
+    """The token is in the database of the key."""
+    redis, one, other = two(w)
+    redis.cmd("SET", "g:from", "x")
+    one.ok("SELECT", 3)
+    for multi in (False, True):
+        token, here = token_of(one), token_of(other)
+        copy = ("COPY", "g:from", "f:a", "DB", 3)
+        assert other.pipeline([("MULTI",), copy, ("EXEC",)])[2] == [1] if multi else other.ok(*copy)
+        assert not stores(one, token)
+        one.ok("DEL", "f:a")
+        assert stores(other, here)
+        other.ok("DEL", "f:a")
 
 
 def test_a_delete_while_redis_is_out_of_memory(w):

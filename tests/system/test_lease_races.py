@@ -4,7 +4,7 @@ import signal
 import time
 
 from fake_near import NearRedis
-from leases import PUSH_MS, Leases
+from leases import PUSH_MS, WAIT, Leases, ready
 from resp import SLOW, TIMEOUT, Error, encode, eventually
 
 ONE_CHANCE = True  # tests/system/run
@@ -67,6 +67,41 @@ def test_who_has_been_answered_behind_its_read(w):
         s.are(1, 0)
         first.ok("SET", "k", "v")
         s.rest()
+
+
+def test_lease_wait_of_who_asked_before_the_first_answer(w):
+    """They waited until the lease ended: nobody had set the timer to their time."""
+    clock = w.clock()
+    fake = w.add(NearRedis())
+    s = Leases(w, fake, clock, sections={"up": {"command_timeout": "1h"}})
+    gate = fake.hold("GET", "k")
+    conns = [s.conn() for _ in range(5)]
+    for c in conns:
+        c.send(encode(*GET))
+    gate.wait().release()
+    _, others = s.one_misses(conns)
+    clock.move(WAIT + 1)
+    s.all_miss(others)
+    assert s.since("timed_out") == 4 and s.since("lapsed") == 0
+
+
+def test_who_asks_behind_a_write(w):
+    """The key had been written, which was to be asked about, and a read that came later was told
+    that there was nothing, once it had waited for so long."""
+    clock = w.clock()
+    s, fake, holder, waiting, gate = question(w, clock=clock)
+    late = [s.conn(proto) for proto in (2, 3)]
+    for c in late:
+        c.send(encode(*GET))
+    eventually(lambda: s.stats()["cache_misses"] + s.stats()["cache_coalesced"] >= 3)
+    clock.move(WAIT + 1)
+    eventually(lambda: s.since("timed_out") > 0)
+    assert not ready(late), [c.reply() for c in ready(late)]
+    gate.release()
+    s.all_get(late, b"v")
+    for c in waiting:
+        assert c.reply() in (None, b"v")
+    s.rest()
 
 
 def test_the_first_leaves_before_its_answer(w):

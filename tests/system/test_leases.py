@@ -73,6 +73,28 @@ def test_a_large_value_is_given_to_all(w):
     assert set(found.loads.values()) == {1} and len(found.waits) == 498
 
 
+def test_one_loads_what_has_expired(w):
+    """The first read makes Redis remove it and tell so, which does not let a second one load it."""
+    for ahead in ("no", "yes"):
+        clock = w.clock()
+        s = Leases(w, clock=clock, refresh_ahead=ahead)
+        s.redis.cmd("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+        conns = [s.conn(2 + n % 2) for n in range(20)]
+        s.hold("k", conn=conns[0]).ok("SET", "k", "v", "PX", 5000)
+        for _ in range(10):
+            for conn in conns:
+                assert conn.cmd("GET", "k") == b"v"
+            clock.move(6)
+            for conn in conns:
+                conn.send(encode("GET", "k"))
+            holder, others = s.one_misses(conns)
+            s.old()
+            holder.ok("SET", "k", "v", "PX", 5000)
+            s.all_get(others, b"v")
+        assert s.since("granted") == s.since("loaded") == 11, s.counters()
+        assert s.since("promoted") == s.since("voided") == 0, s.counters()
+
+
 def test_ten_thousand_that_wait(w):
     """2 KB each at most, connection and all; served, and nobody else is kept waiting meanwhile."""
     count = scaled(10_000)

@@ -207,7 +207,8 @@ def test_unknown_name(w):
     c = w.conn(larder)
     answer = timed(c, "GET", "k")
     assert answer.startswith(b"UPSTREAM master nomaster not reached: Sentinel 127.0.0.1:"), answer
-    assert answer.endswith(b"knows no such master; the command was not executed"), answer
+    assert b"knows no such master" in answer, answer
+    assert answer.endswith(b"; the command was not executed"), answer
     assert c.cmd("PING") == b"PONG"
     stats = larder.stats()
     assert stats["sentinel_unknown"] >= 2 and stats["upstream_connects"] == 0

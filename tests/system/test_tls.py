@@ -366,6 +366,42 @@ def test_a_stalled_network(w):
     assert larder.stats()["upstream_links_lost"] == 0
 
 
+def ask_one_by_one(larder, conns, key):
+    """Each has been heard before the next asks, so that each could have a record of its own."""
+    heard = larder.stats()["clients_bytes_in"]
+    for c in conns:
+        request = encode("GET", key)
+        c.send(request)
+        heard += len(request)
+    eventually(lambda: larder.stats()["clients_bytes_in"] >= heard)
+
+
+def test_records_are_gathered(w):
+    """While hundreds wait for Redis, what others ask waits here, to leave in one record: it leaves
+    when Redis answers, and if Redis never does, it is answered here in time."""
+    far = Far(w)
+    relay = w.add(Relay(("127.0.0.1", far.port)))
+    larder = far.larder(w, up={**QUICK, "command_timeout": "4s", "pool_size": 2,
+                               "address": f"localhost:{relay.address[1]}"})
+    conns = [w.conn(larder, timeout=30) for _ in range(400)]
+    assert conns[0].cmd("SET", "k", "v") == b"OK"
+    for stalled in (relay.stall, far.redis.pause):
+        stalled()
+        for i in range(0, 300, 20):
+            ask_one_by_one(larder, conns[i:i + 20], "k")
+        sent = larder.stats()["upstream_bytes_out"]
+        ask_one_by_one(larder, conns[300:], "k")
+        assert larder.stats()["upstream_bytes_out"] == sent, (stalled, larder.cmd("LARDER", "LINKS"))
+        if stalled == relay.stall:
+            relay.resume()
+            assert [c.reply() for c in conns] == [b"v"] * 400
+        else:
+            assert all(is_upstream(c.reply()) for c in conns)
+            far.redis.resume()
+    serves_again(conns[0])
+    assert larder.stats()["upstream_bytes_out"] > sent
+
+
 def test_cut_in_the_midst(w):
     """An end without goodbye is an end: errors, no garbage, new links."""
     far = Far(w)
@@ -826,5 +862,6 @@ def test_idle_connections_keep_little(w):
 
 
 test_wrong_certificates.timeout = 60
+test_records_are_gathered.timeout = 60
 test_a_stalled_network.timeout = 60
 test_check_config.timeout = 60

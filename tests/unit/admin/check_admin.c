@@ -18,6 +18,7 @@ START_TEST(help_names_what_there_is)
                                         "FLUSH ALL | PREFIX <prefix> | TENANT <name>",
                                         "FRESH <command> [<arg> ...]",
                                         "GETLEASE <key>",
+                                        "HEALTH",
                                         "HELP",
                                         "KEY <key>",
                                         "LEASES",
@@ -45,7 +46,7 @@ START_TEST(help_names_what_there_is)
 }
 END_TEST
 
-#define ROOMS 8
+#define ROOMS 9
 
 static void all_counters(struct counter_set sets[ROOMS])
 {
@@ -55,8 +56,9 @@ static void all_counters(struct counter_set sets[ROOMS])
     sets[3] = clients_cache_counters(desk.clients);
     sets[4] = clients_rule_counters(desk.clients);
     sets[5] = clients_lease_counters(desk.clients);
-    sets[6] = clients_tenant_counters(desk.clients);
-    sets[7] = invalidation_counters(NULL);
+    sets[6] = clients_outage_counters(desk.clients);
+    sets[7] = clients_tenant_counters(desk.clients);
+    sets[8] = invalidation_counters(NULL);
 }
 
 static size_t count_rows(const struct counter_set sets[ROOMS])
@@ -303,6 +305,20 @@ static const char *in_lines(const char *p, const struct counter_set *set, const 
     return p;
 }
 
+START_TEST(health_that_nobody_has_asked_for_yet)
+{
+    char expected[512];
+
+    (void)snprintf(expected, sizeof expected,
+                   "status=degraded reason=whether the upstream is well is not known yet\n"
+                   "larder=ok clients=3 uptime-ms=0\n"
+                   "upstream=unknown address=%s role= roundtrip-us=0 age-ms=0 breaker=closed "
+                   "away-ms=0 links=0 waiting-link=0 waiting-loan=0 trouble=\ncache=off\n",
+                   desk.upstream);
+    ck_assert_str_eq(table(PROTO, "HEALTH"), expected);
+}
+END_TEST
+
 START_TEST(the_section_of_info)
 {
     struct counter_set sets[ROOMS];
@@ -368,6 +384,7 @@ Suite *admin_suite(void)
     tcase_add_loop_test(t, stats_take_no_other_word, 0, 2);
     tcase_add_test(t, words_of_the_session);
     tcase_add_loop_test(t, unknown_subcommands, 0, 2);
+    tcase_add_loop_test(t, health_that_nobody_has_asked_for_yet, 0, 2);
     tcase_add_test(t, the_section_of_info);
     tcase_add_test(t, the_dump_has_it_all);
     suite_add_tcase(suite, t);

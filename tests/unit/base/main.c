@@ -14,6 +14,7 @@ int main(void)
     srunner_add_suite(runner, log_suite());
     srunner_add_suite(runner, histogram_suite());
     srunner_add_suite(runner, hash_suite());
+    srunner_add_suite(runner, rate_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

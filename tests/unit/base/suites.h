@@ -10,5 +10,6 @@ Suite *list_suite(void);      /* check_list.c: lists and counters */
 Suite *log_suite(void);       /* check_log.c */
 Suite *histogram_suite(void); /* check_histogram.c */
 Suite *hash_suite(void);      /* check_hash.c */
+Suite *rate_suite(void);      /* check_rate.c */
 
 #endif

@@ -1,5 +1,5 @@
 /* check_cache.c - when what is kept may be served, and what may be kept: trust, holds, tokens,
- * floors, prefixes flushed, policies gone. */
+ * floors, prefixes flushed, policies and owners gone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -362,6 +362,80 @@ START_TEST(policies)
 }
 END_TEST
 
+/* Whose a key is: its first letter's number, or nobody's. */
+static uint32_t by_letter(void *context, struct slice key)
+{
+    const char *letters = context, *at = memchr(letters, key.p[0], strlen(letters));
+
+    return at ? (uint32_t)(at - letters) + 1 : 0;
+}
+
+START_TEST(owners)
+{
+    char letters[] = "ab";
+    struct question q = ask("a4", ""), other = ask("b4", "");
+    struct flight f, others;
+
+    keep("a1");
+    keep("x1");
+    shelf_owners(cache_shelf(c), by_letter, letters);
+    cache_share(c, 1, 1u << 20);
+    cache_share(c, 2, 1u << 20);
+    IS("a1", LOOK_DOOMED); /* from before: a flush of the owner would not find it */
+    IS("x1", LOOK_FRESH);
+    keep("a1");
+    IS("a1", LOOK_FRESH);
+    keep("a2");
+    keep("b2");
+    tidy();
+    IS("a1", LOOK_FRESH);
+    flight_begin(cache_keyring(c), &f, &q);
+    flight_begin(cache_keyring(c), &others, &other);
+    cache_flush_owner(c, 1);
+    ck_assert(!flight_good(cache_keyring(c), &f));
+    ck_assert(flight_good(cache_keyring(c), &others));
+    flight_end(cache_keyring(c), &f);
+    flight_end(cache_keyring(c), &others);
+    IS("a2", LOOK_DOOMED);
+    IS("b2", LOOK_FRESH);
+    keep("a3");
+    IS("a3", LOOK_FRESH);
+    now_ms = LATER;
+    cache_proven(c, now_ms);
+    IS("a2", LOOK_DOOMED); /* not merely expired, which might be served all the same */
+    IS("b2", LOOK_EXPIRED);
+    tidy();
+    IS("a2", LOOK_NOTHING);
+}
+END_TEST
+
+START_TEST(an_owner_gone)
+{
+    char letters[] = "ab";
+    struct question q = ask("a4", "");
+    struct flight f;
+
+    shelf_owners(cache_shelf(c), by_letter, letters);
+    cache_share(c, 1, 0);
+    cache_share(c, 2, 0);
+    keep("a1");
+    keep("b1");
+    flight_begin(cache_keyring(c), &f, &q);
+    letters[0] = '-';
+    cache_owner_gone(c, 1);
+    ck_assert(!flight_good(cache_keyring(c), &f));
+    flight_end(cache_keyring(c), &f);
+    IS("a1", LOOK_DOOMED);
+    IS("b1", LOOK_FRESH);
+    letters[0] = 'a';
+    cache_share(c, 1, 0);
+    IS("a1", LOOK_DOOMED);
+    tidy();
+    IS("a1", LOOK_NOTHING);
+    IS("b1", LOOK_FRESH);
+}
+END_TEST
+
 START_TEST(resettled)
 {
     keep("a");
@@ -370,6 +444,67 @@ START_TEST(resettled)
     IS("a", LOOK_FRESH);
     cache_resettle(c, 16u << 20, TIMEOUT);
     IS("a", LOOK_UNTRUSTED);
+}
+END_TEST
+
+static bool old(const char *key, uint64_t at_ms)
+{
+    struct question q = ask(key, "");
+    struct entry e;
+
+    return cache_look_old(c, &q, at_ms, 1000, &e);
+}
+
+/* What was kept before the link was lost is never fresh again; where a policy wants it, it is there
+ * until it is known to have changed. */
+START_TEST(suspect_values_stay)
+{
+    static const uint64_t outlive[] = {0, 1000, 0};
+
+    cache_outlive(c, outlive, ARRAY_LEN(outlive));
+    keep("a");
+    keep("b");
+    keep("c");
+    ck_assert_int_eq(fill("other", "", 2), FILL_KEPT);
+    ck_assert(old("a", now_ms) && old("other", now_ms));
+    cache_lost(c);
+    IS("a", LOOK_SUSPECT);
+    ck_assert(old("a", now_ms));
+    ck_assert(!old("other", now_ms));
+    cache_armed(c);
+    cache_proven(c, now_ms);
+    IS("a", LOOK_SUSPECT);
+    tidy();
+    IS("a", LOOK_SUSPECT);
+    IS("other", LOOK_NOTHING);
+    ck_assert(old("a", LATER + 999) && !old("a", LATER + 1000));
+    ck_assert(cache_pushed(c, text("a"), now_ms));
+    ck_assert(!old("a", now_ms));
+    ck_assert(cache_changed(c, text("b")));
+    ck_assert(!old("b", now_ms));
+    keep("c");
+    IS("c", LOOK_FRESH);
+    cache_lost(c);
+    cache_without_link(c);
+    ck_assert(old("c", now_ms));
+    cache_flush(c);
+    ck_assert(!old("c", now_ms));
+}
+END_TEST
+
+START_TEST(old_values_of_absent_keys_and_flushed_ones)
+{
+    static const uint64_t outlive[] = {0, 1000};
+    struct question q = ask("none", "");
+    struct entry e = value("", LATER, 1);
+
+    cache_outlive(c, outlive, ARRAY_LEN(outlive));
+    e.kind = ENTRY_ABSENT;
+    ck_assert(shelf_put(cache_shelf(c), &q, &e));
+    keep("a");
+    ck_assert(old("none", LATER - 1) && !old("none", LATER));
+    cache_flush_prefix(c, text("a"));
+    ck_assert(!old("a", now_ms));
 }
 END_TEST
 
@@ -423,8 +558,12 @@ Suite *cache_suite(void)
     tcase_add_test(t, prefixes);
     tcase_add_test(t, many_prefixes);
     tcase_add_test(t, policies);
+    tcase_add_test(t, owners);
+    tcase_add_test(t, an_owner_gone);
     tcase_add_test(t, resettled);
     tcase_add_test(t, past);
+    tcase_add_test(t, suspect_values_stay);
+    tcase_add_test(t, old_values_of_absent_keys_and_flushed_ones);
     suite_add_tcase(s, t);
     return s;
 }

@@ -75,6 +75,30 @@ START_TEST(tidied_when_its_time_is_over)
 }
 END_TEST
 
+/* In an outage any value will do; but that its deadline was its expiry is not said of it. */
+START_TEST(outlives_whatever_its_deadline_was)
+{
+    static const uint64_t more[] = {0, 3 * LINGER};
+    uint64_t at;
+
+    shelf_outlive(s, more, ARRAY_LEN(more));
+    keep("k", "");
+    keep_until("local", "", DEADLINE, DEADLINE + 1);
+    keep_until("never", "HGETALL", DEADLINE, EXPIRY_NEVER);
+    ck_assert(!shelf_tidy(s, DEADLINE + 3 * LINGER - 1, 100));
+    ck_assert(there("k", "") && there("local", "") && there("never", "HGETALL"));
+    ck_assert(shelf_past(s, SLICE("k"), DEADLINE + 2 * LINGER, &at));
+    ck_assert(!shelf_past(s, SLICE("local"), DEADLINE, &at));
+    ck_assert(!shelf_past(s, SLICE("never"), DEADLINE, &at));
+    /* past local_ttl is not past its expiry: a push says that it has changed */
+    (void)pushed("local", DEADLINE + 1);
+    (void)pushed("never", DEADLINE + 1);
+    ck_assert(!there("local", "") && !there("never", "HGETALL"));
+    ck_assert(!shelf_tidy(s, DEADLINE + 3 * LINGER, 100));
+    ck_assert(!there("k", ""));
+}
+END_TEST
+
 START_TEST(first_push_after_expiry_is_its_expiry)
 {
     struct question q = ask_for("k", "", 0);
@@ -159,6 +183,7 @@ Suite *past_suite(void)
 
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, tidied_when_its_time_is_over);
+    tcase_add_test(tcase, outlives_whatever_its_deadline_was);
     tcase_add_test(tcase, first_push_after_expiry_is_its_expiry);
     tcase_add_test(tcase, push_before_expiry_removes);
     tcase_add_test(tcase, push_drops_what_hangs_on_a_value);

@@ -1,15 +1,40 @@
 /* inspect.c - a look inside the shelf, see inspect.h. */
 #include "inspect.h"
 
+#include "cache/shares.h"
+
 #include <check.h>
 #include <stdlib.h>
+
+#define ACCOUNTS 16
+
+/* What the records of one owner come to, by where the shelf counts it. */
+struct held {
+    const struct shelf_usage *usage;
+    uint64_t entries, bytes;
+};
 
 struct sums {
     uint64_t stamp; /* of the record before, in the small queue */
     uint64_t records, live, entries, bytes, blocks;
+    struct held held[ACCOUNTS];
 };
 
-static void inspect_segment(const struct shelf *s, uint32_t i, struct sums *sums)
+static void add_to_owner(struct shelf *s, const struct record *r, size_t bytes, struct sums *sums)
+{
+    const struct shelf_usage *usage = shares_account(s, r);
+    unsigned i = 0;
+
+    while (i < ACCOUNTS && sums->held[i].usage && sums->held[i].usage != usage)
+        i++;
+    if (i == ACCOUNTS)
+        return;
+    sums->held[i].usage = usage;
+    sums->held[i].entries += r->kind != RECORD_HOLLOW;
+    sums->held[i].bytes += bytes;
+}
+
+static void inspect_segment(struct shelf *s, uint32_t i, struct sums *sums)
 {
     const struct arena *a = &s->store.arena;
     const struct segment *g = &a->segments[i];
@@ -38,6 +63,8 @@ static void inspect_segment(const struct shelf *s, uint32_t i, struct sums *sums
         sums->entries += r->kind != RECORD_HOLLOW;
         sums->bytes += size + record_outside(r);
         sums->blocks += record_outside(r);
+        if (s->shares)
+            add_to_owner(s, r, size + record_outside(r), sums);
     }
     ck_assert_uint_eq(live, g->live);
     ck_assert_uint_eq(blocks, g->blocks);
@@ -57,7 +84,7 @@ static uint32_t inspect_free(const struct arena *a, uint32_t at, size_t *residen
     return count;
 }
 
-static void inspect_arena(const struct shelf *s, struct sums *sums)
+static void inspect_arena(struct shelf *s, struct sums *sums)
 {
     const struct arena *a = &s->store.arena;
     uint32_t used = 0, cold;
@@ -147,7 +174,32 @@ static void inspect_accounts(const struct shelf *s, const struct sums *sums)
         ck_assert_uint_eq(s->block_bytes, sums->blocks);
 }
 
-void inspect(const struct shelf *s)
+/* Up to ACCOUNTS owners that have something, among numbers up to that. */
+static void inspect_owners(const struct shelf *s, const struct sums *sums)
+{
+    uint64_t entries = 0, bytes = 0, evictions = 0, expired = 0;
+
+    if (s->shares == NULL)
+        return;
+    for (unsigned i = 0; i < ACCOUNTS && sums->held[i].usage; i++) {
+        ck_assert_uint_eq(sums->held[i].usage->entries, sums->held[i].entries);
+        ck_assert_uint_eq(sums->held[i].usage->bytes, sums->held[i].bytes);
+    }
+    for (uint32_t i = 0; i < ACCOUNTS; i++) {
+        struct shelf_usage one = shelf_usage_of_owner(s, i);
+
+        entries += one.entries;
+        bytes += one.bytes;
+        evictions += one.evictions;
+        expired += one.expired;
+    }
+    ck_assert_uint_eq(entries, sums->entries);
+    ck_assert_uint_eq(bytes, sums->bytes);
+    ck_assert_uint_eq(evictions, s->total.evictions);
+    ck_assert_uint_eq(expired, s->total.expired);
+}
+
+void inspect(struct shelf *s)
 {
     struct sums sums = {0};
 
@@ -155,6 +207,7 @@ void inspect(const struct shelf *s)
     inspect_arena(s, &sums);
     ck_assert_uint_eq(sums.records, s->store.table.count);
     inspect_accounts(s, &sums);
+    inspect_owners(s, &sums);
 }
 
 uint64_t dice(uint64_t *state)

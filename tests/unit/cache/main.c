@@ -13,6 +13,8 @@ int main(void)
     srunner_add_suite(runner, random_suite());
     srunner_add_suite(runner, past_suite());
     srunner_add_suite(runner, room_suite());
+    srunner_add_suite(runner, shares_suite());
+    srunner_add_suite(runner, shares_model_suite());
     srunner_add_suite(runner, keyring_suite());
     srunner_add_suite(runner, cache_suite());
     srunner_run_all(runner, CK_ENV);

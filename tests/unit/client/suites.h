@@ -8,5 +8,6 @@ Suite *subscriptions_suite(void); /* check_subscriptions.c */
 Suite *output_suite(void);        /* check_output.c */
 Suite *answers_suite(void);       /* check_answers.c */
 Suite *near_suite(void);          /* check_near.c */
+Suite *outage_suite(void);        /* check_outage.c */
 
 #endif

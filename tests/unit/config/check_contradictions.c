@@ -175,6 +175,8 @@ START_TEST(expiry)
                    "t.ini:4: immutable = yes is not possible with local = no\n");
     policy_refuses("stampede = wait\n",
                    "t.ini:3: stampede = wait is not possible with local = no (its default)\n");
+    policy_refuses("on_outage = stale\n",
+                   "t.ini:3: on_outage = stale is not possible with local = no (its default)\n");
     /* Each at its own line, whichever policy. */
     refuses(
         "[policy a]\nprefix = a:\nttl = 5m\n[policy b]\nprefix = b:\nttl = 3d\nmax_ttl = 1d\n"

@@ -13,7 +13,8 @@
     "0\n"                                                                                          \
     "max_ttl = 0\nsliding = 0\nabsolute = 0\nrequire_ttl = no\nimmutable = no\ndeny = no\n"        \
     "stampede = no\nstale_ttl = 1m\nrefresh_ahead = no\nlease_ttl = 10s\nlease_wait = 500ms\n"     \
-    "scope = local\nfence = no\n"
+    "scope = local\nfence = no\n"                                                                  \
+    "on_outage = error\ndrop_writes = no\n"
 
 static void dump_of(const struct settings *s, struct buffer *out)
 {

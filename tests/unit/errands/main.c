@@ -9,6 +9,7 @@ int main(void)
     SRunner *runner = srunner_create(agree_suite());
     int failed;
 
+    srunner_add_suite(runner, health_suite());
     srunner_add_suite(runner, self_check_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

@@ -5,6 +5,7 @@
 #include <check.h>
 
 Suite *agree_suite(void);      /* check_agree.c */
+Suite *health_suite(void);     /* check_health.c */
 Suite *self_check_suite(void); /* check_self_check.c: before a scripted server */
 
 #endif

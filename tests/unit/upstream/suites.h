@@ -15,6 +15,7 @@ Suite *notices_suite(void);      /* check_notices.c: what comes on the invalidat
 Suite *invalidation_suite(void); /* check_invalidation.c: before a scripted server */
 Suite *sentinels_suite(void);    /* check_sentinels.c: what they say, whom to believe */
 Suite *aim_suite(void);          /* check_aim.c: a pool that is guided */
+Suite *prelude_suite(void);      /* check_prelude.c: what comes before the clients; away */
 Suite *breaker_suite(void);      /* check_breaker.c: is the upstream away? */
 Suite *coherence_suite(void);    /* check_coherence.c: before a real one */
 

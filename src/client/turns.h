@@ -1,0 +1,24 @@
+/* turns.h - who is served when, and how much of it at a time: see turns.c. */
+#ifndef LARDER_CLIENT_TURNS_H
+#define LARDER_CLIENT_TURNS_H
+
+#include "client/client.h"
+
+void client_queue(struct client *c); /* others first; it is read no more until then */
+void turns_beat(struct clients *all);
+/* The client being served has cost so much; with so many bytes to be copied. */
+static inline void client_spend(struct clients *all, uint64_t units, size_t bytes)
+{
+    units += bytes / 1024;
+    all->turn_left -= units < all->turn_left ? (uint32_t)units : all->turn_left;
+}
+
+/* What may be unanswered of its requests before no more are begun. */
+static inline uint64_t client_most_pending(const struct client *c)
+{
+    uint64_t most = c->all->settings->max_pending;
+
+    return UNLIKELY(c->heavy) && most > HEAVY_PENDING ? HEAVY_PENDING : most;
+}
+
+#endif

@@ -1,0 +1,101 @@
+"""Who says little does not wait for who says much: of what others have asked, larder answers a turn
+each (TURN_UNITS in src/base/limits.h) before it looks at who asks for one thing, not all of it.
+
+Counted in commands, not in time: larder is stopped while everybody asks, so that it finds all of it
+at once, and the one who asks last asks how many commands there were before its own."""
+import socket
+
+from near import need_cache, near_larder
+from resp import encode, encode_all
+from servers import read_stats
+
+OTHERS = 20
+TURN = 256
+BEAT = 2 * TURN  # QUEUED_UNITS
+
+
+def stage(w):
+    need_cache()
+    redis = w.redis()
+    larder = near_larder(w, redis)
+    conn = larder.connect()
+    conn.pipeline([("SET", "k:%d" % i, "v%d" % i) for i in range(1000)])
+    conn.pipeline([("GET", "k:%d" % i) for i in range(1000)])
+    return larder, conn
+
+
+def value(i):
+    v = b"v%d" % i
+    return b"$%d\r\n%s\r\n" % (len(v), v)
+
+
+def commands_before(larder, conn, requests, each=1):
+    """How many of the others' commands are served before the one's, which comes last."""
+    others = [larder.connect() for _ in range(OTHERS)]
+    for other in others:
+        other.ok("PING")
+    before = read_stats(conn.ok("LARDER", "STATS"))["clients_commands"]
+    larder.pause()
+    for other in others:
+        other.sock.settimeout(60)
+        other.send(encode_all(requests))
+    conn.send(encode("LARDER", "STATS"))
+    larder.resume()
+    served = read_stats(conn.value(timeout=60))["clients_commands"] - before
+    assert served <= OTHERS * (TURN // each + 2) + BEAT // each, served
+    return others
+
+
+def test_a_pipeline_is_served_in_turns(w):
+    larder, conn = stage(w)
+    others = commands_before(larder, conn, [("GET", "k:%d" % (i % 1000)) for i in range(3000)])
+    for other in others:
+        for i in range(3000):
+            got = other.frame(timeout=60)
+            assert got == value(i % 1000), (i, got)
+        other.ok("PING")
+
+
+def test_a_pipeline_of_requests_for_the_upstream_is_served_in_turns(w):
+    larder, conn = stage(w)
+    others = commands_before(larder, conn, [("ECHO", "v%d" % i) for i in range(2000)], 2)
+    for other in others:
+        for i in range(2000):
+            got = other.frame(timeout=60)
+            assert got == value(i), (i, got)
+
+
+def test_requests_for_many_keys_count_for_as_many(w):
+    larder, conn = stage(w)
+    keys = ["k:%d" % i for i in range(500)]
+    others = commands_before(larder, conn, [("MGET", *keys)] * 20, 64)
+    expected = b"*500\r\n" + b"".join(value(i) for i in range(500))
+    for other in others:
+        for _ in range(20):
+            assert other.frame(timeout=60) == expected
+
+
+def test_large_values_count_for_their_bytes(w):
+    larder, conn = stage(w)
+    conn.ok("SET", "large", "x" * 64000)
+    conn.ok("GET", "large")
+    others = commands_before(larder, conn, [("GET", "large")] * 50, 32)
+    for other in others:
+        for _ in range(50):
+            assert len(other.frame(timeout=60)) == 64000 + 10
+
+
+def test_what_waits_for_its_turn_is_served_when_the_client_has_said_all(w):
+    """Nothing is lost when the end of input comes while requests wait for their turn."""
+    larder, conn = stage(w)
+    asked = [("GET", "k:%d" % (i % 1000)) for i in range(4000)]
+    asked[1999] = ("SET", "half", "way")
+    for _ in range(3):
+        other = larder.connect()
+        larder.pause()
+        other.send(encode_all(asked))
+        other.sock.shutdown(socket.SHUT_WR)
+        larder.resume()
+        expected = b"".join(b"+OK\r\n" if i == 1999 else value(i % 1000) for i in range(4000))
+        assert other.rest(timeout=60) == expected
+    assert conn.ok("GET", "half") == b"way"
