@@ -10,6 +10,8 @@ from tenants import PREFIXES, session, tenants_larder
 
 OWN = PREFIXES["a"]
 
+RANDOM = int(os.environ.get("LARDER_WALLS", 0))
+
 
 class Siege:
     """A larder with two tenants, of whom the second also listens and waits."""
@@ -59,7 +61,7 @@ def test_random_commands(w):
     siege = Siege(w)
     seed = int(os.environ.get("LARDER_SEED", random.SystemRandom().randrange(1 << 30)))
     rng, rows = random.Random(seed), sorted(walls.commands().items())
-    total = int(os.environ.get("LARDER_WALLS", scaled(30000)))
+    total = RANDOM or scaled(30000)
     intruders = [walls.Intruder(siege.larder, proto) for proto in (2, 3)]
     try:
         while sum(a.said for a in intruders) < total:
@@ -70,6 +72,9 @@ def test_random_commands(w):
         siege.stands()
     except AssertionError as e:
         raise AssertionError(f"LARDER_SEED={seed}: {e}") from e
+
+
+test_random_commands.timeout = 30 + RANDOM / 500
 
 
 def test_every_row_is_judged(w):
