@@ -61,7 +61,6 @@ static void refuse_full(struct clients *all, const struct listener *l, int fd)
 {
     static const char text[] = "-ERR max number of clients reached\r\n";
 
-    all->count.refused_max_clients++;
     /* A new socket takes so few bytes; if not, the client sees only the close. So does one that
      * would have to be told in TLS. */
     if (listener_tls(l) == NULL && write(fd, text, sizeof text - 1) < 0)
@@ -76,6 +75,11 @@ void clients_accept(struct clients *all, struct listener *l, int fd, bool is_uni
     char peer[ADDRESS_TEXT];
 
     if (all->draining || all->count.clients >= all->settings->max_clients) {
+        all->count.refused_max_clients++;
+        refuse_full(all, l, fd);
+        return;
+    }
+    if (UNLIKELY(all->tenants != NULL) && tenants_full(all->tenants, l)) {
         refuse_full(all, l, fd);
         return;
     }

@@ -325,14 +325,17 @@ static enum next hello(struct client *c, const struct request *q)
 {
     bool here = logs_in_here(c);
     struct hello h;
+    enum login login = LOGIN_OK;
     enum next next;
 
     if (!client_drained(c))
         return client_wait(c, WAIT_DRAIN);
     if (!parse_hello(c, q, &h))
         return NEXT;
-    if (h.auth && here && !login_here(c, h.user, h.password))
-        return login_failed(c);
+    if (h.auth && here)
+        login = login_here(c, h.user, h.password);
+    if (login != LOGIN_OK)
+        return login_failed(c, login);
     if (!c->authenticated) {
         write_error(
             client_answer(c),

@@ -57,14 +57,24 @@ static bool who_is(const struct client *c, struct slice user, struct slice passw
     return !*set->tenant || strcmp(set->tenant, t->name) == 0;
 }
 
-static bool tenant_login(struct client *c, struct slice user, struct slice password)
+static enum login tenant_login(struct client *c, struct slice user, struct slice password)
 {
     struct tenant *t;
 
     if (!who_is(c, user, password, &t) || (t != c->tenant && !is_fresh(c)))
-        return false;
+        return LOGIN_WRONG;
+    if (t != c->tenant && tenant_is_full(t))
+        return LOGIN_FULL;
     tenant_join(c, t);
-    return true;
+    return LOGIN_OK;
+}
+
+static enum login listener_login(const struct client *c, struct slice user, struct slice password)
+{
+    const char *want = listener_settings(c->listener)->password;
+    bool ok = digest_equal(slice_str(want), password) && slice_eq(user, SLICE("default"));
+
+    return ok ? LOGIN_OK : LOGIN_WRONG;
 }
 
 /* ---- answers that come late ---- */
@@ -124,29 +134,28 @@ bool logs_in_here(const struct client *c)
     return listener_settings(c->listener)->password[0] != 0 || tenants_ask_login(c);
 }
 
-bool login_here(struct client *c, struct slice user, struct slice password)
+enum login login_here(struct client *c, struct slice user, struct slice password)
 {
-    const char *want = listener_settings(c->listener)->password;
-    bool ok = tenants_ask_login(c)
-                  ? tenant_login(c, user, password)
-                  : digest_equal(slice_str(want), password) && slice_eq(user, SLICE("default"));
+    enum login how =
+        tenants_ask_login(c) ? tenant_login(c, user, password) : listener_login(c, user, password);
 
-    if (ok)
-        c->authenticated = true;
-    else
-        c->all->count.auth_failures++;
+    c->authenticated |= how == LOGIN_OK;
+    c->all->count.auth_failures += how == LOGIN_WRONG;
     client_settle(c);
-    return ok;
+    return how;
 }
 
 static const char wrong_password[] =
     "WRONGPASS invalid username-password pair or user is disabled.";
 
-enum next login_failed(struct client *c)
+enum next login_failed(struct client *c, enum login how)
 {
-    if (tenants_ask_login(c))
+    if (how == LOGIN_FULL)
+        write_error(client_answer(c), "ERR max number of clients reached");
+    else if (tenants_ask_login(c))
         return tenant_answer_late(c, wrong_password);
-    write_error(client_answer(c), "%s", wrong_password);
+    else
+        write_error(client_answer(c), "%s", wrong_password);
     return NEXT;
 }
 
@@ -179,6 +188,7 @@ enum next login_upstream(struct client *c, struct slice user, struct slice passw
 enum next auth_serve(struct client *c, const struct request *q)
 {
     struct slice user = q->argc == 3 ? q->argv[1] : SLICE("default");
+    enum login how;
 
     if (q->argc > 3) {
         write_error(client_answer(c), "ERR syntax error");
@@ -188,8 +198,9 @@ enum next auth_serve(struct client *c, const struct request *q)
         return login_upstream(c, user, q->argv[q->argc - 1], q->bytes, 0);
     if (tenants_ask_login(c) && !client_quiet(c)) /* what is due is of who it was */
         return client_wait(c, WAIT_DRAIN);
-    if (!login_here(c, user, q->argv[q->argc - 1]))
-        return login_failed(c);
+    how = login_here(c, user, q->argv[q->argc - 1]);
+    if (how != LOGIN_OK)
+        return login_failed(c, how);
     write_status(client_answer(c), "OK");
     return NEXT;
 }

@@ -194,6 +194,23 @@ void tenant_join(struct client *c, struct tenant *t)
     client_join_lane(c, lane_of(c, t));
 }
 
+bool tenant_is_full(struct tenant *t)
+{
+    if (t == NULL || t->set == NULL || t->set->max_clients == 0 ||
+        t->count.clients < t->set->max_clients)
+        return false;
+    t->count.refused_max_clients++;
+    return true;
+}
+
+bool tenants_full(const struct tenants *ts, const struct listener *l)
+{
+    const struct listener_settings *set = listener_settings(l);
+
+    return *set->tenant && !*set->password &&
+           tenant_is_full(tenants_find(ts, slice_str(set->tenant)));
+}
+
 bool tenants_ask_login(const struct client *c)
 {
     return c->all->tenants != NULL && c->all->tenants->n > 0;

@@ -21,7 +21,8 @@
     X(accepted, TOTAL, "connections that became the tenant's")                                     \
     X(commands, TOTAL, "commands received from the tenant")                                        \
     X(refused, TOTAL, "commands refused to the tenant: they are not for tenants")                  \
-    X(auth_failures, TOTAL, "failed logins with the tenant's name")
+    X(auth_failures, TOTAL, "failed logins with the tenant's name")                                \
+    X(refused_max_clients, TOTAL, "logins and connections refused at the tenant's max_clients")
 
 struct tenant_counters {
     TENANT_COUNTERS(COUNTER_FIELD)
@@ -57,6 +58,13 @@ struct tenant *tenants_find(const struct tenants *ts, struct slice name);
 /* Does AUTH here mean a tenant, and nobody can do without? */
 MUST_USE
 bool tenants_ask_login(const struct client *c);
+
+/* Has it as many clients as it may have? Then one is refused, which is counted. t may be NULL. */
+MUST_USE
+bool tenant_is_full(struct tenant *t);
+/* The same, of whose a connection would be that comes on the listener. */
+MUST_USE
+bool tenants_full(const struct tenants *ts, const struct listener *l);
 
 /* A connection begins, or begins anew: whose it is by its listener, or the namespace's; and whether
  * it has to log in. */
