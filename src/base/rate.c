@@ -58,6 +58,14 @@ bool rate_take(struct rate *r, uint64_t n, uint64_t now_ms)
     return true;
 }
 
+bool rate_has(struct rate *r, uint64_t n, uint64_t now_ms)
+{
+    if (r->rate == 0)
+        return true;
+    fill_up(r, now_ms);
+    return n <= r->milli / MILLI;
+}
+
 uint64_t rate_take_some(struct rate *r, uint64_t n, uint64_t now_ms)
 {
     uint64_t there;

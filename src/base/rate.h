@@ -33,6 +33,9 @@ void rate_set(struct rate *r, uint64_t rate, uint64_t burst, uint64_t now_ms);
 /* Takes n tokens, if there are so many; more than the burst there never are. */
 MUST_USE
 bool rate_take(struct rate *r, uint64_t n, uint64_t now_ms);
+/* Are there so many? Nothing is taken. */
+MUST_USE
+bool rate_has(struct rate *r, uint64_t n, uint64_t now_ms);
 /* Takes as many of n as there are; returns how many. */
 MUST_USE
 uint64_t rate_take_some(struct rate *r, uint64_t n, uint64_t now_ms);

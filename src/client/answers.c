@@ -118,6 +118,7 @@ static void release_held(struct client *c)
 /* What was held up by replies or promises that have now come. */
 static void go_on(struct client *c)
 {
+    quota_changed(c);
     if (c->more != NULL && c->more->held_first != NULL)
         release_held(c);
     if (c->waits == WAIT_DRAIN
@@ -133,10 +134,12 @@ void client_answered(struct client *c, uint32_t n)
 {
     CHECK(n <= c->owed);
     c->owed -= n;
-    if (UNLIKELY(!c->open))
+    if (UNLIKELY(!c->open)) {
+        quota_changed(c);
         client_shade_check(c);
-    else if (UNLIKELY(c->more != NULL)) /* who waits, or ends, has a session */
+    } else if (UNLIKELY(c->more != NULL)) { /* who waits, or ends, has a session */
         go_on(c);
+    }
 }
 
 static void add_to(struct client *c, struct held *h, struct slice bytes)
@@ -328,6 +331,7 @@ static void muted_gone(struct asker *a, uint32_t n)
     struct client *c = CONTAINER_OF(a, struct session, muted)->client;
 
     c->more->muted_owed -= n;
+    quota_changed(c);
     writes_answered_muted(c);
     if (!c->open)
         client_shade_check(c);

@@ -11,6 +11,7 @@
  * clients.c does. Who is served when is told in turns.c. */
 #include "client/client.h"
 #include "client/leases.h"
+#include "client/quota.h"
 #include "client/redirect.h"
 #include "client/tenants.h"
 #include "client/turns.h"
@@ -322,6 +323,8 @@ static void stop_waiting(struct client *c)
         c->all->count.clients_blocked--;
     if (c->waits == WAIT_LINK)
         list_leave(&c->more->waiter.node);
+    if (UNLIKELY(c->tenant != NULL))
+        quota_waits_no_more(c);
     c->waits = WAIT_NOTHING;
 }
 
@@ -434,6 +437,7 @@ void client_close(struct client *c, enum close_reason why)
     list_push_back(&all->shades, &c->node);
     leave_links(c);
     client_break_promises(c);
+    quota_changed(c);
     if (c->more != NULL && !list_empty(&c->more->leases))
         leases_left(c);
     loads_left(c);

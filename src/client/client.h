@@ -35,10 +35,11 @@ enum wait {
     WAIT_LOAN,    /* a link lent; deadline queue_timeout */
     WAIT_REPLY,   /* the reply to the command before it */
     WAIT_BLOCKED, /* the same, and that command may block for ever */
-    WAIT_PENDING, /* fewer than max_pending unanswered */
+    WAIT_PENDING, /* fewer than max_pending unanswered, its own or its tenant's */
     WAIT_OUTPUT,  /* its own reading of its replies */
     WAIT_ROOM,    /* room in the lent link's output */
     WAIT_PAUSE,   /* the end of CLIENT PAUSE */
+    WAIT_RATE,    /* its tenant's max_ops to let it on */
 };
 
 enum work { WORK_SERVE = 1, WORK_FLUSH = 2 };
@@ -442,6 +443,8 @@ bool tx_unclear(const struct client *c);
 enum next tx_refused_serve(struct client *c, const struct request *q);
 enum next tx_exec(struct client *c, const struct request *q);
 enum next tx_refuse(struct client *c, const char *what);
+/* A MULTI or WATCH was answered with an error of larder's. */
+void tx_note_refused(struct client *c, const struct request *q);
 void tx_leave(struct client *c);
 void tx_replied(struct client *c, enum exchange_kind kind, char type, struct slice bytes);
 

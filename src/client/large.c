@@ -7,6 +7,7 @@
 #include "client/client.h"
 #include "client/near.h"
 #include "client/outage.h"
+#include "client/quota.h"
 #include "client/rules.h"
 #include "client/tenants.h"
 #include "net/loop.h"
@@ -136,6 +137,21 @@ static bool must_collect(struct client *c, const struct command *cmd, uint64_t n
     return rules == LARGE_COLLECT && need <= LARGE_COLLECT_BYTES;
 }
 
+/* The tenant's max_ops: true, and it waits; or it is swallowed, or goes on. */
+static bool is_held(struct client *c, const struct command *cmd)
+{
+    struct buffer error = {0};
+    bool waits;
+
+    if (c->tenant == NULL || c->more->streaming != STREAM_NONE || quota_pays(c, cmd))
+        return false;
+    waits = quota_hold_large(c, cmd, &error);
+    if (!waits)
+        swallow(c, buffer_head(&error));
+    buffer_done(&error);
+    return waits;
+}
+
 /* A request that needs more than LARGE_REQUEST_BYTES begins at p. Returns how much is dealt with.
  */
 size_t large_begin(struct client *c, const char *p, size_t n)
@@ -174,6 +190,8 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         m->scan = scan;
         return 0;
     }
+    if (is_held(c, cmd))
+        return 0;
     if (c->mode == MODE_TX && m->in_multi)
         m->queued++;
     if (m->streaming != STREAM_NONE)
@@ -199,6 +217,9 @@ size_t large_begin(struct client *c, const char *p, size_t n)
         m->unclear = effect == PAUSE_UNCLEAR && m->streaming == STREAM_PASS;
         m->was_patient |= m->unclear;
     }
+    quota_changed(c);
+    if (m->streaming == STREAM_NONE && c->tenant != NULL)
+        quota_paid(c);
     return m->streaming ? used + large_serve(c, p + used, n - used) : used;
 }
 

@@ -6,7 +6,7 @@
  * that serve.c tells, which would have answered these the same. */
 #include "client/loads.h"
 #include "client/near.h"
-#include "client/tenants.h"
+#include "client/quota.h"
 #include "client/turns.h"
 #include "net/loop.h"
 
@@ -37,14 +37,12 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
     return true;
 }
 
-/* The next GET, its key as the tenant's. */
-static bool next_get(struct client *c, const char *p, size_t n, struct slice *ret_key,
-                     size_t *ret_length)
+/* As the tenant's; false: it is not to be served here. */
+static bool put_key(struct client *c, uint64_t hits, struct slice *key)
 {
-    if (!request_is_get(p, n, ret_key, ret_length))
+    if (!quota_allows(c, hits))
         return false;
-    if (UNLIKELY(c->tenant != NULL))
-        *ret_key = tenant_key(c, *ret_key);
+    *key = tenant_key(c, *key);
     return true;
 }
 
@@ -73,17 +71,20 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     uint64_t most = all->settings->client_buffer_max / 4;
     struct buffer *out = NULL;
     size_t at = 0, length, before = 0;
+    bool block = false;
     struct slice key;
     struct entry e;
 
     all->near->missed = NULL;
     if (c->scope == 0 || all->pause.on || *all->near->check_due > 0 || !near_allowed(c, 0))
         return 0;
-    while (next_get(c, p + at, n - at, &key, &length) && plain_hit(c, key, now_ms, &e)) {
+    while (request_is_get(p + at, n - at, &key, &length) &&
+           (LIKELY(c->tenant == NULL) || put_key(c, hits, &key)) && plain_hit(c, key, now_ms, &e)) {
         at += length;
         if (UNLIKELY(e.block != NULL)) {
             client_spend(all, 1, e.bytes.n);
             client_answer_block(c, e.block);
+            block = true;
             all->count.commands++;
             c->command = CMD_GET;
             break;
@@ -103,7 +104,7 @@ size_t near_gets(struct client *c, const char *p, size_t n)
             break;
     }
     if (UNLIKELY(c->tenant != NULL)) {
-        tenant_looked(c, hits == 0 && at > 0 ? 1 : hits);
+        quota_take(c, hits + (block || (hits == 0 && at > 0)));
         all->near->missed = NULL; /* what will be put there may be another key */
     }
     if (hits == 0)

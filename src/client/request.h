@@ -19,6 +19,7 @@ struct request {
     bool minds_fence;          /* LARDER SETLEASE: it looks after the token itself */
     bool more;                 /* further bytes of the client stand behind it */
     bool fresh;                /* LARDER FRESH: nothing may stand in for the upstream's answer */
+    bool throttled;            /* past the tenant's max_ops: quota_hold() */
     uint8_t put;               /* enum namespace_result, of a tenant's */
     uint8_t strip;             /* enum strip_rule: where its reply has a tenant's names */
 };

@@ -3,6 +3,7 @@
 #include "client/client.h"
 #include "client/near.h"
 #include "client/outage.h"
+#include "client/quota.h"
 #include "client/rules.h"
 #include "client/tenants.h"
 #include "client/turns.h"
@@ -157,6 +158,8 @@ enum next client_route(struct client *c, const struct request *q)
 
     if (id == CMD_QUIT || id == CMD_RESET)
         return local_serve(c, q);
+    if (UNLIKELY(q->throttled))
+        return quota_hold(c, q);
     /* Redis looks its commands up as C strings: "CONFIG SET\0x" could pass for CONFIG SET there. */
     if (request_has_nul(q)) {
         unknown_command(client_answer(c), q);
@@ -190,7 +193,10 @@ enum next client_route(struct client *c, const struct request *q)
         return client_wait(c, WAIT_PAUSE);
     if (c->owed + c->promised >= client_most_pending(c) || c->promised == UINT16_MAX) {
         c->all->count.paused_pending++;
-        return client_wait(c, WAIT_PENDING);
+        (void)client_wait(c, WAIT_PENDING);
+        if (UNLIKELY(c->tenant != NULL))
+            quota_crowded(c);
+        return LATER;
     }
     if (c->more != NULL && c->more->multi_refused)
         return tx_refused_serve(c, q);

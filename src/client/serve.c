@@ -19,6 +19,7 @@
 #include "client/client.h"
 #include "client/near.h"
 #include "client/outage.h"
+#include "client/quota.h"
 #include "client/rules.h"
 #include "client/tenants.h"
 #include "client/turns.h"
@@ -135,6 +136,7 @@ static void end_run(struct client *c, struct run *run)
     if (run->count == 0)
         return;
     ask(c, c->link, slice_of(run->p, run->n), run->count);
+    quota_changed(c);
     c->all->count.commands += run->count;
     run->count = 0;
 }
@@ -219,6 +221,7 @@ static enum next protocol_error(struct client *c, const struct request_scan *sca
 /* What there is to say of a request besides. */
 struct how {
     bool more; /* further bytes of the client stand behind it */
+    bool throttled;
     enum namespace_result put;
 };
 
@@ -240,6 +243,7 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
                         .argc = all->args.n,
                         .bytes = bytes,
                         .more = how.more,
+                        .throttled = how.throttled,
                         .put = (uint8_t)how.put};
     uint32_t asked = c->asked, muted = c->more != NULL ? c->more->muted_asked : 0;
     enum next next;
@@ -256,6 +260,9 @@ static enum next serve_one(struct client *c, const struct command *cmd, struct s
     all->present_client = c;
     next = client_route(c, &q);
     all->present = NULL;
+    quota_changed(c);
+    if (next == LATER && c->tenant != NULL && !how.throttled)
+        quota_paid(c);
     if (next == LATER)
         return LATER;
     if (all->near != NULL && c->asked != asked)
@@ -294,12 +301,15 @@ INLINED enum next serve_named(struct client *c, struct run *run, const struct co
 NOINLINE static enum next serve_tenants(struct client *c, struct run *run,
                                         const struct command *cmd, struct slice bytes, bool more)
 {
-    struct how how = {.more = more, .put = tenant_put(c, cmd, &bytes, run->count > 0)};
+    struct how how = {.more = more, .throttled = !quota_pays(c, cmd)};
 
-    if (run->count > 0) /* it has grown, and may have moved */
-        run->p = buffer_head(&c->all->tenants->words);
-    if (how.put <= NAMESPACE_PUT && cmd->reply == STRIP_NOTHING && cmd->tenant != TENANT_OWN)
-        return serve_named(c, run, cmd, bytes, how);
+    if (!how.throttled) {
+        how.put = tenant_put(c, cmd, &bytes, run->count > 0);
+        if (run->count > 0) /* it has grown, and may have moved */
+            run->p = buffer_head(&c->all->tenants->words);
+        if (how.put <= NAMESPACE_PUT && cmd->reply == STRIP_NOTHING && cmd->tenant != TENANT_OWN)
+            return serve_named(c, run, cmd, bytes, how);
+    }
     end_run(c, run);
     return serve_one(c, cmd, bytes, how);
 }

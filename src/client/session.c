@@ -20,6 +20,7 @@ struct session *client_session(struct client *c)
     m->waiter.wake = on_wake;
     list_init(&m->waiter.node);
     list_init(&m->leases);
+    list_init(&m->walls.quota);
     list_init(&m->loads);
     m->loan.ops = &session_loan_ops;
     m->sub.ops = &session_sub_ops;

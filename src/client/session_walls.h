@@ -2,6 +2,7 @@
 #ifndef LARDER_CLIENT_SESSION_WALLS_H
 #define LARDER_CLIENT_SESSION_WALLS_H
 
+#include "base/list.h"
 #include "resp/stripper.h"
 
 struct session_walls {
@@ -11,6 +12,10 @@ struct session_walls {
     bool unheard;           /* the message that comes in pieces is not the tenant's to hear */
     uint64_t late_ms;       /* when a failed login is answered; .. */
     const char *late_error; /* .. so: a constant */
+    struct list quota;      /* among the tenant's who wait for max_ops or max_pending */
+    uint64_t since_ms;      /* .. since when */
+    uint32_t counted;       /* of what is pending of the tenant, it has so many */
+    bool paid;              /* its next request is counted already in max_ops */
 };
 
 #endif

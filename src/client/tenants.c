@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "client/near_view.h"
+#include "client/quota.h"
 #include "net/loop.h"
 
 /* ---- by name ---- */
@@ -45,6 +46,8 @@ static struct tenant *tenant_new(const char *name, const char *prefix, bool scri
 
     t->name = must_strdup(name);
     namespace_init(&t->ns, slice_str(prefix), scripts);
+    list_init(&t->quota.late);
+    list_init(&t->quota.crowded);
     return t;
 }
 
@@ -52,6 +55,7 @@ static void tenant_free(struct tenant *t)
 {
     if (t == NULL)
         return;
+    quota_done(t);
     namespace_done(&t->ns);
     free(t->name);
     free(t);
@@ -142,8 +146,11 @@ void clients_use_tenants(struct clients *all, const struct settings *settings)
         if (!old[i]->kept)
             expel(all, old[i]);
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         v[i]->kept = false;
+        quota_settle(all, v[i]);
+    }
+    quota_count_all(all);
     free(old);
     if (before == 0 && n > 0)
         close_strangers(all);
@@ -186,10 +193,13 @@ void tenant_join(struct client *c, struct tenant *t)
     if (c->tenant == t)
         return;
     tenant_leave(c);
+    quota_left(c);
     c->tenant = t;
     if (t != NULL) {
         t->count.clients++;
         t->count.accepted++;
+        if (t->quota.max_pending > 0)
+            (void)client_session(c); /* who waits has one, and whose replies others wait for */
     }
     client_join_lane(c, lane_of(c, t));
 }
@@ -254,6 +264,7 @@ struct counter_set clients_tenant_counters(const struct clients *all)
 
     if (ts == NULL)
         return (struct counter_set){"tenant", rows, ARRAY_LEN(rows), &none};
+    quota_view(all);
     ts->sum = ts->common != NULL ? ts->common->count : none;
     for (size_t i = 0; i < ts->n; i++)
         add_up(&ts->sum, &ts->v[i]->count);
@@ -278,6 +289,7 @@ void clients_describe_tenants(const struct clients *all, struct buffer *out)
 
     if (ts == NULL)
         return;
+    quota_view(all);
     if (ts->common != NULL)
         describe(ts->common, out);
     for (size_t i = 0; i < ts->n; i++)

@@ -4,6 +4,7 @@
  * login.c     AUTH and HELLO AUTH of a tenant; those that fail are answered late
  * walls.c     a request's names prefixed on its way in, what tenants may not say, and the prefix
  *             taken off replies
+ * quota.c     how much a tenant may ask for: max_ops, max_pending
  * sweep.c     KEYS, DBSIZE, RANDOMKEY, FLUSHDB, FLUSHALL: of the tenant's keys, in slices
  *
  * A client without a tenant (c->tenant NULL) pays one branch for all of it. */
@@ -11,6 +12,7 @@
 #define LARDER_CLIENT_TENANTS_H
 
 #include "base/counters.h"
+#include "base/rate.h"
 #include "client/client.h"
 #include "command/namespace.h"
 #include "config/bounds.h"
@@ -22,10 +24,25 @@
     X(commands, TOTAL, "commands received from the tenant")                                        \
     X(refused, TOTAL, "commands refused to the tenant: they are not for tenants")                  \
     X(auth_failures, TOTAL, "failed logins with the tenant's name")                                \
-    X(refused_max_clients, TOTAL, "logins and connections refused at the tenant's max_clients")
+    X(refused_max_clients, TOTAL, "logins and connections refused at the tenant's max_clients")    \
+    X(throttled, TOTAL, "commands refused because they were past the tenant's max_ops")            \
+    X(delayed, TOTAL, "times a client's commands waited because they were past max_ops")           \
+    X(delayed_ms, TOTAL, ".. for so many ms in all")                                               \
+    X(paused_pending, TOTAL, "times a client's requests waited for the tenant's max_pending")      \
+    X(pending, LEVEL, "requests of the tenant's clients that wait for their reply")
 
 struct tenant_counters {
     TENANT_COUNTERS(COUNTER_FIELD)
+};
+
+/* See quota.h. */
+struct quota {
+    struct rate ops; /* max_ops */
+    bool delays;     /* throttle = delay */
+    uint64_t max_pending, pending;
+    struct list late;    /* sessions that wait for max_ops, .. */
+    struct list crowded; /* .. for max_pending; who has waited longest is first */
+    struct timer *timer; /* lets them on; NULL until somebody has waited */
 };
 
 struct tenant {
@@ -33,6 +50,7 @@ struct tenant {
     const struct tenant_settings *set; /* borrowed; NULL: of the namespace, or removed */
     struct namespace ns;
     struct tenant_counters count;
+    struct quota quota;
     bool kept; /* at a reload: is there still */
 };
 
@@ -88,11 +106,9 @@ void tenants_late(void *context);
 MUST_USE
 enum namespace_result tenant_put(struct client *c, const struct command *cmd, struct slice *bytes,
                                  bool more);
-/* The key (< 1000 bytes) as the tenant's, for a look at the near cache; lives until the next. Of
- * such looks so many were hits. */
+/* The key (< 1000 bytes) as the tenant's, for a look at the near cache; lives until the next. */
 MUST_USE
 struct slice tenant_key(struct client *c, struct slice key);
-void tenant_looked(struct client *c, uint64_t hits);
 /* The beginning of one too large to collect: in place of *head stands what is to be sent. */
 MUST_USE
 enum namespace_result tenant_put_head(struct client *c, const struct command *cmd, uint32_t argc,
@@ -114,6 +130,19 @@ MUST_USE
 struct slice tenant_strip_frame(struct client *c, struct slice bytes, bool first);
 /* What a tenant may know of the server. */
 void tenant_info(const struct client *c, struct buffer *out);
+
+/* quota.c: what c has pending has changed, or may have */
+void quota_count(struct client *c);
+static inline void quota_changed(struct client *c)
+{
+    if (UNLIKELY(c->tenant != NULL) && c->tenant->quota.max_pending > 0)
+        quota_count(c);
+}
+/* It has to wait for max_pending: perhaps for other clients' replies. */
+void quota_crowded(struct client *c);
+/* Of `most` that its client may have pending, so many are allowed by what the others have. */
+MUST_USE
+uint64_t quota_most_pending(const struct client *c, uint64_t most);
 
 /* sweep.c */
 enum next sweep_serve(struct client *c, const struct request *q);

@@ -98,16 +98,16 @@ static enum next ask_and_wait(struct client *c, const struct request *q, enum ex
     return next;
 }
 
-/* There was no link for it, and the client was told. What it has sent behind that is meant for the
+/* Larder has not begun it, and the client was told. What it has sent behind that is meant for the
  * transaction and must not run outside: all or nothing. A client that waits for each reply knows.
  */
-static void note_refused(struct client *c, const struct request *q, enum exchange_kind kind)
+void tx_note_refused(struct client *c, const struct request *q)
 {
-    struct session *m = c->more;
+    struct session *m = client_session(c);
 
     if (!q->more)
         return;
-    if (kind == EX_MULTI)
+    if (q->command->id == CMD_MULTI)
         m->multi_refused = true;
     else
         m->watch_refused = true;
@@ -142,7 +142,7 @@ static enum next begin(struct client *c, const struct request *q, enum exchange_
     if (m->loan.link == NULL) {
         next = borrow(c, LOAN_POOL, c->db);
         if (m->loan.link == NULL && next == NEXT)
-            note_refused(c, q, kind);
+            tx_note_refused(c, q);
         if (m->loan.link == NULL)
             return next;
     }

@@ -2,7 +2,7 @@
 #ifndef LARDER_CLIENT_TURNS_H
 #define LARDER_CLIENT_TURNS_H
 
-#include "client/client.h"
+#include "client/tenants.h"
 
 void client_queue(struct client *c); /* others first; it is read no more until then */
 void turns_beat(struct clients *all);
@@ -18,7 +18,9 @@ static inline uint64_t client_most_pending(const struct client *c)
 {
     uint64_t most = c->all->settings->max_pending;
 
-    return UNLIKELY(c->heavy) && most > HEAVY_PENDING ? HEAVY_PENDING : most;
+    if (UNLIKELY(c->heavy) && most > HEAVY_PENDING)
+        most = HEAVY_PENDING;
+    return LIKELY(c->tenant == NULL) ? most : quota_most_pending(c, most);
 }
 
 #endif

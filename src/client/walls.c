@@ -28,7 +28,6 @@ enum namespace_result tenant_put(struct client *c, const struct command *cmd, st
     if (!more)
         buffer_take_keep(words, buffer_len(words), WORDS_KEEP_BYTES);
     before = buffer_len(words);
-    c->tenant->count.commands++;
     r = namespace_put(&c->tenant->ns, cmd, *bytes, &all->args, words);
     /* It must stand behind the others of its run. */
     if (r == NAMESPACE_AS_IS && bytes->p[0] == '*' && cmd->route == ROUTE_SHARED)
@@ -51,11 +50,6 @@ struct slice tenant_key(struct client *c, struct slice key)
     if (key.n > 0)
         memcpy(ts->key + prefix.n, key.p, key.n);
     return slice_of(ts->key, prefix.n + key.n);
-}
-
-void tenant_looked(struct client *c, uint64_t hits)
-{
-    c->tenant->count.commands += hits;
 }
 
 enum namespace_result tenant_put_head(struct client *c, const struct command *cmd, uint32_t argc,

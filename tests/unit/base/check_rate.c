@@ -30,6 +30,7 @@ START_TEST(all_or_nothing_or_some)
     ck_assert(!rate_take(&r, 11, START));
     ck_assert(rate_take(&r, 7, START));
     ck_assert(!rate_take(&r, 4, START));
+    ck_assert(rate_has(&r, 3, START) && !rate_has(&r, 4, START));
     ck_assert_uint_eq(rate_take_some(&r, 4, START), 3);
     ck_assert_uint_eq(rate_take_some(&r, 4, START), 0);
     ck_assert_uint_eq(rate_take_some(&r, 1, START + 2500), 1);

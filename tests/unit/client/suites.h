@@ -9,5 +9,6 @@ Suite *output_suite(void);        /* check_output.c */
 Suite *answers_suite(void);       /* check_answers.c */
 Suite *near_suite(void);          /* check_near.c */
 Suite *outage_suite(void);        /* check_outage.c */
+Suite *quota_suite(void);         /* check_quota.c */
 
 #endif
