@@ -92,13 +92,10 @@ void flush_cache(struct clients *clients, const struct slice *argv, uint32_t arg
     } else if (argc == 4 && slice_is(argv[2], "PREFIX")) {
         clients_flush_prefix(clients, argv[3]);
     } else if (argc == 4 && slice_is(argv[2], "TENANT")) {
-        struct slice prefix = clients_tenant_prefix(clients, argv[3]);
-
-        if (prefix.n == 0) {
+        if (!clients_flush_tenant(clients, argv[3])) {
             write_error(out, "ERR there is no such tenant");
             return;
         }
-        clients_flush_prefix(clients, prefix);
     } else {
         write_error(out, "ERR syntax error");
         return;

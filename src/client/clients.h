@@ -131,9 +131,10 @@ MUST_USE
 struct counter_set clients_tenant_counters(const struct clients *all);
 /* A line each, appended. */
 void clients_describe_tenants(const struct clients *all, struct buffer *out);
-/* The prefix of the tenant of that name; n 0: there is none. */
+/* Nothing that is kept of the tenant's keys, or under way, is served from now on. False: there is
+ * none of that name. */
 MUST_USE
-struct slice clients_tenant_prefix(const struct clients *all, struct slice name);
+bool clients_flush_tenant(struct clients *all, struct slice name);
 
 /* CLIENT LIST's lines of all clients, appended. */
 void clients_describe(struct clients *all, struct buffer *out);

@@ -4,6 +4,7 @@
 #include "client/leases.h"
 #include "client/loads.h"
 #include "client/near.h"
+#include "client/tenants.h"
 #include "errands/self_check.h"
 
 /* Nobody wants hits. */
@@ -115,6 +116,7 @@ void clients_use_cache(struct clients *all, struct cache *cache, const struct po
         all->near = near_new(all, cache);
     all->near->invalidation = invalidation;
     near_resettle(all->near, policies);
+    tenants_own(all);
 }
 
 void clients_use_check(struct clients *all, struct self_check *check)

@@ -76,7 +76,7 @@ static void expel(struct clients *all, struct tenant *t)
         if (c->tenant == t)
             c->tenant = NULL;
     }
-    clients_flush_prefix(all, t->ns.prefix);
+    tenant_disown(all, t);
     all->tenants->key_of = NULL;
     tenant_free(t);
 }
@@ -151,6 +151,7 @@ void clients_use_tenants(struct clients *all, const struct settings *settings)
         quota_settle(all, v[i]);
     }
     quota_count_all(all);
+    tenants_own(all);
     free(old);
     if (before == 0 && n > 0)
         close_strangers(all);
@@ -164,6 +165,7 @@ void tenants_free(struct tenants *ts)
         tenant_free(ts->v[i]);
     tenant_free(ts->common);
     free(ts->v);
+    free(ts->owners);
     buffer_done(&ts->words);
     buffer_done(&ts->reply);
     timer_free(ts->late_timer);
@@ -265,6 +267,7 @@ struct counter_set clients_tenant_counters(const struct clients *all)
     if (ts == NULL)
         return (struct counter_set){"tenant", rows, ARRAY_LEN(rows), &none};
     quota_view(all);
+    tenants_shelf_view(all);
     ts->sum = ts->common != NULL ? ts->common->count : none;
     for (size_t i = 0; i < ts->n; i++)
         add_up(&ts->sum, &ts->v[i]->count);
@@ -290,15 +293,9 @@ void clients_describe_tenants(const struct clients *all, struct buffer *out)
     if (ts == NULL)
         return;
     quota_view(all);
+    tenants_shelf_view(all);
     if (ts->common != NULL)
         describe(ts->common, out);
     for (size_t i = 0; i < ts->n; i++)
         describe(ts->v[i], out);
-}
-
-struct slice clients_tenant_prefix(const struct clients *all, struct slice name)
-{
-    const struct tenant *t = tenants_find(all->tenants, name);
-
-    return t != NULL ? t->ns.prefix : slice_of("", 0);
 }

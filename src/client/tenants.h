@@ -5,6 +5,7 @@
  * walls.c     a request's names prefixed on its way in, what tenants may not say, and the prefix
  *             taken off replies
  * quota.c     how much a tenant may ask for: max_ops, max_pending
+ * tenant_shelf.c  whose what the near cache keeps is
  * sweep.c     KEYS, DBSIZE, RANDOMKEY, FLUSHDB, FLUSHALL: of the tenant's keys, in slices
  *
  * A client without a tenant (c->tenant NULL) pays one branch for all of it. */
@@ -29,7 +30,10 @@
     X(delayed, TOTAL, "times a client's commands waited because they were past max_ops")           \
     X(delayed_ms, TOTAL, ".. for so many ms in all")                                               \
     X(paused_pending, TOTAL, "times a client's requests waited for the tenant's max_pending")      \
-    X(pending, LEVEL, "requests of the tenant's clients that wait for their reply")
+    X(pending, LEVEL, "requests of the tenant's clients that wait for their reply")                \
+    X(cache_entries, LEVEL, "replies kept of the tenant's keys")                                   \
+    X(cache_bytes, LEVEL, ".. and what counts of them for max_cache_memory")                       \
+    X(cache_evictions, TOTAL, "replies dropped to make room, of the tenant's keys")
 
 struct tenant_counters {
     TENANT_COUNTERS(COUNTER_FIELD)
@@ -51,12 +55,17 @@ struct tenant {
     struct namespace ns;
     struct tenant_counters count;
     struct quota quota;
-    bool kept; /* at a reload: is there still */
+    uint32_t owner; /* its number on the shelf (cache/shares.h); 0: none yet */
+    uint64_t share; /* .. and what it may have of it */
+    bool kept;      /* at a reload: is there still */
 };
 
 struct tenants {
     struct tenant **v; /* by name, bytewise */
     size_t n;
+    struct tenant **owners; /* by prefix, bytewise: those the shelf has been told */
+    size_t owners_n;
+    bool own;                    /* .. that there are owners at all */
     struct tenant_counters sum;  /* of all; taken when asked for */
     struct tenant *common;       /* of all sessions without a tenant: `namespace`; NULL: none */
     struct buffer words;         /* scratch: requests with their names prefixed, of a whole run */
@@ -143,6 +152,13 @@ void quota_crowded(struct client *c);
 /* Of `most` that its client may have pending, so many are allowed by what the others have. */
 MUST_USE
 uint64_t quota_most_pending(const struct client *c, uint64_t most);
+
+/* tenant_shelf.c: the shelf is told of new tenants, and of their shares; of one that goes, which
+ * is not among ts->v any more */
+void tenants_own(struct clients *all);
+void tenant_disown(struct clients *all, struct tenant *t);
+/* The counters of what is kept are of now. */
+void tenants_shelf_view(const struct clients *all);
 
 /* sweep.c */
 enum next sweep_serve(struct client *c, const struct request *q);

@@ -268,3 +268,86 @@ def test_max_pending_changes_on_reload(w):
     eventually(lambda: counts(w, larder, "a")["pending"] == 11)
     redis.resume()
     assert [a.reply() for _ in range(10)] == list(range(1, 11)) and late.reply() == 1
+
+
+def fill(c, n, value="x" * 10000):
+    c.pipeline([("SET", "k%d" % i, value) for i in range(n)])
+    c.pipeline([("GET", "k%d" % i) for i in range(n)])
+
+
+def test_max_cache_memory(w):
+    need_cache()
+    redis = w.redis()
+    larder = limited(w, redis, {"max_cache_memory": "1mb"}, NEAR)
+    a, b = session(w, larder, "a"), session(w, larder, "b")
+    b.ok("SET", "k", "v")
+    eventually(lambda: hits_of(w, larder, b) > 0)
+    fill(b, 300)
+    fill(a, 1000)
+    got, other = counts(w, larder, "a"), counts(w, larder, "b")
+    assert (1 << 19) < got["cache_bytes"] <= (1 << 20) * 17 // 16, got
+    assert got["cache_evictions"] > 500 and other["cache_evictions"] == 0, (got, other)
+    assert other["cache_entries"] >= 300 and other["cache_bytes"] > 3000000, other
+    # A smaller share takes hold, a flush is of one tenant alone.
+    reload(larder, redis, {"max_cache_memory": "256kb"}, NEAR)
+    eventually(lambda: counts(w, larder, "a")["cache_bytes"] <= (1 << 18) * 17 // 16)
+    operator(w, larder).ok("LARDER", "FLUSH", "TENANT", "a")
+    eventually(lambda: counts(w, larder, "a")["cache_entries"] == 0)
+    assert counts(w, larder, "b")["cache_entries"] == other["cache_entries"]
+    before = hits_of(w, larder, b)
+    assert b.pipeline([("GET", "k%d" % i) for i in range(300)]) == [b"x" * 10000] * 300
+    assert hits_of(w, larder, b) >= before + 300
+    # No share: as much as there is.
+    reload(larder, redis, {}, NEAR)
+    eventually(lambda: counts(w, larder, "a")["clients"] == 1 and b"max_cache_memory = 0" in
+               b"".join(x for x in operator(w, larder).ok("LARDER", "SETTINGS").split(b"\n")
+                        if b"tenant a" in x))
+    fill(a, 300)
+    assert counts(w, larder, "a")["cache_entries"] >= 300
+
+
+def test_what_was_kept_goes_with_its_tenant(w):
+    need_cache()
+    redis = w.redis()
+    larder = limited(w, redis, {}, NEAR)
+    a, b = session(w, larder, "a"), session(w, larder, "b")
+    b.ok("SET", "k", "v")
+    eventually(lambda: hits_of(w, larder, b) > 0)
+    fill(a, 100)
+    fill(b, 100)
+    larder.configure(tenants_ini(redis, {"b": {}, "new": {"prefix": "acme:"}}, NEAR))
+    larder.signal(1)
+    a.eof()
+    new = session(w, larder, "new")
+    assert counts(w, larder, "new")["cache_entries"] == 0
+    assert counts(w, larder, "b")["cache_entries"] >= 100
+    redis.cmd("SET", "acme:k1", "changed")
+    eventually(lambda: new.cmd("GET", "k1") == b"changed")
+    fill(new, 50)
+    assert counts(w, larder, "new")["cache_entries"] >= 50
+
+
+def test_what_one_asks_for_keeps_no_other_from_being_served(w):
+    """Counted in commands: larder finds all of it at once, the loud tenant's first."""
+    redis = w.redis()
+    larder = limited(w, redis, {})
+    loud, b, op = session(w, larder, "a"), session(w, larder, "b"), operator(w, larder)
+    b.ok("SET", "k", "v")
+    for many in ([("ECHO", "x")] * 10000, [("KEYS", "*")] * 200, [("FLUSHDB",)] * 50):
+        before = counts(w, larder, "a")["commands"]
+        larder.pause()
+        loud.send(encode_all(many))
+        b.send(encode("GET", "k"))
+        op.send(encode("LARDER", "TENANTS"))
+        larder.resume()
+        assert b.reply() == b"v"
+        line = op.reply().split(b"\n")[0].split()
+        served = int(next(x for x in line if x.startswith(b"commands="))[9:]) - before
+        assert served <= 256 + 512, served  # TURN_UNITS, QUEUED_UNITS
+        for _ in many:
+            loud.reply()
+    # Nor does one who does not read its replies.
+    loud.ok("SET", "big", "x" * 100000)
+    loud.send(encode_all([("GET", "big")] * 3000))
+    for _ in range(100):
+        assert b.ok("GET", "k") == b"v"
