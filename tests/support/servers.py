@@ -218,6 +218,8 @@ class Redis(Server):
             if self.serves():
                 self.port = port
                 return
+            if self.alive():  # whoever it is that does not answer there
+                self.process.kill()
             self.process.wait()
         raise AssertionError("redis-server does not start:\n" + self.log_tail())
 
