@@ -233,6 +233,8 @@ bool shelf_put_hashed(struct shelf *s, const struct question *q, uint64_t hash,
         return false;
     }
     keep(s, &p);
+    if (UNLIKELY(s->shares != NULL))
+        room_cool(s, 0); /* notes take the place of memory that has no use, as blocks do */
     room_ahead(s, p.size + p.outside);
     return true;
 }

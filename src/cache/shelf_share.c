@@ -191,6 +191,7 @@ void shelf_share(struct shelf *s, uint32_t owner, uint64_t bytes)
     o->share = bytes;
     if (is_over(o, 0))
         owner_busy(h, o);
+    room_cool(s, 0);
 }
 
 static void settle_wary(struct shelf *s, bool dropping)
@@ -447,6 +448,7 @@ void shares_tidy(struct shelf *s, unsigned *left)
     for (; *left > 0 && h->ending.n > 0; (*left)--)
         end_one(s);
     work_with_busy(s, left);
+    room_cool(s, 0);
     if (*left == 0)
         return;
     settle_wary(s, false);

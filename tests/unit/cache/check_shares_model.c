@@ -216,9 +216,7 @@ static void play(size_t max, unsigned steps, uint64_t seed)
     for (unsigned i = 0; i < steps; i++) {
         step(w);
         within_shares(w);
-        /* An owner that comes, or a note that moves, takes what it takes; the next put makes good.
-         */
-        ck_assert_uint_le(shelf_usage_total(w->s).bytes, max + SHARES_GROW);
+        ck_assert_uint_le(shelf_usage_total(w->s).bytes, max);
         if (i % 500 == 0)
             inspect(w->s);
     }
