@@ -122,6 +122,17 @@ bool pool_beat(void *context)
     return served || gathering;
 }
 
+void pool_tell_return(struct pool *pool, const struct pool_return *to)
+{
+    pool->back = to;
+}
+
+void pool_reached(struct pool *pool)
+{
+    if (pool->back != NULL)
+        pool->back->reached(pool->back->context);
+}
+
 /* ---- states ---- */
 
 void link_become(struct link *l, enum link_state state)
@@ -158,10 +169,13 @@ static void link_is_up(struct link *l)
 
     pool->count.links_opened++;
     buffer_done(&l->lane->refusal);
-    if (pool->failures > 0)
-        log_info(loop_log(pool->loop), "upstream: %s: reached again", pool->address);
-    pool->failures = 0;
     pool->retry_ms = 0;
+    if (pool->failures > 0) {
+        log_info(loop_log(pool->loop), "upstream: %s: reached again", pool->address);
+        pool->failures = 0;
+        if (!pool_out(pool))
+            pool_reached(pool);
+    }
     pool->loading_ms = 0; /* what it can do is to be seen anew */
     pool->trouble[0] = 0;
     l->lane->retry_ms = 0;

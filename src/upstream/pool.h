@@ -132,6 +132,15 @@ bool pool_aim(struct pool *pool, const struct address *to, const struct sock_add
 /* Some sign that the upstream may be elsewhere by now; nothing when the pool is not guided. */
 void pool_doubt(struct pool *pool, enum pool_doubt why);
 
+/* Somebody who would go on when the upstream is there again. Called from anywhere, deep in a call:
+ * only to note it. */
+struct pool_return {
+    void (*reached)(void *context);
+    void *context;
+};
+/* NULL: nobody (any more). Borrowed. */
+void pool_tell_return(struct pool *pool, const struct pool_return *to);
+
 /* ---- before all others: greeting.c ---- */
 
 /* Somebody who has words for an upstream that was away, to be answered before any client's. */
