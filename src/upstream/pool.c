@@ -343,6 +343,14 @@ static uint64_t slow_tick_ms(const struct pool *pool)
     return quarter < SLOW_TICK_MS ? quarter : SLOW_TICK_MS;
 }
 
+/* While the upstream is away a login is remembered that it has accepted: lane_recall(). */
+static bool is_recalled(const struct lane *lane)
+{
+    const struct upstream_counters *n = &lane->pool->count;
+
+    return lane->proven && (n->links_opened == n->links_closed || pool_is_away(lane->pool));
+}
+
 static void on_tick(void *context)
 {
     struct pool *pool = context;
@@ -358,8 +366,8 @@ static void on_tick(void *context)
         busy |= tick_lane(lane, now_ms, &old);
         for (size_t i = 0; i < LINK_STATE_COUNT; i++)
             links += lane->count[i];
-        if (lane->holders + lane->keepers == 0 && links == 0 && lane_loans_waiting(lane) == 0 &&
-            list_empty(&lane->waiters))
+        if (lane->holders + lane->keepers == 0 && links == 0 && !is_recalled(lane) &&
+            lane_loans_waiting(lane) == 0 && list_empty(&lane->waiters))
             lane_free(lane);
     }
     loans_serve(pool);

@@ -197,6 +197,21 @@ const char *lane_user(const struct lane *lane);
 MUST_USE
 bool lane_hello(struct lane *lane, uint64_t id, struct buffer *out, struct slice *ret_refusal);
 
+/* ---- while the upstream is away: recall.c ---- */
+
+/* The lane of a login that the upstream has accepted lately, held; NULL: of none that is known. */
+MUST_USE
+struct lane *lane_recall(struct pool *pool, struct slice user, struct slice password, int proto);
+/* Appends what HELLO is answered on the lane by what the upstream has said on any. False: nothing
+ * so far. */
+MUST_USE
+bool lane_recall_hello(const struct lane *lane, uint64_t id, struct buffer *out);
+/* The upstream has let somebody into that database. */
+void pool_note_db(struct pool *pool, int db);
+/* That database, or one with a higher number, has been noted; database 0 always is. */
+MUST_USE
+bool pool_knows_db(const struct pool *pool, int64_t db);
+
 /* Those in force. */
 MUST_USE
 const struct upstream_settings *pool_settings(const struct pool *pool);

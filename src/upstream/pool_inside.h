@@ -66,6 +66,7 @@ struct pool {
     char held_why[700];
     const struct pool_prelude *prelude; /* NULL: nobody has words before the clients */
     const struct pool_return *back;     /* NULL: nobody waits for its return */
+    int known_db;                       /* the highest it has let anybody into */
     uint64_t loading_ms;                /* when it said last that it cannot serve yet; 0: never */
     struct address guided;              /* .. as the guide says */
     char host[HOST_TEXT];               /* of that */
