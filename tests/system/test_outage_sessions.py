@@ -1,5 +1,7 @@
 """Connections that are opened while the upstream is away, by clients that greet, log in and select a
 database before they read."""
+import signal
+
 from outage import QUICK, back, is_upstream, kill, outage_larder, serves_again
 from resp import Conn, Error, eventually
 
@@ -111,4 +113,20 @@ def test_not_without_a_policy(w):
     c = w.conn(larder)
     assert is_upstream(c.cmd("SELECT", "0", timeout=20))
     c.eof()
+    assert is_upstream(w.conn(larder).cmd("INFO", timeout=20))
+
+
+def test_not_any_more(w):
+    """.. nor where the one that did is gone."""
+    redis = w.redis()
+    larder = outage_larder(w, redis, STALE, up=FAST)
+    warm(larder)
+    kill(redis, larder)
+    assert w.conn(larder).cmd("SELECT", "0") == b"OK"
+    with open(larder.config) as f:
+        text = f.read()
+    with open(larder.config, "w") as f:
+        f.write(text.replace("on_outage = stale", "on_outage = error"))
+    larder.signal(signal.SIGHUP)
+    eventually(lambda: is_upstream(w.conn(larder).cmd("SELECT", "0", timeout=20)))
     assert is_upstream(w.conn(larder).cmd("INFO", timeout=20))
