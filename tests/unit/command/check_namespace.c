@@ -208,7 +208,7 @@ END_TEST
 START_TEST(scripts)
 {
     static const char *const said[] = {"EVAL s 0", "EVALSHA x 1 k", "FCALL f 0", "EVAL_RO s 0",
-                                       "SCRIPT LOAD s"};
+                                       "SCRIPT LOAD s", "SCRIPT EXISTS x"};
     struct namespace ns, with;
     struct args args = {0};
     struct buffer out = {0};
