@@ -24,6 +24,7 @@ MOST_CRASHES = 10
 PASSWORD = "between the walls"
 DATABASES = 5  # the suites use no others
 TENANTS = ("ann", "bob")
+OWN_USERS = ("cat", "dan")  # tenants with a user of the upstream's each, who is held to its prefix
 TENANT_PREFIX = "larder-clients:tenant-"
 USERS = tuple("larder-clients-" + name for name in ("app", "reader", "net", "cli", "node", "io"))
 
@@ -51,9 +52,23 @@ def near_text():
 
 
 def tenants_text():
-    """Two that may run scripts, with what harness.py and harness.js know of them."""
+    """All may run scripts."""
     return "".join(f"[tenant {name}]\nprefix = {TENANT_PREFIX}{name}:\npassword = {name}'s own\n"
-                   "scripts = allow\n" for name in TENANTS)
+                   "scripts = allow\n" + ("" if name in TENANTS else
+                                          f"upstream_username = {upstream_user(name)}\n"
+                                          f"upstream_password = {name}-upstream\n")
+                   for name in TENANTS + OWN_USERS)
+
+
+def upstream_user(name):
+    return "larder-clients-" + name
+
+
+def upstream_users():
+    """As README.md has it; KEYS is for KEYS and DBSIZE in MULTI, SORT is @dangerous."""
+    return [word for name in OWN_USERS for word in (
+        "--user", upstream_user(name), "on", f">{name}-upstream", f"~{TENANT_PREFIX}{name}:*",
+        f"&{TENANT_PREFIX}{name}:*", "+@all", "-@admin", "-@dangerous", "+keys", "+sort")]
 
 
 class Server:
@@ -146,7 +161,7 @@ class Servers:
         port = free_port()
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
                    "--appendonly", "no", "--dir", self.directory,
-                   "--unixsocket", os.path.join(self.directory, "redis.sock")]
+                   "--unixsocket", os.path.join(self.directory, "redis.sock"), *upstream_users()]
         self.upstream_lines = f"address = 127.0.0.1:{port}\n"
         if os.environ.get("LARDER_SENTINEL") and not self.direct:
             command += self.make_sentinel()

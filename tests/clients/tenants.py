@@ -10,7 +10,7 @@ import redis
 from redis.lock import Lock
 
 from harness import (HOST, UPSTREAM_HOST, UPSTREAM_PORT, Skip, key, raises, run_tests, same, test, until)
-from servers import TENANT_PREFIX, TENANTS
+from servers import OWN_USERS, TENANT_PREFIX, TENANTS
 
 PORT = int(os.environ.get("TENANTS_PORT", "0"))
 PROTOCOLS = (2, 3) if int(redis.__version__.split(".")[0]) >= 5 else (2,)
@@ -22,7 +22,8 @@ class Side:
 
     def __init__(self, name, protocol, barrier):
         self.name, self.protocol, self.barrier = name, protocol, barrier
-        self.first = name == TENANTS[0]
+        self.first = name in (TENANTS[0], OWN_USERS[0])
+        self.own = name in OWN_USERS
         self.prefix = (TENANT_PREFIX + name + ":").encode()
         self.clients = []
         self.up = upstream()
@@ -69,11 +70,11 @@ def upstream():
     return redis.Redis(UPSTREAM_HOST, UPSTREAM_PORT, socket_timeout=WAIT)
 
 
-def run_both(body, protocols):
+def run_both(body, protocols, names=TENANTS):
     if not PORT:
         raise Skip("needs a larder with tenants, and these are somebody else's servers")
     barrier, errors = threading.Barrier(len(TENANTS)), []
-    sides = [Side(name, protocol, barrier) for name, protocol in zip(TENANTS, protocols)]
+    sides = [Side(name, protocol, barrier) for name, protocol in zip(names, protocols)]
 
     def run(side):
         try:
@@ -102,6 +103,7 @@ def both(name):
         for protocols in {(2, 2), (3, 3), (2, 3)} if len(PROTOCOLS) > 1 else {(2, 2)}:
             test(f"{name}, RESP{protocols[0]} and RESP{protocols[1]}")(
                 lambda protocols=protocols: run_both(body, protocols))
+        test(f"{name}, as users of their own")(lambda: run_both(body, (max(PROTOCOLS),) * 2, OWN_USERS))
         return body
     return register
 
@@ -164,7 +166,7 @@ def keyspace(side, c):
     same(len(set(c.sscan_iter(key("set")))), n)
     same(len(dict(c.zscan_iter(key("z")))), n)
     same({k[:len(side.prefix)] for k in side.up.scan_iter(match="*" + key("k") + "*", count=1000)},
-         {(TENANT_PREFIX + name + ":").encode() for name in TENANTS})
+         {(TENANT_PREFIX + name + ":").encode() for name in (OWN_USERS if side.own else TENANTS)})
     side.meet()
     if not side.first:
         c.flushdb()
@@ -184,7 +186,7 @@ def transactions(side, c):
         p.watch(key("w"))
         side.meet()
         if side.first:  # the other's write of this name is not of this key
-            login(TENANTS[0]).ping()
+            c.ping()
         else:
             c.set(key("w"), own + "2")
         side.meet()
@@ -243,7 +245,9 @@ def heard(pubsub, count):
 
 @both("pub/sub: channels and patterns")
 def pubsub(side, c):
-    own, channel, pattern = side.name.encode(), key("ch").encode(), (key("c") + "*").encode()
+    own, channel = side.name.encode(), key("ch").encode()
+    # A user who was given &prefix:* may subscribe that pattern, says Redis, and none within it.
+    pattern = b"*" if side.own else (key("c") + "*").encode()
     with side.client().pubsub() as s:
         s.subscribe(channel)
         s.psubscribe(pattern)
@@ -258,7 +262,8 @@ def pubsub(side, c):
         assert s.get_message(timeout=0.01) is None
         s.unsubscribe(channel)
         same(s.get_message(timeout=WAIT)["channel"], channel)
-        same(c.publish(key("nobody"), "x"), 0)
+        same(c.publish(key("nobody"), "x"), 1 if side.own else 0)
+        same(len(heard(s, 1)) if side.own else 0, 1 if side.own else 0)
         side.up.publish(side.upstreams(key("ch")), "from upstream")
         same(heard(s, 1), [("pmessage", pattern, channel, b"from upstream")])
 
@@ -351,6 +356,11 @@ def locks(side, c):
 
 @both("what happens to keys is told to their tenant")
 def events(side, c):
+    if side.own:  # Redis would have to be told that these may hear
+        with side.client().pubsub() as s:
+            s.psubscribe("__keyspace@0__:*")
+            raises(redis.exceptions.NoPermissionError, s.get_message, True, WAIT)
+        return
     if side.first:
         side.up.config_set("notify-keyspace-events", "KEA")
     side.meet()
