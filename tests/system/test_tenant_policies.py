@@ -4,12 +4,13 @@ what is behind the tenant's prefix, is enough for all of it."""
 from near import rows
 from outage import QUICK
 from resp import TIMEOUT, Error, encode, eventually
-from servers import Larder, read_stats
+from servers import Larder, make_ini, read_stats
 from tenants import operator, password, refused, session, tenants_ini
 
 # What README.md tells to give a tenant's user; KEYS is for KEYS, DBSIZE and FLUSHDB in MULTI.
 ACL = ("user default on nopass ~* &* +@all",
-       "user ua on >uw ~acme:* &acme:* +@all -@admin -@dangerous +keys",
+       "user ua on >uw ~acme:* &acme:* &acme:news.* &__keyspace@0__:acme:* &__redis__:invalidate "
+       "+@all -@admin -@dangerous +keys",
        "user uc on >uw ~emca:* &emca:* +@all -@admin -@dangerous +keys")
 PREFIX = {"a": "acme:", "c": "emca:"}
 POLICIES = rows("cache", {"coherence_timeout": "1h"}) + rows(
@@ -256,6 +257,19 @@ def test_what_a_user_of_its_own_may(w):
     eventually(lambda: t.redis.cmd("INFO", "clients").count(b"blocked_clients:1"))
     t.pair()[0].ok("RPUSH", "q", "x")
     assert a.reply() == [b"q", b"x"]
+    for conn in (a, c):  # of whom one has been given these patterns, too
+        fresh = session(w, t.larders[0], "a" if conn is a else "c")
+        for pattern in ("news.*", "__keyspace@0__:*"):
+            answer = fresh.cmd("PSUBSCRIBE", pattern)
+            assert isinstance(answer, Error) != (conn is a), (pattern, answer)
+    follower, teller = t.pair()[0], t.pair()[0]
+    number = follower.ok("CLIENT", "ID")
+    follower.ok("SUBSCRIBE", "__redis__:invalidate")
+    assert isinstance(t.pair()[1].cmd("SUBSCRIBE", "__redis__:invalidate"), Error)
+    teller.ok("CLIENT", "TRACKING", "ON", "REDIRECT", number)
+    teller.ok("GET", "seen")
+    a.ok("SET", "seen", 1)
+    assert follower.reply() == [b"message", b"__redis__:invalidate", [b"seen"]]
     a.ok("FLUSHALL")
     assert a.ok("DBSIZE") == 0 and c.ok("GET", "k") == b"v"
     # A wrong password of the upstream's is told as what it is, and to this tenant alone.
@@ -277,3 +291,30 @@ def test_fresh_shows_no_more(w):
     for command in (("KEYS", "*"), ("DBSIZE",), ("RANDOMKEY",)):
         refused(a.cmd("LARDER", "FRESH", *command))
     assert a.ok("LARDER", "FRESH", "SCAN", 0, "COUNT", 1000) == [b"0", [b"session:a"]]
+
+
+def test_a_namespace_as_a_user_held_to_it(w):
+    """What README.md tells against scripts that make up names of keys, where there is a namespace."""
+    redis = w.redis(acl=("user default on nopass ~* &* +@all",
+                         "user un on >uw ~north:* &north:* &__redis__:invalidate +@all -@admin "
+                         "-@dangerous"))
+    ini = make_ini(("127.0.0.1", 0), redis, {"namespace": "north:"},
+                   {"address": "127.0.0.1:@PORT@"}, {"username": "un", "password": "uw"})
+    larder = w.add(Larder(redis, ini=ini + POLICIES))
+    eventually(lambda: "coherence: armed" in larder.log())
+    for proto in (2, 3):
+        c = w.conn(larder, proto)
+        c.ok("SET", "session:1", "v")
+        token = c.ok("LARDER", "GETLEASE", "f:1")[1]
+        assert c.ok("GET", "l:1") is None and c.ok("GET", "session:1") == b"v"
+        assert sorted(c.ok("KEYS", "*")) == [b"session:1"] and c.ok("DBSIZE") == 1
+        assert set(redis.cmd("KEYS", "*")) >= {b"north:larder:deadline:session:1",
+                                               b"north:larder:fence:f:1", b"north:session:1"}
+        assert c.ok("LARDER", "SETLEASE", "f:1", token, "v") == b"OK"
+        assert not redis.cmd("ACL", "LOG")
+        assert isinstance(c.cmd("EVAL", "return redis.call('SET', 'made:up', 1)", 0), Error)
+        assert c.ok("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "named") == b"OK"
+        assert redis.cmd("EXISTS", "made:up") == 0 and redis.cmd("EXISTS", "north:named") == 1
+        assert redis.cmd("ACL", "LOG", "RESET") == b"OK"
+        c.ok("FLUSHDB")
+        assert redis.cmd("DBSIZE") == 0
