@@ -275,8 +275,8 @@ def blocking(side, c):
 
     def wait():
         w = side.client()
-        box["got"] = w.blpop([key("none"), key("q")], WAIT)
-        box["min"] = w.bzpopmin(key("z"), WAIT)
+        box["got"] = tuple(w.blpop([key("none"), key("q")], WAIT))
+        box["min"] = tuple(w.bzpopmin(key("z"), WAIT))
         box["moved"] = w.blmove(key("from"), key("to"), WAIT)
 
     thread = threading.Thread(target=wait, daemon=True)
