@@ -253,6 +253,7 @@ enum next client_wait(struct client *c, enum wait why);
 enum next client_wait_link(struct client *c, struct lane *lane);
 enum next client_again(struct client *c); /* the request is to be looked at anew */
 void client_wake(struct client *c);
+void client_set_proto(struct client *c, int32_t proto);
 void client_join_lane(struct client *c, struct lane *lane); /* takes over the hold on it */
 /* Reads once, and serves what there is then. */
 void client_read(struct client *c);

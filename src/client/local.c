@@ -7,6 +7,7 @@
 
 #include "client/client.h"
 #include "client/login.h"
+#include "client/outage.h"
 #include "client/redirect.h"
 #include "client/tenants.h"
 #include "net/loop.h"
@@ -137,7 +138,7 @@ enum next client_part(struct client *c)
 
 /* A link on which the session was only to hear of invalidations speaks the old protocol: it goes,
  * and Redis tells whoever had redirected them there. Others come by a new one. */
-static void set_proto(struct client *c, int32_t proto)
+void client_set_proto(struct client *c, int32_t proto)
 {
     struct session *m = c->more;
 
@@ -165,9 +166,10 @@ static enum next select_db(struct client *c, const struct request *q)
         return client_wait(c, WAIT_DRAIN);
     if (q->argc != 2 || !slice_int(q->argv[1], &db) || db < 0 || db > INT32_MAX)
         return lent ? client_ask_lent(c, q) : client_ask(c, q); /* an error */
-    l = lent                                   ? client_lent(c)
-        : client_session(c)->loan.link == NULL ? lane_link_in(c->lane, (int)db)
-                                               : NULL;
+    (void)client_session(c);
+    if (!lent && outage_select(c, db))
+        return NEXT;
+    l = lent ? client_lent(c) : c->more->loan.link == NULL ? lane_link_in(c->lane, (int)db) : NULL;
     if (l == NULL) {
         next = borrow(c, LOAN_POOL, -1);
         l = client_lent(c);
@@ -183,6 +185,8 @@ void local_selected(struct client *c, int32_t db, bool ok)
 {
     struct link *l = client_lent(c);
 
+    if (ok)
+        pool_note_db(c->all->pool, db);
     if (ok && c->db != db) {
         c->db = db;
         c->scope = 0;
@@ -204,7 +208,7 @@ void local_logged_in(struct client *c, enum exchange_kind kind, bool ok, int32_t
     struct session *m = c->more;
 
     if (ok && proto != 0)
-        set_proto(c, proto);
+        client_set_proto(c, proto);
     if (ok && m->next_name != NULL)
         client_set_text(&m->name, slice_str(m->next_name));
     client_set_text(&m->next_name, slice_of("", 0));
@@ -293,13 +297,13 @@ static enum next hello_switch(struct client *c, const struct hello *h)
     enum next next = NEXT;
     struct link *l;
 
-    if (!lane_hello(lane, c->id, &text, &refusal)) {
+    if (!lane_hello(lane, c->id, &text, &refusal) && !outage_hello(c, lane, &text)) {
         l = lane_link(lane, c->db);
         if (l == NULL) {
             next = client_no_link(c, lane);
         } else {
             /* A lane that a client's own login began has heard no HELLO of larder's. */
-            set_proto(c, proto);
+            client_set_proto(c, proto);
             client_join_lane(c, lane_hold_sibling(lane, proto));
             write_command(&text, "HELLO", proto == 3 ? "3" : "2", NULL);
             exchange_ask(c, l, buffer_slice(&text), EX_HELLO, proto);
@@ -314,7 +318,7 @@ static enum next hello_switch(struct client *c, const struct hello *h)
         lane_release(lane);
         return NEXT;
     }
-    set_proto(c, proto);
+    client_set_proto(c, proto);
     client_join_lane(c, lane);
     buffer_add(client_answer(c), buffer_head(&text), buffer_len(&text));
     buffer_done(&text);
@@ -384,6 +388,8 @@ static enum next info(struct client *c, const struct request *q)
         buffer_done(&text);
         return NEXT;
     }
+    if (outage_info(c))
+        return NEXT;
     if (!section && !c->all->pause.on)
         return client_lent(c) != NULL ? client_ask_lent(c, q) : client_ask(c, q);
     l = client_lent(c) != NULL ? client_lent(c) : client_link(c, &next);

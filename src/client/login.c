@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "client/outage.h"
 #include "client/tenants.h"
 #include "net/digest.h"
 #include "net/loop.h"
@@ -164,9 +165,12 @@ enum next login_upstream(struct client *c, struct slice user, struct slice passw
                          struct slice bytes, int32_t proto)
 {
     struct session *m = client_session(c);
+    struct slice name = slice_eq(user, SLICE("default")) ? slice_of("", 0) : user;
     bool any_db = lane_wants_login(c->lane) || m->login_any_db;
     enum next next;
 
+    if (client_drained(c) && outage_login(c, name, password, proto))
+        return NEXT;
     /* The link takes its database along into the new lane, for that user may not be allowed SELECT.
      * If the present one is not, it has to be a link in any. */
     if (m->loan_refused && buffer_len(&m->loan_error) > 0 && !any_db) {
@@ -176,9 +180,7 @@ enum next login_upstream(struct client *c, struct slice user, struct slice passw
     next = borrow(c, LOAN_POOL, any_db ? -1 : c->db);
     if (m->loan.link == NULL)
         return next == NEXT ? client_part(c) : next;
-    m->next_lane =
-        lane_hold(c->all->pool, slice_eq(user, SLICE("default")) ? slice_of("", 0) : user, password,
-                  proto ? proto : c->proto);
+    m->next_lane = lane_hold(c->all->pool, name, password, proto ? proto : c->proto);
     m->login_any_db = false;
     exchange_ask(c, m->loan.link, bytes, proto ? EX_HELLO : EX_AUTH, proto);
     (void)client_wait(c, WAIT_REPLY);

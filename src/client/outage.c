@@ -46,6 +46,11 @@ bool outage_is_on(const struct clients *all)
     return o != NULL && (pool_is_away(all->pool) || journal_count(o->journal) > 0);
 }
 
+bool outage_answers(const struct outage *o)
+{
+    return o->reads || o->opens || o->drops;
+}
+
 static void begin(struct outage *o)
 {
     const char *why = pool_trouble(o->all->pool);

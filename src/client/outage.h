@@ -64,6 +64,20 @@ bool outage_unreached(struct client *c);
 MUST_USE
 bool outage_ask(struct client *c, struct link *l, const struct request *q);
 
+/* ---- sessions that begin meanwhile (outage_session.c) ---- */
+
+/* Each: true: the upstream is away, and it is answered; what they change is that of the session.
+ * HELLO on the lane that the session is to join; its answer is appended. */
+MUST_USE
+bool outage_hello(const struct client *c, const struct lane *lane, struct buffer *out);
+/* AUTH, or HELLO with it (proto: 2, 3). Nothing of the session is due. */
+MUST_USE
+bool outage_login(struct client *c, struct slice user, struct slice password, int32_t proto);
+MUST_USE
+bool outage_select(struct client *c, int64_t db);
+MUST_USE
+bool outage_info(struct client *c);
+
 /* ---- when the answer does not come, or is that the upstream cannot serve (outage_ask.c) ---- */
 
 /* -LOADING, -MASTERDOWN. */
@@ -105,6 +119,9 @@ bool outage_word(struct client *c, const struct request *q, enum outage_act act,
 void outage_drop(struct client *c, const struct request *q, struct buffer *out);
 void outage_gave_up(struct outage *o, struct slice key);
 void outage_replayed(struct outage *o, struct slice key);
+/* Some policy answers something in an outage. */
+MUST_USE
+bool outage_answers(const struct outage *o);
 /* Is it away now, or not yet back for everybody? */
 MUST_USE
 bool outage_is_on(const struct clients *all);

@@ -93,6 +93,7 @@ static void breaker_become(struct pool *pool, enum breaker_state state)
                  (unsigned long long)(now_ms - b->out_ms));
         b->failures = b->row = 0;
         pool->retry_ms = 0;
+        pool_reached(pool);
         tell_waiters(pool);
         return;
     case BREAKER_OPEN:

@@ -296,10 +296,12 @@ static void on_step(struct link *l, struct slice bytes)
         return;
     case STEP_SELECT:
     case STEP_PREPARE:
-        if (error)
+        if (error) {
             select_refused(l, bytes);
-        else
-            greeted(l);
+            return;
+        }
+        pool_note_db(l->pool, l->db);
+        greeted(l);
         return;
     case STEP_HELD:
         return;

@@ -53,21 +53,23 @@ struct invalidation {
     struct tracking *force, *coming; /* of links; NULL: none */
     uint64_t handover;               /* the PING on `force` whose answer ends it */
     struct timer *beat, *retry;
-    uint64_t retry_ms;   /* when */
-    int proto;           /* of the next attempt */
-    uint32_t failures;   /* attempts in a row that failed for what will pass */
-    uint32_t broken;     /* .. because the link ended */
-    uint64_t proven_ms;  /* of `force` */
-    uint64_t trusted_ms; /* .. or when it came into force */
-    bool silent;         /* .. more than coherence_timeout ago */
-    char refusal2[200];  /* why it is not RESP2 */
-    char trouble[480];   /* why it is not pushes over RESP2 */
-    char logged[480];    /* what of that the log has last */
+    struct pool_return back; /* what is waited for may be over before `retry` says so */
+    uint64_t retry_ms;       /* when */
+    int proto;               /* of the next attempt */
+    uint32_t failures;       /* attempts in a row that failed for what will pass */
+    uint32_t broken;         /* .. because the link ended */
+    uint64_t proven_ms;      /* of `force` */
+    uint64_t trusted_ms;     /* .. or when it came into force */
+    bool silent;             /* .. more than coherence_timeout ago */
+    char refusal2[200];      /* why it is not RESP2 */
+    char trouble[480];       /* why it is not pushes over RESP2 */
+    char logged[480];        /* what of that the log has last */
     enum coherence_mode mode;
     struct invalidation_counters count;
 };
 
 static void on_retry(void *context);
+static void on_reached(void *context);
 static void on_beat(void *context);
 static const struct tracking_ops link_ops;
 
@@ -103,6 +105,8 @@ struct invalidation *invalidation_new(struct loop *loop, struct pool *pool,
         tracking_init(&inv->links[i], loop, pool, &link_ops, inv);
     inv->beat = timer_new(loop, on_beat, inv);
     inv->retry = timer_new(loop, on_retry, inv);
+    inv->back = (struct pool_return){on_reached, inv};
+    pool_tell_return(pool, &inv->back);
     return inv;
 }
 
@@ -120,6 +124,7 @@ void invalidation_free(struct invalidation *inv)
 {
     if (inv == NULL)
         return;
+    pool_tell_return(inv->pool, NULL);
     drop_links(inv);
     prefixes_done(&inv->wanted);
     prefixes_done(&inv->shed);
@@ -179,6 +184,17 @@ static void on_retry(void *context)
         wait_for_retry(inv);
     else
         begin(inv);
+}
+
+/* Clients are served from now on: what they read is kept only when pushes come as well. */
+static void on_reached(void *context)
+{
+    struct invalidation *inv = context;
+
+    if (!timer_running(inv->retry))
+        return;
+    inv->retry_ms = 0;
+    timer_start(inv->retry, 0);
 }
 
 static void begin_at_the_top(struct invalidation *inv)
@@ -253,26 +269,6 @@ void invalidation_moved(struct invalidation *inv)
 
 /* ---- what the links say ---- */
 
-/* An entry of the time when a prefix was in force, before it was not, has missed what changed in
- * between. True: now that it is in force again. */
-static bool shed_before(struct invalidation *inv, const struct prefixes *old)
-{
-    const struct prefixes *now = &inv->force->prefixes;
-    struct slice *all = must_calloc(inv->shed.n + old->n + 1, sizeof *all);
-    bool before = prefixes_overlap(&inv->shed, now);
-    size_t n = 0;
-
-    for (size_t i = 0; i < inv->shed.n; i++)
-        all[n++] = inv->shed.v[i];
-    for (size_t i = 0; i < old->n; i++) {
-        if (!prefixes_cover(now, old->v[i]))
-            all[n++] = old->v[i];
-    }
-    prefixes_set(&inv->shed, all, n);
-    free(all);
-    return before;
-}
-
 static void tell_armed(struct invalidation *inv)
 {
     prefixes_done(&inv->shed);
@@ -291,7 +287,10 @@ static void take_over(struct invalidation *inv)
     inv->trusted_ms = loop_now_ms(inv->loop);
     if (old != NULL) {
         inv->count.handovers++;
-        tell = shed_before(inv, &old->prefixes);
+        /* An entry of the time when a prefix was in force, before it was not, has missed what
+         * changed in between. */
+        tell = prefixes_overlap(&inv->shed, &inv->force->prefixes);
+        prefixes_add_uncovered(&inv->shed, &old->prefixes, &inv->force->prefixes);
         tracking_end(old);
     }
     if (tell)

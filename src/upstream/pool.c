@@ -122,6 +122,17 @@ bool pool_beat(void *context)
     return served || gathering;
 }
 
+void pool_tell_return(struct pool *pool, const struct pool_return *to)
+{
+    pool->back = to;
+}
+
+void pool_reached(struct pool *pool)
+{
+    if (pool->back != NULL)
+        pool->back->reached(pool->back->context);
+}
+
 /* ---- states ---- */
 
 void link_become(struct link *l, enum link_state state)
@@ -158,10 +169,13 @@ static void link_is_up(struct link *l)
 
     pool->count.links_opened++;
     buffer_done(&l->lane->refusal);
-    if (pool->failures > 0)
-        log_info(loop_log(pool->loop), "upstream: %s: reached again", pool->address);
-    pool->failures = 0;
     pool->retry_ms = 0;
+    if (pool->failures > 0) {
+        log_info(loop_log(pool->loop), "upstream: %s: reached again", pool->address);
+        pool->failures = 0;
+        if (!pool_out(pool))
+            pool_reached(pool);
+    }
     pool->loading_ms = 0; /* what it can do is to be seen anew */
     pool->trouble[0] = 0;
     l->lane->retry_ms = 0;
@@ -329,6 +343,14 @@ static uint64_t slow_tick_ms(const struct pool *pool)
     return quarter < SLOW_TICK_MS ? quarter : SLOW_TICK_MS;
 }
 
+/* While the upstream is away a login is remembered that it has accepted: lane_recall(). */
+static bool is_recalled(const struct lane *lane)
+{
+    const struct upstream_counters *n = &lane->pool->count;
+
+    return lane->proven && (n->links_opened == n->links_closed || pool_is_away(lane->pool));
+}
+
 static void on_tick(void *context)
 {
     struct pool *pool = context;
@@ -344,8 +366,8 @@ static void on_tick(void *context)
         busy |= tick_lane(lane, now_ms, &old);
         for (size_t i = 0; i < LINK_STATE_COUNT; i++)
             links += lane->count[i];
-        if (lane->holders + lane->keepers == 0 && links == 0 && lane_loans_waiting(lane) == 0 &&
-            list_empty(&lane->waiters))
+        if (lane->holders + lane->keepers == 0 && links == 0 && !is_recalled(lane) &&
+            lane_loans_waiting(lane) == 0 && list_empty(&lane->waiters))
             lane_free(lane);
     }
     loans_serve(pool);

@@ -132,6 +132,15 @@ bool pool_aim(struct pool *pool, const struct address *to, const struct sock_add
 /* Some sign that the upstream may be elsewhere by now; nothing when the pool is not guided. */
 void pool_doubt(struct pool *pool, enum pool_doubt why);
 
+/* Somebody who would go on when the upstream is there again. Called from anywhere, deep in a call:
+ * only to note it. */
+struct pool_return {
+    void (*reached)(void *context);
+    void *context;
+};
+/* NULL: nobody (any more). Borrowed. */
+void pool_tell_return(struct pool *pool, const struct pool_return *to);
+
 /* ---- before all others: greeting.c ---- */
 
 /* Somebody who has words for an upstream that was away, to be answered before any client's. */
@@ -187,6 +196,21 @@ const char *lane_user(const struct lane *lane);
  * error line (with CR LF) and nothing is written. */
 MUST_USE
 bool lane_hello(struct lane *lane, uint64_t id, struct buffer *out, struct slice *ret_refusal);
+
+/* ---- while the upstream is away: recall.c ---- */
+
+/* The lane of a login that the upstream has accepted lately, held; NULL: of none that is known. */
+MUST_USE
+struct lane *lane_recall(struct pool *pool, struct slice user, struct slice password, int proto);
+/* Appends what HELLO is answered on the lane by what the upstream has said on any. False: nothing
+ * so far. */
+MUST_USE
+bool lane_recall_hello(const struct lane *lane, uint64_t id, struct buffer *out);
+/* The upstream has let somebody into that database. */
+void pool_note_db(struct pool *pool, int db);
+/* That database, or one with a higher number, has been noted; database 0 always is. */
+MUST_USE
+bool pool_knows_db(const struct pool *pool, int64_t db);
 
 /* Those in force. */
 MUST_USE

@@ -65,6 +65,8 @@ struct pool {
     bool held;                      /* nothing is dialled for the moment */
     char held_why[700];
     const struct pool_prelude *prelude; /* NULL: nobody has words before the clients */
+    const struct pool_return *back;     /* NULL: nobody waits for its return */
+    int known_db;                       /* the highest it has let anybody into */
     uint64_t loading_ms;                /* when it said last that it cannot serve yet; 0: never */
     struct address guided;              /* .. as the guide says */
     char host[HOST_TEXT];               /* of that */
@@ -78,6 +80,8 @@ void pool_note_error(struct pool *pool, struct slice error);
 
 /* pool.c */
 void pool_tick_soon(struct pool *pool);
+/* The upstream, which was away, is there again. */
+void pool_reached(struct pool *pool);
 void link_become(struct link *l, enum link_state state);
 /* Closes and buries; the failed askers are link_fail()'s. */
 void pool_link_down(struct link *l, enum link_failure why);

@@ -39,6 +39,22 @@ void prefixes_set(struct prefixes *p, const struct slice *from, size_t n)
     *p = fresh;
 }
 
+void prefixes_add_uncovered(struct prefixes *p, const struct prefixes *from,
+                            const struct prefixes *by)
+{
+    struct slice *all = must_calloc(p->n + from->n + 1, sizeof *all);
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->n; i++)
+        all[n++] = p->v[i];
+    for (size_t i = 0; i < from->n; i++) {
+        if (!prefixes_cover(by, from->v[i]))
+            all[n++] = from->v[i];
+    }
+    prefixes_set(p, all, n);
+    free(all);
+}
+
 void prefixes_done(struct prefixes *p)
 {
     free(p->v);

@@ -18,6 +18,9 @@ struct prefixes {
 
 /* Replaces what *p was by a copy of from[0..n), which may be slices of *p. */
 void prefixes_set(struct prefixes *p, const struct slice *from, size_t n);
+/* Adds what is in `from` and is not covered `by` the others. */
+void prefixes_add_uncovered(struct prefixes *p, const struct prefixes *from,
+                            const struct prefixes *by);
 void prefixes_done(struct prefixes *p);
 
 MUST_USE

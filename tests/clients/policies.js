@@ -5,7 +5,7 @@ const Redis = require('ioredis');
 const { createClient } = require('redis');
 const { RedisStore } = require('connect-redis');
 const { RateLimiterRedis } = require('rate-limiter-flexible');
-const { Skip, assert, host, runTests, sidecarPort, test, until, upstream } = require('./harness.js');
+const { Skip, assert, control, host, runTests, sidecarPort, test, until, upstream } = require('./harness.js');
 
 const MINUTE = 60;
 const HOUR = 3600;
@@ -151,5 +151,34 @@ both('connect-redis: a session that slides', (RESP) => withNodeRedis(RESP, async
     await call('destroy', 's1');
     assert.equal(await call('get', 's1') ?? null, null);
 }));
+
+both('clients that connect while Redis is away read what is kept', async (protocol) => {
+    const name = fresh('catalogue:');
+    const c = new Redis({ host, port: sidecarPort, protocol });
+    try {
+        assert.equal(await c.select(1), 'OK');
+        assert.equal(await c.set(name, 'kept'), 'OK');
+        await until(async () => await c.get(name) === 'kept' &&
+            String(await c.call('LARDER', 'KEY', name)).includes('served=yes'), 'it is kept');
+        await control('stop upstream');
+        try {
+            await until(async () => String(await c.call('LARDER', 'HEALTH')).includes('upstream=down') ||
+                await c.get(name) === 'kept', 'the sidecar goes on');
+            const late = new Redis({ host, port: sidecarPort, protocol, db: 1 });
+            assert.equal(await late.get(name), 'kept');
+            late.disconnect();
+            const other = await createClient({ socket: { host, port: sidecarPort }, RESP: protocol, database: 1,
+                name: 'late' }).connect();
+            assert.equal(await other.get(name), 'kept');
+            other.destroy();
+        } finally {
+            await control('start upstream');
+        }
+        await until(async () => await c.set(name, 'new').catch(() => '') === 'OK', 'Redis is back');
+        assert.equal(await c.get(name), 'new');
+    } finally {
+        c.disconnect();
+    }
+});
 
 runTests('policies-node');

@@ -9,8 +9,8 @@ import time
 
 import redis
 
-from harness import (HOST, OTHER_PORT, SIDECAR_PORT, UPSTREAM_HOST, UPSTREAM_PORT, Skip, raises, run_tests,
-                     same, test, until)
+from harness import (HOST, OTHER_PORT, SIDECAR_PORT, UPSTREAM_HOST, UPSTREAM_PORT, Skip, control, raises,
+                     run_tests, same, test, until)
 from wire import Wire
 
 MINUTE, HOUR = 60, 3600
@@ -531,6 +531,30 @@ def passwords():
     raises(redis.exceptions.RedisError, pipe.execute)
     same(upstream().exists("user:7", "user:7:password"), 0)
     same(c.set("user:7:profile", "x"), True)
+
+
+@test("clients that connect while Redis is away read what is kept")
+def connect_in_an_outage():
+    names = {db: fresh("catalogue:") for db in (0, 1)}
+    for db, name in names.items():
+        c = sidecar(db=db)
+        same(c.set(name, "kept"), True)
+        until(lambda c=c, name=name: c.get(name) == b"kept" and
+              b"served=yes" in c.execute_command("LARDER", "KEY", name), "it is kept")
+    control("stop upstream")
+    try:
+        until(lambda: stats(sidecar())["outage_on"] == 1 or sidecar().get(names[0]) is None,
+              "the sidecar knows that Redis is away")
+        for db, name in names.items():
+            c = sidecar(db=db, client_name="late")
+            same(c.get(name), b"kept")
+            same(c.mget(name, fresh("catalogue:")), [b"kept", None])
+            same(c.info()["loading"], 0)
+            c.close()
+    finally:
+        control("start upstream")
+    until(lambda: stats(sidecar())["outage_on"] == 0, "Redis is back")
+    ready(sidecar(), other())
 
 
 if __name__ == "__main__":

@@ -447,6 +447,25 @@ START_TEST(lost_and_armed_again)
 }
 END_TEST
 
+/* Its own pause is not waited for when the upstream is found to be there again. */
+START_TEST(armed_when_the_upstream_is_back)
+{
+    const char *hello = w.hello;
+
+    w.settings.breaker_failures = 1;
+    w.settings.breaker_open = 80;
+    arm();
+    w.settings.backoff_min = w.settings.backoff_max = (uint64_t)1 << 40;
+    w.hello = "!";
+    peer_close(at);
+    UNTIL(w.pool->count.breaker_probes == 3);
+    journal_is("lost;");
+    w.hello = hello;
+    UNTIL(journal.proofs == 2);
+    journal_is("armed;");
+}
+END_TEST
+
 /* After what cannot be, nothing is certain: also not what was before. */
 START_TEST(garbage_ends_it)
 {
@@ -846,6 +865,7 @@ static TCase *hearing(void)
     tcase_add_test(t, a_message_larger_than_a_read);
     tcase_add_test(t, read_before_others);
     tcase_add_test(t, lost_and_armed_again);
+    tcase_add_test(t, armed_when_the_upstream_is_back);
     tcase_add_loop_test(t, garbage_ends_it, 0, 10);
     tcase_add_loop_test(t, garbage_ends_it_in_resp3, 0, 6);
     tcase_add_test(t, silence);

@@ -114,6 +114,19 @@ START_TEST(set_from_itself)
 }
 END_TEST
 
+START_TEST(adds_what_is_not_covered)
+{
+    struct prefixes by = {0};
+
+    set(&p, "x:");
+    set(&q, "a:1 b: c:");
+    set(&by, "a: c:2");
+    prefixes_add_uncovered(&p, &q, &by);
+    is("b: c: x:");
+    prefixes_done(&by);
+}
+END_TEST
+
 Suite *prefixes_suite(void)
 {
     Suite *suite = suite_create("prefixes");
@@ -125,6 +138,7 @@ Suite *prefixes_suite(void)
     tcase_add_test(t, covers_what_begins_with_one);
     tcase_add_test(t, same_and_overlapping);
     tcase_add_test(t, set_from_itself);
+    tcase_add_test(t, adds_what_is_not_covered);
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -21,6 +21,7 @@ int main(void)
     srunner_add_suite(runner, aim_suite());
     srunner_add_suite(runner, prelude_suite());
     srunner_add_suite(runner, breaker_suite());
+    srunner_add_suite(runner, recall_suite());
     srunner_add_suite(runner, coherence_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

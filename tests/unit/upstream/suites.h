@@ -17,6 +17,7 @@ Suite *sentinels_suite(void);    /* check_sentinels.c: what they say, whom to be
 Suite *aim_suite(void);          /* check_aim.c: a pool that is guided */
 Suite *prelude_suite(void);      /* check_prelude.c: what comes before the clients; away */
 Suite *breaker_suite(void);      /* check_breaker.c: is the upstream away? */
+Suite *recall_suite(void);       /* check_recall.c: for sessions that begin while it is away */
 Suite *coherence_suite(void);    /* check_coherence.c: before a real one */
 
 #endif
