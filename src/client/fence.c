@@ -48,6 +48,11 @@ static bool is_fenced(const struct rules *r, struct slice key)
     return p != NULL && (p->rules & RULE_FENCE) != 0;
 }
 
+static void write_fence_key(struct buffer *out, const struct rules *r, struct slice key)
+{
+    shape_own_key(out, r->policies, SLICE(FENCE_PREFIX), key);
+}
+
 static void say_void(const struct rules *r, const struct request *q, const struct key_list *touched,
                      struct buffer *out, uint32_t n)
 {
@@ -63,7 +68,7 @@ static void say_void(const struct rules *r, const struct request *q, const struc
     }
     for (uint32_t i = 0; i < touched->n; i++) {
         if (is_fenced(r, q->argv[touched->v[i]]))
-            shape_own_key(out, SLICE(FENCE_PREFIX), q->argv[touched->v[i]]);
+            write_fence_key(out, r, q->argv[touched->v[i]]);
     }
     if (db.n > 0)
         write_bulk(out, db);
@@ -105,7 +110,7 @@ void fence_delete(const struct rules *r, struct slice key, struct buffer *out)
     write_bulk(out, SLICE("DEL"));
     write_bulk(out, key);
     if (fenced)
-        shape_own_key(out, SLICE(FENCE_PREFIX), key);
+        write_fence_key(out, r, key);
 }
 
 /* ---- LARDER GETLEASE, SETLEASE ---- */
@@ -137,7 +142,7 @@ static void say_get(struct rules *r, struct slice key, struct buffer *out)
     write_bulk(out, SLICE(SCRIPT_GET));
     write_bulk(out, SLICE("2"));
     write_bulk(out, key);
-    shape_own_key(out, SLICE(FENCE_PREFIX), key);
+    write_fence_key(out, r, key);
     write_bulk(out, slice_str(token));
     write_bulk(out, slice_str(ms));
 }
@@ -163,7 +168,8 @@ enum next fence_get(struct client *c, const struct request *q)
 }
 
 /* The words of a SET, as its policies put it, as those of the script. */
-static void say_set(struct slice set, struct slice key, struct slice token, struct buffer *out)
+static void say_set(const struct rules *r, struct slice set, struct slice key, struct slice token,
+                    struct buffer *out)
 {
     struct reply head, word;
 
@@ -174,7 +180,7 @@ static void say_set(struct slice set, struct slice key, struct slice token, stru
     write_bulk(out, SLICE(SCRIPT_SET));
     write_bulk(out, SLICE("2"));
     write_bulk(out, key);
-    shape_own_key(out, SLICE(FENCE_PREFIX), key);
+    write_fence_key(out, r, key);
     write_bulk(out, token);
     buffer_add(out, set.p, set.n);
 }
@@ -189,7 +195,7 @@ static enum next store(struct client *c, struct request *set, struct slice token
     write_request(&words, set->argv, set->argc);
     set->bytes = buffer_slice(&words);
     if (rules_put(c, set, &put) != PUT_ANSWERED) {
-        say_set(put.bytes, set->argv[1], token, &script);
+        say_set(c->all->rules, put.bytes, set->argv[1], token, &script);
         put.bytes = buffer_slice(&script);
         next = ask(c, &put);
     }

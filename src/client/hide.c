@@ -1,5 +1,9 @@
 /* hide.c - keys of larder's own (larder:deadline:..), which no client sees.
  *
+ * Those about a tenant's keys stand behind its prefix: acme:larder:deadline:.. Who sees all
+ * tenants' keys is not shown what looks like one, whatever stands before it, for a script cannot be
+ * told all prefixes.
+ *
  *     KEYS SCAN RANDOMKEY     a script does the same upstream, and leaves them out
  *     DBSIZE                  DBSIZE, less what SCAN counts of them, in slices
  *
@@ -9,33 +13,29 @@
 
 #include "client/near.h"
 #include "client/rules.h"
+#include "client/tenants.h"
 #include "resp/reply.h"
 #include "resp/write.h"
 
-#define IS_OURS                                                                                    \
-    "local function ours(k) return k:sub(1,16)=='larder:deadline:' or "                            \
-    "k:sub(1,13)=='larder:lease:' or k:sub(1,13)=='larder:fence:' end "                            \
-    "local function rest(l) local r={} for _,k in ipairs(l) do if not ours(k) then r[#r+1]=k end " \
-    "end return r end "
-
 #define SCRIPT_KEYS                                                                                \
-    IS_OURS "local r=redis.pcall('KEYS',ARGV[1]) if r.err then return r end return rest(r)"
+    HIDE_LUA "local r=redis.pcall('KEYS',ARGV[2]) if r.err then return r end return rest(r)"
 #define SCRIPT_SCAN                                                                                \
-    IS_OURS                                                                                        \
-    "local r=redis.pcall('SCAN',unpack(ARGV)) if r.err then return r end "                         \
+    HIDE_LUA                                                                                       \
+    "local r=redis.pcall('SCAN',unpack(ARGV,2)) if r.err then return r end "                       \
     "return {r[1],rest(r[2])}"
 /* What is drawn again and again is larder's own: then one that is not is looked for. */
 #define SCRIPT_RANDOM                                                                              \
-    IS_OURS                                                                                        \
+    HIDE_LUA                                                                                       \
     "for i=1,100 do local k=redis.call('RANDOMKEY') if not k or not ours(k) then "                 \
     "return k end end "                                                                            \
     "local c='0' repeat local r=redis.call('SCAN',c,'COUNT',1000) c=r[1] "                         \
     "local l=rest(r[2]) if #l>0 then return l[math.random(#l)] end until c=='0' "                  \
     "return false"
 #define SCRIPT_DBSIZE                                                                              \
-    "local n,c=redis.call('DBSIZE'),'0' repeat "                                                   \
-    "local r=redis.call('SCAN',c,'MATCH','larder:*','COUNT',10000) c=r[1] "                        \
-    "for _,k in ipairs(r[2]) do if ours(k) then n=n-1 end end until c=='0' return n"
+    HIDE_LUA                                                                                       \
+    "local s,c=redis.call('DBSIZE'),'0' repeat "                                                   \
+    "local r=redis.call('SCAN',c,'MATCH','*larder:*','COUNT',10000) c=r[1] "                       \
+    "for _,k in ipairs(r[2]) do if ours(k) then s=s-1 end end until c=='0' return s"
 
 #define SLICE_COUNT "1000"
 
@@ -50,7 +50,30 @@ struct census {
 
 static const struct asker_ops census_ops;
 
-/* q as a script on no keys, with its arguments; NULL: as it is. */
+int32_t hide_offset(const struct client *c)
+{
+    if (!hide_on(c->all->rules))
+        return HIDE_NOTHING;
+    if (c->tenant != NULL)
+        return (int32_t)c->tenant->ns.prefix.n;
+    return c->all->tenants != NULL && c->all->tenants->n > 0 ? -1 : 0;
+}
+
+/* As ours() of HIDE_LUA. */
+static bool is_hidden(const struct client *c, struct slice key)
+{
+    static const char *const kinds[] = {"larder:deadline:", LEASE_PREFIX, "larder:fence:"};
+
+    if (hide_offset(c) >= 0)
+        return hide_is_internal(c->all->rules, key);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (memmem(key.p, key.n, kinds[i], strlen(kinds[i])) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* q as a script on no keys, with its arguments. */
 static const char *script_of(const struct request *q)
 {
     switch (q->command->id) {
@@ -61,7 +84,7 @@ static const char *script_of(const struct request *q)
     case CMD_RANDOMKEY:
         return SCRIPT_RANDOM;
     default:
-        return IS_OURS SCRIPT_DBSIZE;
+        return SCRIPT_DBSIZE;
     }
 }
 
@@ -69,12 +92,15 @@ static enum next ask_script(struct client *c, const struct request *q)
 {
     struct buffer *out = &c->all->rules->shape.words;
     struct request put = *q;
+    char offset[16];
 
     shape_begin(&c->all->rules->shape);
-    write_array(out, 2 + (uint64_t)q->argc);
+    (void)snprintf(offset, sizeof offset, "%d", hide_offset(c));
+    write_array(out, 3 + (uint64_t)q->argc);
     write_bulk(out, shape_read_only(c->all));
     write_bulk(out, slice_str(script_of(q)));
     write_bulk(out, SLICE("0"));
+    write_bulk(out, slice_str(offset));
     for (uint32_t i = 1; i < q->argc; i++)
         write_bulk(out, q->argv[i]);
     put.bytes = buffer_slice(out);
@@ -107,13 +133,13 @@ static void ask_slice(struct census *n, const char *cursor)
         census_fail(n, LINK_LOST);
         return;
     }
-    write_command(&words, "SCAN", cursor, "MATCH", "larder:*", "COUNT", SLICE_COUNT, NULL);
+    write_command(&words, "SCAN", cursor, "MATCH", "*larder:*", "COUNT", SLICE_COUNT, NULL);
     link_ask(n->link, &n->asker, buffer_slice(&words), 1, true);
     buffer_done(&words);
 }
 
 /* *2 cursor keys: how many are larder's own; false: that is not what came. */
-static bool count_slice(const struct rules *r, struct slice reply, char *cursor, size_t size,
+static bool count_slice(const struct client *c, struct slice reply, char *cursor, size_t size,
                         int64_t *ret_ours)
 {
     struct reply f;
@@ -127,7 +153,7 @@ static bool count_slice(const struct rules *r, struct slice reply, char *cursor,
     if (!reply_read(&reply, &f))
         return false;
     while (reply.n > 0 && reply_read(&reply, &f))
-        *ret_ours += hide_is_internal(r, f.text);
+        *ret_ours += is_hidden(c, f.text);
     return true;
 }
 
@@ -150,7 +176,7 @@ static void on_replies(struct asker *a, struct slice bytes, uint32_t count)
         ask_slice(n, cursor);
         return;
     }
-    if (!count_slice(c->all->rules, bytes, cursor, sizeof cursor, &ours)) {
+    if (!count_slice(c, bytes, cursor, sizeof cursor, &ours)) {
         census_fail(n, LINK_GARBLED);
         return;
     }

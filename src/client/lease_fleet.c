@@ -63,6 +63,11 @@ static void write_id(struct buffer *out, uint64_t id)
     write_bulk(out, slice_str(text));
 }
 
+static void write_lease_key(struct buffer *out, const struct near *near, struct slice key)
+{
+    shape_own_key(out, near->policies, SLICE(LEASE_PREFIX), key);
+}
+
 /* Where no link is at hand it will expire. */
 static void give_back(struct near *near, struct fleet_claim *claim, struct slice key)
 {
@@ -74,7 +79,7 @@ static void give_back(struct near *near, struct fleet_claim *claim, struct slice
         write_bulk(out, SLICE("EVAL"));
         write_bulk(out, SLICE(SCRIPT_GIVE_BACK));
         write_bulk(out, SLICE("1"));
-        shape_own_key(out, SLICE(LEASE_PREFIX), key);
+        write_lease_key(out, near, key);
         write_id(out, claim->id);
         link_ask(link, asker_nobody(), buffer_slice(out), 1, true);
     }
@@ -98,7 +103,7 @@ static void say_errand(const struct errand *e, uint64_t lease_ttl, struct buffer
     (void)snprintf(ms, sizeof ms, "%" PRIu64, lease_ttl);
     write_array(out, 6);
     write_bulk(out, SLICE("SET"));
-    shape_own_key(out, SLICE(LEASE_PREFIX), key);
+    write_lease_key(out, e->near, key);
     write_id(out, e->claim.id);
     write_bulk(out, SLICE("NX"));
     write_bulk(out, SLICE("PX"));
@@ -108,7 +113,7 @@ static void say_errand(const struct errand *e, uint64_t lease_ttl, struct buffer
     write_bulk(out, key);
     write_array(out, 2);
     write_bulk(out, SLICE("PTTL"));
-    shape_own_key(out, SLICE(LEASE_PREFIX), key);
+    write_lease_key(out, e->near, key);
 }
 
 /* Whose user and database it is for: who waits; else who was told to load already. */
@@ -305,7 +310,7 @@ void lease_look_again(struct leases *l, struct lease *lease)
         lease_free(l, lease);
 }
 
-void leases_moved(struct near *near, struct slice key)
+static void moved(struct near *near, struct slice key)
 {
     struct leases *l = near->leases;
 
@@ -318,4 +323,17 @@ void leases_moved(struct near *near, struct slice key)
         if (lease->state == LEASE_ELSEWHERE)
             lease_look_again(l, lease);
     }
+}
+
+void leases_own_changed(struct near *near, struct slice key)
+{
+    size_t n = policies_owner(near->policies, key), own = strlen(LEASE_PREFIX);
+    struct buffer whole = {0};
+
+    if (!slice_starts(slice_of(key.p + n, key.n - n), SLICE(LEASE_PREFIX)))
+        return;
+    buffer_add(&whole, key.p, n);
+    buffer_add(&whole, key.p + n + own, key.n - n - own);
+    moved(near, buffer_slice(&whole));
+    buffer_done(&whole);
 }

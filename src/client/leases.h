@@ -154,9 +154,8 @@ void leases_all_changed(struct near *near);
 void leases_prefix_changed(struct near *near, struct slice prefix);
 /* Pushes do not come any more: what was written is to be asked for. */
 void leases_upstream_lost(struct near *near);
-/* larder:lease:key has changed. (lease_fleet.c) */
-#define LEASE_PREFIX "larder:lease:"
-void leases_moved(struct near *near, struct slice key);
+/* A key has changed: perhaps larder:lease:KEY. (lease_fleet.c) */
+void leases_own_changed(struct near *near, struct slice key);
 /* c is gone. */
 void leases_left(struct client *c);
 /* LARDER MISS: there is nothing to load. */

@@ -132,8 +132,8 @@ void clients_key_changed(struct clients *all, struct slice key)
     struct near *near = all->near;
     const struct policy *p;
 
-    if (near->leases != NULL && slice_starts(key, SLICE(LEASE_PREFIX)))
-        leases_moved(near, slice_of(key.p + strlen(LEASE_PREFIX), key.n - strlen(LEASE_PREFIX)));
+    if (near->leases != NULL)
+        leases_own_changed(near, key);
     if (near->leases != NULL && !keyring_held(cache_keyring(near->cache), key))
         leases_pushed(near, key);
     if (near->loads != NULL && !keyring_held(cache_keyring(near->cache), key))

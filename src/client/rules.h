@@ -147,8 +147,12 @@ struct slice shape_other_db(const struct request *q);
 /* Not to be put in a MULTI: it makes no key itself, or is a script. */
 MUST_USE
 bool shape_is_loose(const struct request *q, const struct expiry *x);
-/* prefix and key as one bulk string: a key of larder's own. */
-void shape_own_key(struct buffer *out, struct slice prefix, struct slice key);
+/* The key of larder's own that is about `key`, as one bulk string. `kind` stands behind the prefix
+ * of the tenant whose the key is, so that a user of the upstream who is held to that prefix may use
+ * it.
+ */
+void shape_own_key(struct buffer *out, const struct policies *p, struct slice kind,
+                   struct slice key);
 /* What s holds becomes the caller's: shape_free(). */
 MUST_USE
 struct shape *shape_take(struct shape *s);
@@ -220,6 +224,20 @@ void fence_void(struct client *c, const struct request *q, const struct key_list
 
 /* hide.c */
 enum next hide_serve(struct client *c, const struct request *q);
+/* Begins a script: ours(k), whether k is such a key; rest(l), what of a list is not. Its ARGV[1] is
+ * hide_offset(). */
+#define HIDE_LUA                                                                                   \
+    "local n=tonumber(ARGV[1]) local function at(k,w) "                                            \
+    "if n<0 then return k:find(w,1,true) end return k:sub(n+1,n+#w)==w end "                       \
+    "local function ours(k) return at(k,'larder:deadline:') or at(k,'" LEASE_PREFIX                \
+    "') or "                                                                                       \
+    "at(k,'larder:fence:') end "                                                                   \
+    "local function rest(l) local r={} for _,k in ipairs(l) do if not ours(k) then r[#r+1]=k end " \
+    "end return r end "
+/* Where in a key that c may see its like would begin; < 0: anywhere, for who sees all tenants'. */
+#define HIDE_NOTHING INT32_MAX
+MUST_USE
+int32_t hide_offset(const struct client *c);
 
 /* Are there keys of larder's own? Only where a policy needs them. */
 static inline bool hide_on(const struct rules *r)
@@ -229,9 +247,15 @@ static inline bool hide_on(const struct rules *r)
 
 static inline bool hide_is_internal(const struct rules *r, struct slice key)
 {
-    return hide_on(r) && slice_starts(key, SLICE("larder:")) &&
+    size_t n;
+
+    if (!hide_on(r))
+        return false;
+    n = policies_owner(r->policies, key);
+    key = slice_of(key.p + n, key.n - n);
+    return slice_starts(key, SLICE("larder:")) &&
            (slice_starts(key, SLICE("larder:deadline:")) ||
-            slice_starts(key, SLICE("larder:lease:")) || slice_starts(key, SLICE("larder:fence:")));
+            slice_starts(key, SLICE(LEASE_PREFIX)) || slice_starts(key, SLICE("larder:fence:")));
 }
 
 /* Commands that would show them. */

@@ -93,20 +93,25 @@ static void say_pexpire(struct shape *s, struct slice key, uint64_t ms, struct s
     s->behind_n++;
 }
 
-void shape_own_key(struct buffer *out, struct slice prefix, struct slice key)
+void shape_own_key(struct buffer *out, const struct policies *p, struct slice kind,
+                   struct slice key)
 {
-    buffer_printf(out, "$%zu\r\n", prefix.n + key.n);
-    buffer_add(out, prefix.p, prefix.n);
-    buffer_add(out, key.p, key.n);
+    size_t n = policies_owner(p, key);
+
+    buffer_printf(out, "$%zu\r\n", kind.n + key.n);
+    buffer_add(out, key.p, n);
+    buffer_add(out, kind.p, kind.n);
+    buffer_add(out, key.p + n, key.n - n);
     buffer_add(out, "\r\n", 2);
 }
 
-static void write_deadline_key(struct buffer *out, struct slice key)
+static void write_deadline_key(struct buffer *out, const struct rules *r, struct slice key)
 {
-    shape_own_key(out, SLICE(DEADLINE_PREFIX), key);
+    shape_own_key(out, r->policies, SLICE(DEADLINE_PREFIX), key);
 }
 
-static void say_settle(struct buffer *out, struct slice key, const struct terms *t)
+static void say_settle(const struct rules *r, struct slice key, const struct terms *t,
+                       struct buffer *out)
 {
     uint64_t values[4] = {t->given, t->least, t->most, t->cap};
     char text[24];
@@ -118,14 +123,14 @@ static void say_settle(struct buffer *out, struct slice key, const struct terms 
     write_bulk(out, t->cap > 0 ? SLICE("2") : SLICE("1"));
     write_bulk(out, key);
     if (t->cap > 0)
-        write_deadline_key(out, key);
+        write_deadline_key(out, r, key);
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         write_bulk(out, number(values[i], text, sizeof text));
     if (t->db.n > 0)
         write_bulk(out, t->db);
 }
 
-static void say_begin(struct buffer *out, struct slice key, struct slice db)
+static void say_begin(const struct rules *r, struct slice key, struct slice db, struct buffer *out)
 {
     write_array(out, db.n > 0 ? 6 : 5);
     write_bulk(out, SLICE("EVAL"));
@@ -133,7 +138,7 @@ static void say_begin(struct buffer *out, struct slice key, struct slice db)
                              : SLICE(SCRIPT_BEGIN));
     write_bulk(out, SLICE("2"));
     write_bulk(out, key);
-    write_deadline_key(out, key);
+    write_deadline_key(out, r, key);
     if (db.n > 0)
         write_bulk(out, db);
 }
@@ -145,7 +150,7 @@ uint32_t shape_renewal(const struct clients *all, const struct policy *p, struct
     struct slice pttl[2] = {SLICE("PTTL"), key};
 
     if (needs_script(all, p)) {
-        say_settle(out, key, &t);
+        say_settle(all->rules, key, &t, out);
         return 1;
     }
     write_pexpire(out, key, left_ms, SLICE("GT"));
@@ -171,7 +176,7 @@ void shape_ttl(const struct clients *all, struct slice key, uint64_t left_ms, en
     write_bulk(out, capped ? SLICE("2") : SLICE("1"));
     write_bulk(out, key);
     if (capped)
-        write_deadline_key(out, key);
+        write_deadline_key(out, all->rules, key);
     write_bulk(out, number(left_ms, text, sizeof text));
     write_bulk(out, number(word, text, sizeof text));
 }
@@ -288,7 +293,7 @@ static void say_behind(struct rules *r, struct slice key, const struct policy *p
     if (t->given + t->least + t->most + t->cap == 0)
         return;
     if (t->db.n > 0 || needs_script(r->all, p)) {
-        say_settle(&s->behind, key, t);
+        say_settle(r, key, t, &s->behind);
         s->behind_n++;
         return;
     }
@@ -360,7 +365,7 @@ void shape_key(struct rules *r, const struct request *q, struct slice key, const
         t = (struct terms){.cap = t.cap};
     }
     if (t.cap > 0 && (q->command->flags & CF_CREATES) != 0) {
-        say_begin(&s->before, key, t.db);
+        say_begin(r, key, t.db, &s->before);
         s->before_n++;
     }
     say_behind(r, key, p, &t);

@@ -22,12 +22,14 @@
 #define SLICE_KEYS   "500"
 #define CURSOR_CHARS 24u
 
-#define SCRIPT_DBSIZE "return #redis.call('KEYS',ARGV[1])"
+/* ARGV[1] is hide_offset(). */
+#define SCRIPT_DBSIZE HIDE_LUA "return #rest(redis.call('KEYS',ARGV[2]))"
 #define SCRIPT_RANDOM                                                                              \
-    "local c='0' repeat local r=redis.call('SCAN',c,'MATCH',ARGV[1],'COUNT',1000) c=r[1] "         \
-    "if #r[2]>0 then return r[2][math.random(#r[2])] end until c=='0' return false"
+    HIDE_LUA                                                                                       \
+    "local c='0' repeat local r=redis.call('SCAN',c,'MATCH',ARGV[2],'COUNT',1000) c=r[1] "         \
+    "local l=rest(r[2]) if #l>0 then return l[math.random(#l)] end until c=='0' return false"
 #define SCRIPT_FLUSH                                                                               \
-    "for _,k in ipairs(redis.call('KEYS',ARGV[1])) do redis.call('UNLINK',k) end "                 \
+    "for _,k in ipairs(redis.call('KEYS',ARGV[2])) do redis.call('UNLINK',k) end "                 \
     "return redis.status_reply('OK')"
 
 struct sweep {
@@ -151,24 +153,31 @@ static void answer_keys(struct sweep *s)
     buffer_done(&out);
 }
 
-/* One of the slice, if there is any. */
-static bool answer_random(struct sweep *s, struct slice keys, int64_t n)
+/* Is the key the tenant's, and not one that larder keeps about its keys? */
+static bool is_shown(const struct sweep *s, const struct rules *r, struct slice key)
 {
-    struct slice prefix = buffer_slice(&s->prefix);
+    return slice_starts(key, buffer_slice(&s->prefix)) && (r == NULL || !hide_is_internal(r, key));
+}
+
+/* One of the slice, if there is any. */
+static bool answer_random(struct sweep *s, const struct rules *rules, struct slice keys, int64_t n)
+{
+    struct slice all = keys;
     struct buffer out = {0};
     struct reply r;
-    int64_t pick;
+    uint64_t shown = 0, pick;
 
-    if (n <= 0)
+    for (int64_t i = 0; i < n && reply_read(&keys, &r); i++)
+        shown += is_shown(s, rules, r.text);
+    if (shown == 0)
         return false;
-    pick = (int64_t)(hash_bytes(&s->seed, keys.p, keys.n) % (uint64_t)n);
-    do {
-        if (!reply_read(&keys, &r))
-            return false;
-    } while (pick-- > 0);
-    if (!slice_starts(r.text, prefix))
-        return false;
-    write_bulk(&out, slice_of(r.text.p + prefix.n, r.text.n - prefix.n));
+    pick = hash_bytes(&s->seed, all.p, all.n) % shown + 1;
+    while (pick > 0) {
+        CHECK(reply_read(&all, &r));
+        pick -= is_shown(s, rules, r.text);
+    }
+    write_bulk(&out,
+               slice_of(r.text.p + buffer_len(&s->prefix), r.text.n - buffer_len(&s->prefix)));
     sweep_end(s, buffer_slice(&out));
     buffer_done(&out);
     return true;
@@ -179,8 +188,6 @@ static void note_key(struct sweep *s, struct slice key)
     uint32_t length;
     uint64_t hash;
 
-    if (!slice_starts(key, buffer_slice(&s->prefix)))
-        return;
     s->keys++;
     if (s->command == CMD_DBSIZE) {
         hash = hash_bytes(&s->seed, key.p, key.n);
@@ -315,10 +322,12 @@ static void take_slice(struct sweep *s, struct client *c, struct slice keys)
         ask_unlink(s, keys, n);
         return;
     }
-    if (s->command == CMD_RANDOMKEY && answer_random(s, keys, n))
+    if (s->command == CMD_RANDOMKEY && answer_random(s, c->all->rules, keys, n))
         return;
-    for (int64_t i = 0; s->command != CMD_RANDOMKEY && i < n && reply_read(&keys, &r); i++)
-        note_key(s, r.text);
+    for (int64_t i = 0; s->command != CMD_RANDOMKEY && i < n && reply_read(&keys, &r); i++) {
+        if (is_shown(s, c->all->rules, r.text))
+            note_key(s, r.text);
+    }
     if (buffer_len(&s->found) > c->all->settings->client_buffer_max) {
         sweep_fail(s, "ERR there are more keys than client_buffer_max has room for: use SCAN");
         return;
@@ -417,19 +426,23 @@ static enum next ask_script(struct client *c, const struct request *q)
                          : q->command->id == CMD_RANDOMKEY ? SCRIPT_RANDOM
                                                            : SCRIPT_FLUSH;
     const struct namespace *ns = &c->tenant->ns;
+    const struct rules *rules = c->all->rules;
+    char offset[16];
     struct request put = *q;
     struct buffer words = {0}, pattern = {0};
     enum next next;
 
     if (q->command->id == CMD_KEYS)
-        return client_route_on(c, q);
+        return rules != NULL && hide_on(rules) ? hide_serve(c, q) : client_route_on(c, q);
+    (void)snprintf(offset, sizeof offset, "%d", rules != NULL ? hide_offset(c) : HIDE_NOTHING);
     buffer_add(&pattern, ns->pattern.p, ns->pattern.n);
     buffer_add(&pattern, "*", 1);
-    write_array(&words, 4);
+    write_array(&words, 5);
     write_bulk(&words,
                (q->command->flags & CF_WRITE) != 0 ? SLICE("EVAL") : shape_read_only(c->all));
     write_bulk(&words, slice_str(script));
     write_bulk(&words, SLICE("0"));
+    write_bulk(&words, slice_str(offset));
     write_bulk(&words, buffer_slice(&pattern));
     put.bytes = buffer_slice(&words);
     next = client_route_on(c, &put);

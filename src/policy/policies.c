@@ -371,7 +371,7 @@ static bool head_is_local(const struct policies *p, const struct head *head)
 /* What begins with a head follows it. */
 static void list_heads(const struct policies *p, bool local_only, struct head_list *list)
 {
-    list->v = must_calloc((size_t)p->head_count + 1, sizeof(*list->v));
+    list->v = must_calloc((size_t)p->head_count + 2, sizeof(*list->v)); /* and LEASE_PREFIX */
     for (uint32_t h = 0; h < p->head_count; h++) {
         const struct head *head = &p->heads[h];
 
@@ -383,6 +383,8 @@ static void list_heads(const struct policies *p, bool local_only, struct head_li
     if (p->owners != NULL) {
         struct slice *own = list->v;
 
+        if ((p->all_rules & RULE_LEASE) != 0 && list->n > 0 && own[0].n > 0)
+            own[list->n++] = SLICE(LEASE_PREFIX);
         list->v = owners_heads(p->owners, own, list->n, &list->n, &list->text);
         free(own);
     }

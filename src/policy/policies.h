@@ -61,6 +61,10 @@ void policies_free(struct policies *p);
 MUST_USE
 const struct policy *policies_match(const struct policies *p, struct slice key);
 
+/* With scope = fleet, who loads a key holds this, behind the key's tenant's prefix, before its
+ * rest. */
+#define LEASE_PREFIX "larder:lease:"
+
 /* The length of the tenant's prefix that the key begins with; 0: it is no tenant's. */
 MUST_USE
 size_t policies_owner(const struct policies *p, struct slice key);
@@ -79,7 +83,8 @@ uint16_t policies_rules(const struct policies *p);
 
 /* The fewest heads with which all keys begin that any policy is for (local_only: any with
  * local = yes); they are in bytewise order, and none begins with another, for Redis' CLIENT
- * TRACKING BCAST PREFIX takes no overlap. One empty head is: every key. Borrowed from p. */
+ * TRACKING BCAST PREFIX takes no overlap. One empty head is: every key. Where tenants' loads have
+ * scope = fleet, also theirs of LEASE_PREFIX. Borrowed from p. */
 MUST_USE
 const struct slice *policies_heads(const struct policies *p, bool local_only, size_t *ret_count);
 

@@ -23,6 +23,9 @@ STOP_SECONDS = 15
 MOST_CRASHES = 10
 PASSWORD = "between the walls"
 DATABASES = 5  # the suites use no others
+TENANTS = ("ann", "bob")
+OWN_USERS = ("cat", "dan")  # tenants with a user of the upstream's each, who is held to its prefix
+TENANT_PREFIX = "larder-clients:tenant-"
 USERS = tuple("larder-clients-" + name for name in ("app", "reader", "net", "cli", "node", "io"))
 
 
@@ -44,11 +47,36 @@ def until(condition, seconds, what):
 POLICIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "policies.ini")
 
 
+def near_text():
+    return "[policy everything]\nprefix = *\nlocal = yes\n" if os.environ.get("LARDER_NEAR") else ""
+
+
+def tenants_text():
+    """All may run scripts."""
+    return "".join(f"[tenant {name}]\nprefix = {TENANT_PREFIX}{name}:\npassword = {name}'s own\n"
+                   "scripts = allow\n" + ("" if name in TENANTS else
+                                          f"upstream_username = {upstream_user(name)}\n"
+                                          f"upstream_password = {name}-upstream\n")
+                   for name in TENANTS + OWN_USERS)
+
+
+def upstream_user(name):
+    return "larder-clients-" + name
+
+
+def upstream_users():
+    """As README.md has it; KEYS is for KEYS and DBSIZE in MULTI, SORT is @dangerous."""
+    return [word for name in OWN_USERS for word in (
+        "--user", upstream_user(name), "on", f">{name}-upstream", f"~{TENANT_PREFIX}{name}:*",
+        f"&{TENANT_PREFIX}{name}:*", "+@all", "-@admin", "-@dangerous", "+keys", "+sort")]
+
+
 class Server:
     """One process that answers PING on a port."""
 
     def __init__(self, name, command, port, log):
         self.name, self.command, self.port, self.log = name, command, port, log
+        self.greeting = b"+PONG\r\n"  # how the answer to PING begins
         self.process = None
         self.running = False  # as far as anybody wants it to
 
@@ -68,7 +96,7 @@ class Server:
         try:
             with socket.create_connection(("127.0.0.1", self.port), 5) as probe:
                 probe.sendall(b"PING\r\n")
-                return probe.recv(64) == b"+PONG\r\n"
+                return probe.recv(64).startswith(self.greeting)
         except OSError:
             return False
 
@@ -99,7 +127,9 @@ class Servers:
         self.direct = at == "redis"
         self.upstream = self.larder = self.sentinel = None
         self.upstream_lines = ""
-        self.sidecars = []  # two more, with the policies of policies.ini, before the same upstream
+        # More before the same upstream: two with the policies of policies.ini, one with tenants, one
+        # with a namespace.
+        self.sidecars = []
         self.trouble = []
         self.crashes = 0
         self.lock = threading.Lock()
@@ -120,6 +150,9 @@ class Servers:
                 self.sentinel.launch()
             self.larder = self.make_larder()
             self.sidecars = [self.make_sidecar(name) for name in ("sidecar", "other")]
+            self.sidecars.append(self.make_variant("tenants", tenants_text()))
+            self.sidecars.append(self.make_variant(
+                "namespace", "[larder]\nnamespace = larder-clients:space:\n"))
             for server in (self.larder, *self.sidecars):
                 server.start()
         self.listen()
@@ -128,7 +161,7 @@ class Servers:
         port = free_port()
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
                    "--appendonly", "no", "--dir", self.directory,
-                   "--unixsocket", os.path.join(self.directory, "redis.sock")]
+                   "--unixsocket", os.path.join(self.directory, "redis.sock"), *upstream_users()]
         self.upstream_lines = f"address = 127.0.0.1:{port}\n"
         if os.environ.get("LARDER_SENTINEL") and not self.direct:
             command += self.make_sentinel()
@@ -150,7 +183,6 @@ class Servers:
         port, self.locked_port = free_port(), free_port()
         self.socket_path = os.path.join(self.directory, "larder.sock")
         settings = os.path.join(self.directory, "larder.ini")
-        near = "[policy everything]\nprefix = *\nlocal = yes\n" if os.environ.get("LARDER_NEAR") else ""
         with open(settings, "w", encoding="ascii") as out:
             out.write("[larder]\nshutdown_timeout = 3s\n"
                       f"[listener main]\naddress = 127.0.0.1:{port}\n"
@@ -158,7 +190,7 @@ class Servers:
                       f"[listener locked]\naddress = 127.0.0.1:{self.locked_port}\n"
                       f"password = {PASSWORD}\n"
                       f"[upstream]\n{self.upstream_lines}backoff_max = 250ms\n"
-                      + near)
+                      + near_text())
         return Server("larder", [self.larder_path, "-c", settings], port,
                       os.path.join(self.directory, "larder.log"))
 
@@ -171,6 +203,17 @@ class Servers:
         return Server(name, [self.larder_path, "-c", settings], port,
                       os.path.join(self.directory, f"{name}.log"))
 
+    def make_variant(self, name, text):
+        """One with these settings, that keeps in memory what it may where the first one does."""
+        port, settings = free_port(), os.path.join(self.directory, f"{name}.ini")
+        with open(settings, "w", encoding="ascii") as out:
+            out.write(text + f"[listener main]\naddress = 127.0.0.1:{port}\n"
+                      f"[upstream]\n{self.upstream_lines}" + near_text())
+        server = Server(name, [self.larder_path, "-c", settings], port,
+                        os.path.join(self.directory, f"{name}.log"))
+        server.greeting = b"-NOAUTH" if name == "tenants" else server.greeting
+        return server
+
     def environment(self):
         """What the suites need to know."""
         if self.at and not self.direct:
@@ -181,7 +224,7 @@ class Servers:
                  "UPSTREAM_HOST": "127.0.0.1", "UPSTREAM_PORT": str(self.upstream.port),
                  "LARDER_SOCKET": self.socket_path,
                  "CONTROL_PORT": str(self.control.getsockname()[1])}
-        for server in self.sidecars:  # SIDECAR_PORT, OTHER_PORT
+        for server in self.sidecars:  # SIDECAR_PORT, OTHER_PORT, TENANTS_PORT, NAMESPACE_PORT
             known[server.name.upper() + "_PORT"] = str(server.port)
         if self.locked_port:
             known.update(LOCKED_PORT=str(self.locked_port), LOCKED_PASSWORD=PASSWORD)

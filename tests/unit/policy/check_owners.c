@@ -88,6 +88,15 @@ START_TEST(heads)
         "a:s:|a:u:|b:s:|b:u:|s:|u:|");
     check_heads("[tenant a]\nprefix = a:\n[policy p]\nlocal = yes\nprefix = *\n", "|");
     check_heads("[tenant a]\nprefix = a:\n[policy p]\nprefix = x:\n", "");
+    /* Who loads a key is told of as well, behind each prefix. */
+    check_heads(
+        "[tenant a]\nprefix = a:\n[policy p]\nlocal = yes\nprefix = s:\nstampede = wait\n"
+        "scope = fleet\n",
+        "a:larder:lease:|a:s:|larder:lease:|s:|");
+    check_heads(
+        "[tenant a]\nprefix = a:\n[policy p]\nlocal = yes\nprefix = *\nstampede = wait\n"
+        "scope = fleet\n",
+        "|");
     /* Too many for one each: what they have in common. */
     buffer_printf(&text, "[policy p]\nlocal = yes\nprefix = s:\n");
     for (int i = 0; i < 10000; i++)

@@ -1,4 +1,5 @@
-/* check_recall.c - what a pool remembers of its upstream for sessions that begin while it is away. */
+/* check_recall.c - what a pool remembers of its upstream for sessions that begin while it is away.
+ */
 #include <string.h>
 
 #include "suites.h"
@@ -6,10 +7,9 @@
 #include "upstream/pool_inside.h"
 #include "world.h"
 
-#define MAP2                                                                                       \
-    "*6\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:31\r\n"
+#define MAP2 "*6\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:31\r\n"
 #define MAP3                                                                                       \
-    "%4\r\n$2\r\nid\r\n:7\r\n$5\r\nproto\r\n:3\r\n$4\r\nname\r\n$2\r\nid\r\n$7\r\nmodules\r\n"    \
+    "%4\r\n$2\r\nid\r\n:7\r\n$5\r\nproto\r\n:3\r\n$4\r\nname\r\n$2\r\nid\r\n$7\r\nmodules\r\n"     \
     "*1\r\n%1\r\n$4\r\nname\r\n$5\r\nproto\r\n"
 
 static struct buffer out;
@@ -59,14 +59,17 @@ START_TEST(a_greeting_in_either_protocol)
 
     ck_assert(!lane_recall_hello(three, 99, &out));
     greet(MAP2, w.lane);
-    ck_assert(recalled(w.lane, "*6\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:2\r\n"
-                               "$2\r\nid\r\n:99\r\n"));
-    ck_assert(recalled(three, "%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n"
-                              "$2\r\nid\r\n:99\r\n"));
+    ck_assert(recalled(w.lane,
+                       "*6\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:2\r\n"
+                       "$2\r\nid\r\n:99\r\n"));
+    ck_assert(recalled(three,
+                       "%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n"
+                       "$2\r\nid\r\n:99\r\n"));
     greet(MAP3, three);
-    ck_assert(recalled(three, "%4\r\n$2\r\nid\r\n:99\r\n$5\r\nproto\r\n:3\r\n$4\r\nname\r\n"
-                              "$2\r\nid\r\n$7\r\nmodules\r\n*1\r\n%1\r\n$4\r\nname\r\n"
-                              "$5\r\nproto\r\n"));
+    ck_assert(recalled(three,
+                       "%4\r\n$2\r\nid\r\n:99\r\n$5\r\nproto\r\n:3\r\n$4\r\nname\r\n"
+                       "$2\r\nid\r\n$7\r\nmodules\r\n*1\r\n%1\r\n$4\r\nname\r\n"
+                       "$5\r\nproto\r\n"));
     lane_release(three);
 }
 END_TEST
@@ -76,9 +79,10 @@ START_TEST(from_resp3_to_resp2)
     struct lane *three = lane_hold_default(w.pool, 3);
 
     greet(MAP3, three);
-    ck_assert(recalled(w.lane, "*8\r\n$2\r\nid\r\n:99\r\n$5\r\nproto\r\n:2\r\n$4\r\nname\r\n"
-                               "$2\r\nid\r\n$7\r\nmodules\r\n*1\r\n*2\r\n$4\r\nname\r\n"
-                               "$5\r\nproto\r\n"));
+    ck_assert(recalled(w.lane,
+                       "*8\r\n$2\r\nid\r\n:99\r\n$5\r\nproto\r\n:2\r\n$4\r\nname\r\n"
+                       "$2\r\nid\r\n$7\r\nmodules\r\n*1\r\n*2\r\n$4\r\nname\r\n"
+                       "$5\r\nproto\r\n"));
     lane_release(three);
 }
 END_TEST
