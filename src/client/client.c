@@ -212,6 +212,8 @@ INLINED void read_once(struct client *c)
         read_on(c);
     if (!c->open)
         return;
+    if (UNLIKELY(c->eof) && (c->work_flags & WORK_SERVE) != 0)
+        return; /* it has just been woken: what it said is served in this turn, and then its end */
     if (UNLIKELY(c->eof))
         after_eof(c);
     else if (UNLIKELY(c->waits != WAIT_NOTHING || c->ending || (c->heavy && !c->queued)))

@@ -1,9 +1,11 @@
 """Each client gets its replies in the order of its requests, however they are answered."""
 import random
+import signal
 import socket
 import threading
 
-from resp import Conn, encode, encode_all
+from fake_server import SILENT, FakeRedis
+from resp import TIMEOUT, Conn, encode, encode_all, eventually
 from servers import scaled
 
 ONE_CHANCE = True  # tests/system/run
@@ -213,6 +215,38 @@ def test_more_than_max_pending(w):
     for i in range(count):
         assert c.reply() == i + 1
         assert c.reply() == b"%d" % i
+
+
+def is_stopped(server):
+    with open(f"/proc/{server.pid}/stat") as f:
+        return f.read().rsplit(") ", 1)[1].startswith("T")
+
+
+def test_half_closed_when_the_link_comes_up(w):
+    """What a client waits for, and the client's end, are seen in the same turn."""
+    asked, may_answer, answered = threading.Event(), threading.Event(), threading.Event()
+
+    def script(link, argv):
+        if argv[0] != b"HELLO":
+            return None
+        asked.set()
+        link.stall(may_answer)
+        link.send(b"-ERR unknown command 'HELLO'\r\n")
+        answered.set()
+        return SILENT
+
+    larder = w.larder(w.add(FakeRedis(script)))
+    c = w.conn(larder)
+    c.send(encode("GET", "a") + encode("GET", "b"))
+    assert asked.wait(TIMEOUT)
+    larder.signal(signal.SIGSTOP)
+    eventually(lambda: is_stopped(larder))
+    may_answer.set()
+    assert answered.wait(TIMEOUT)
+    c.sock.shutdown(socket.SHUT_WR)
+    larder.signal(signal.SIGCONT)
+    assert c.replies(2) == [b"a:value", b"b:value"]
+    c.eof()
 
 
 def test_half_closed_client_gets_its_replies(w):
