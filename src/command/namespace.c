@@ -136,7 +136,8 @@ static uint32_t keys_from(const struct command *c, const struct slice *argv, uin
 }
 
 /* Which of the arguments are keys cannot be told: the server says what is wrong with it, as it does
- * without a prefix. Whatever it might take for a key gets the prefix, should it take it after all. */
+ * without a prefix. Whatever it might take for a key gets the prefix, should it take it after all.
+ */
 static void mark_doubtful(struct put *p, const struct slice *argv, uint32_t argc)
 {
     if (p->c->keys == KEYS_STORE_NUMKEYS)
