@@ -387,10 +387,13 @@ install-check: all ## make install and uninstall in a scratch folder
 
 # ---------------------------------------------------------------- beside others
 
-.PHONY: conformance bench tls-bench hit-ratio near-cache stampede behind-sentinel
+.PHONY: conformance conformance-tenant bench tls-bench hit-ratio near-cache stampede behind-sentinel
 conformance: all ## the Tcl tests of Redis itself through larder (UNITS="unit/multi ..": some)
 	@tests/support/deps conformance
 	@SHARED=$(SHARED) CACHE=$(CACHE) LARDER=$(abspath $(BIN)/larder) tests/system/conformance $(UNITS)
+
+conformance-tenant: ## the same through a tenant's session, test by test beside what passes without
+	+@LARDER_TENANT=1 $(MAKE) conformance
 
 behind-sentinel: all $(BIN)/coherence ## these, the clients and the coherence tests, behind a Sentinel and TLS
 	+@LARDER_SENTINEL=1 LARDER_TLS=1 $(MAKE) conformance

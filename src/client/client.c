@@ -291,6 +291,12 @@ bool client_quiet(const struct client *c)
     return client_drained(c) && (c->more == NULL || subscriptions_quiet(&c->more->subs));
 }
 
+/* What Redis counts as blocked_clients, of the tenant's. */
+static bool is_blocked_of_tenant(const struct client *c)
+{
+    return UNLIKELY(c->tenant != NULL) && (c->waits == WAIT_BLOCKED || c->waits == WAIT_PAUSE);
+}
+
 enum next client_wait(struct client *c, enum wait why)
 {
     (void)client_session(c);
@@ -299,6 +305,8 @@ enum next client_wait(struct client *c, enum wait why)
     c->all->count.clients_waiting++;
     if (why == WAIT_BLOCKED)
         c->all->count.clients_blocked++;
+    if (is_blocked_of_tenant(c))
+        c->tenant->count.blocked++;
     return LATER;
 }
 
@@ -323,6 +331,8 @@ static void stop_waiting(struct client *c)
     c->active_ms = client_now(c); /* it was waiting, not idle */
     if (c->waits == WAIT_BLOCKED)
         c->all->count.clients_blocked--;
+    if (is_blocked_of_tenant(c))
+        c->tenant->count.blocked--;
     if (c->waits == WAIT_LINK)
         list_leave(&c->more->waiter.node);
     if (UNLIKELY(c->tenant != NULL))

@@ -21,6 +21,7 @@
 /* Counted for each tenant. */
 #define TENANT_COUNTERS(X)                                                                         \
     X(clients, LEVEL, "client connections of the tenant")                                          \
+    X(blocked, LEVEL, ".. of these in a blocking command, or held up by CLIENT PAUSE")             \
     X(accepted, TOTAL, "connections that became the tenant's")                                     \
     X(commands, TOTAL, "commands received from the tenant")                                        \
     X(refused, TOTAL, "commands refused to the tenant: they are not for tenants")                  \

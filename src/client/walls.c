@@ -258,8 +258,9 @@ void tenant_info(const struct client *c, struct buffer *out)
 
     buffer_printf(out, "# Server\r\nredis_version:%u.%u.%u\r\nredis_mode:standalone\r\n", v / 10000,
                   v / 100 % 100, v % 100);
-    buffer_printf(out, "\r\n# Clients\r\nconnected_clients:%llu\r\n",
-                  (unsigned long long)c->tenant->count.clients);
+    buffer_printf(out, "\r\n# Clients\r\nconnected_clients:%llu\r\nblocked_clients:%llu\r\n",
+                  (unsigned long long)c->tenant->count.clients,
+                  (unsigned long long)c->tenant->count.blocked);
     buffer_printf(out,
                   "\r\n# Persistence\r\nloading:0\r\nasync_loading:0\r\n"
                   "\r\n# Replication\r\nrole:master\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n");

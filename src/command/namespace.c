@@ -109,6 +109,42 @@ static bool mark_keys(struct put *p, const struct slice *argv, uint32_t argc)
     return true;
 }
 
+/* From which argument on there may be keys. */
+static uint32_t keys_from(const struct command *c, const struct slice *argv, uint32_t argc)
+{
+    uint32_t i = 1;
+
+    switch ((enum key_rule)c->keys) {
+    case KEYS_NUMKEYS:
+        return (uint32_t)c->first;
+    case KEYS_STORE_NUMKEYS:
+        return 3;
+    case KEYS_PAIRS:
+        return 2;
+    case KEYS_STREAMS:
+        while (i < argc && !option_is(argv[i], "STREAMS"))
+            i++;
+        return i + 1;
+    case KEYS_FIXED:
+    case KEYS_SORT:
+    case KEYS_GEORADIUS:
+    case KEYS_MIGRATE:
+    case KEYS_ALL:
+        break;
+    }
+    return 1;
+}
+
+/* Which of the arguments are keys cannot be told: the server says what is wrong with it, as it does
+ * without a prefix. Whatever it might take for a key gets the prefix, should it take it after all.
+ */
+static void mark_doubtful(struct put *p, const struct slice *argv, uint32_t argc)
+{
+    if (p->c->keys == KEYS_STORE_NUMKEYS)
+        mark(p, p->offset + 1, MARK_KEY);
+    mark_from(p, p->offset + keys_from(p->c, argv, argc), MARK_KEY);
+}
+
 /* ---- names that are no keys ---- */
 
 /* SCAN cursor [MATCH pattern] [COUNT n] [TYPE t]; of several MATCH the last counts. False: what
@@ -285,7 +321,7 @@ static enum namespace_result put_names(struct put *p)
     if (!command_arity_ok(c, argc))
         return NAMESPACE_ARITY;
     if (!mark_keys(p, argv, argc))
-        return NAMESPACE_SYNTAX;
+        mark_doubtful(p, argv, argc);
     return put_others(p);
 }
 

@@ -26,7 +26,7 @@ enum namespace_result {
     NAMESPACE_PUT,     /* *out holds it; args are of it */
     NAMESPACE_REFUSED, /* not for tenants */
     NAMESPACE_ARITY,   /* wrong number of arguments */
-    NAMESPACE_SYNTAX,  /* where its keys stand cannot be told */
+    NAMESPACE_SYNTAX,  /* where its names stand cannot be told */
 };
 
 /* c: the row of the request in args (1 <= args->n); bytes: the request, RESP or inline. Appends the

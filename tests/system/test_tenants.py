@@ -264,6 +264,34 @@ def test_connections(w):
     assert b"loading:0" in text and b"keyspace" not in text and b"larder" not in text, text
 
 
+def test_info_counts_who_is_blocked(w):
+    """Of the tenant's, as Redis does: clients (and Redis' own tests) wait for it."""
+    _, larder = both(w)
+    a, b = session(w, larder, "a"), session(w, larder, "b")
+    waiting = [session(w, larder, "a") for _ in range(3)]
+    for c in waiting:
+        c.send_cmd("BLPOP", "list", 0)
+    eventually(lambda: b"\r\nblocked_clients:3\r\n" in a.ok("INFO"))
+    assert b"\r\nblocked_clients:0\r\n" in b.ok("INFO")
+    waiting[1].close()
+    a.ok("RPUSH", "list", "x")
+    eventually(lambda: b"\r\nblocked_clients:1\r\n" in a.ok("INFO"))
+
+
+def test_where_keys_cannot_be_told(w):
+    """Redis says what is wrong, in its own words, and has not been shown any other name."""
+    redis, larder = both(w, tenants={"a": {"scripts": "allow"}})
+    a = session(w, larder, "a")
+    for command in ("LMPOP x l LEFT", "LMPOP 3 l LEFT", "BLMPOP 1 -1 l LEFT", "ZMPOP a z MIN",
+                    "SINTERCARD a s", "SINTERCARD 3 s t", "ZUNIONSTORE d 3 a b", "ZINTER 3 a b",
+                    "EVAL s 2 k", "EVAL s -1 k", "XREAD STREAMS a b 0", "XREAD COUNT 1 STREAMS a"):
+        got, want = a.cmd(*command.split()), redis.cmd(*command.split())
+        assert isinstance(want, Error) and got == want, (command, got, want)
+    # Within MULTI it is queued, as it is without a tenant.
+    got = a.pipeline([("MULTI",), ("LMPOP", "x", "l", "LEFT"), ("SET", "k", 1), ("EXEC",)])
+    assert got[1] == b"QUEUED" and got[3][1] == b"OK", got
+
+
 def test_scripts(w):
     redis = w.redis()
     larder = tenants_larder(w, redis, {"a": {"scripts": "allow"}, "b": {}})
