@@ -77,6 +77,7 @@ class Server:
     def __init__(self, name, command, port, log):
         self.name, self.command, self.port, self.log = name, command, port, log
         self.greeting = b"+PONG\r\n"  # how the answer to PING begins
+        self.question, self.answer = b"PUBLISH larder-clients:nobody x\r\n", b":0\r\n"  # of Redis
         self.process = None
         self.running = False  # as far as anybody wants it to
 
@@ -99,6 +100,20 @@ class Server:
                 return probe.recv(64).startswith(self.greeting)
         except OSError:
             return False
+
+    def reaches_redis(self):
+        said = b""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as probe:
+                probe.sendall(self.question)
+                while len(said) < len(self.answer) and self.answer.startswith(said):
+                    piece = probe.recv(64)
+                    if not piece:
+                        break
+                    said += piece
+        except OSError:
+            return False
+        return said == self.answer
 
     def end(self, how):
         """Sends the signal, waits, returns the exit status."""
@@ -157,6 +172,11 @@ class Servers:
                 server.start()
         self.listen()
 
+    def settle(self):
+        """Waits until what the last suite did to Redis is over for all that stand before it."""
+        for server in () if self.direct or self.larder is None else (self.larder, *self.sidecars):
+            until(server.reaches_redis, READY_SECONDS, f"{server.name} reaches Redis")
+
     def make_upstream(self):
         port = free_port()
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
@@ -211,7 +231,10 @@ class Servers:
                       f"[upstream]\n{self.upstream_lines}" + near_text())
         server = Server(name, [self.larder_path, "-c", settings], port,
                         os.path.join(self.directory, f"{name}.log"))
-        server.greeting = b"-NOAUTH" if name == "tenants" else server.greeting
+        if name == "tenants":
+            server.greeting = b"-NOAUTH"
+            server.question = f'AUTH {TENANTS[0]} "{TENANTS[0]}\'s own"\r\n'.encode() + server.question
+            server.answer = b"+OK\r\n" + server.answer
         return server
 
     def environment(self):
