@@ -59,6 +59,21 @@ static short in_owners_terms(const struct stream *s, short what)
     return told;
 }
 
+NOINLINE static void watch_level(struct stream *s);
+
+/* Told of what comes, and not again of what was there: see wait_for(). The end of the connection
+ * may have come with the last bytes. */
+static void on_edge(evutil_socket_t fd, short what, void *arg)
+{
+    struct stream *s = arg;
+
+    (void)fd;
+    s->drained = false;
+    s->ops->readable(s);
+    if (UNLIKELY(!s->drained || (what & EV_CLOSED) != 0) && s->edge)
+        watch_level(s);
+}
+
 static void on_hasty_event(evutil_socket_t fd, short what, void *arg)
 {
     struct stream *s = arg;
@@ -76,21 +91,16 @@ static event_callback_fn callback(const struct stream *s)
 {
     if (s->hasty != NULL)
         return on_hasty_event;
+    if (s->edge)
+        return on_edge;
     return s->tls != NULL ? on_tls_event : on_event;
 }
 
-/* Watches the socket for `waits`, of enum stream_want. */
-static void wait_for(struct stream *s, unsigned waits)
+/* Watches the socket for `waits`, of enum stream_want, and nothing else. */
+static void watch_for(struct stream *s, unsigned waits)
 {
     int events = EV_PERSIST;
 
-    if (s->waits == waits)
-        return;
-    if (s->waits != 0)
-        (void)event_del(&s->event);
-    s->waits = (uint8_t)waits;
-    if (waits == 0)
-        return;
     if ((waits & WANT_READ) != 0)
         events |= EV_READ;
     if ((waits & WANT_WRITE) != 0)
@@ -100,9 +110,34 @@ static void wait_for(struct stream *s, unsigned waits)
      * for bytes that nobody reads now must not be reported again and again. */
     if ((waits & WANT_HANGUP) != 0)
         events |= (waits & WANT_READ) != 0 ? EV_CLOSED : EV_CLOSED | EV_READ | EV_ET;
+    if (s->edge)
+        events |= EV_CLOSED | EV_ET;
     CHECK(event_assign(&s->event, event_get_base(&s->event), stream_fd(s), (short)events,
                        callback(s), s) == 0);
     CHECK(event_add(&s->event, NULL) == 0);
+}
+
+/* Who only reads, and mostly all there is, is watched edge-triggered: a level-triggered socket is
+ * looked at by the kernel once more in the next turn, to find nothing. What a read may have left is
+ * not told by an edge; from then on, until something else is wanted, the level is: so after a read
+ * that was full, an event upon which nothing was read, the end of the connection. */
+static void wait_for(struct stream *s, unsigned waits)
+{
+    if (s->waits == waits)
+        return;
+    if (s->waits != 0)
+        (void)event_del(&s->event);
+    s->waits = (uint8_t)waits;
+    s->edge = waits == WANT_READ && s->tls == NULL && s->hasty == NULL;
+    if (waits != 0)
+        watch_for(s, waits);
+}
+
+NOINLINE static void watch_level(struct stream *s)
+{
+    s->edge = false;
+    (void)event_del(&s->event);
+    watch_for(s, s->waits);
 }
 
 /* The socket is watched for what the owner wants, in TLS's terms. */
@@ -164,6 +199,7 @@ void stream_open(struct stream *s, struct loop *loop, int fd, const struct strea
     s->error = 0;
     s->wants = 0;
     s->waits = 0;
+    s->edge = false;
     s->open = true;
     CHECK(event_assign(&s->event, loop_base(loop), fd, EV_PERSIST, on_event, s) == 0);
 }
@@ -251,6 +287,12 @@ NOINLINE static enum io failed(struct stream *s)
     return IO_ERROR;
 }
 
+NOINLINE static enum io read_nothing(struct stream *s)
+{
+    s->drained = errno == EAGAIN || errno == EWOULDBLOCK;
+    return failed(s);
+}
+
 enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n)
 {
     ssize_t r;
@@ -261,9 +303,11 @@ enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n)
     if (LIKELY(r > 0)) {
         *ret_n = (size_t)r;
         s->drained = (size_t)r < n;
+        if (UNLIKELY(!s->drained) && s->edge)
+            watch_level(s);
         return IO_OK;
     }
-    return r == 0 ? IO_EOF : failed(s);
+    return r == 0 ? IO_EOF : read_nothing(s);
 }
 
 enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n)

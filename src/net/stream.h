@@ -50,6 +50,7 @@ struct stream {
     uint8_t waits; /* what the socket is watched for: `wants`, but TLS may need something else */
     bool open;
     bool drained; /* the last read has left nothing */
+    bool edge;    /* watched edge-triggered: what is left unread is not told again */
 };
 
 /* Takes over fd (close-on-exec and non-blocking). Nothing is wanted yet. */
