@@ -78,7 +78,7 @@ static void on_hasty_event(evutil_socket_t fd, short what, void *arg)
 {
     struct stream *s = arg;
 
-    loop_served(&s->event);
+    loop_hastened(s->hasty);
     what = in_owners_terms(s, what);
     if ((what & EV_READ) != 0 && (s->wants & WANT_READ) != 0)
         read_all(s);
@@ -114,6 +114,8 @@ static void watch_for(struct stream *s, unsigned waits)
         events |= EV_CLOSED | EV_ET;
     CHECK(event_assign(&s->event, event_get_base(&s->event), stream_fd(s), (short)events,
                        callback(s), s) == 0);
+    if (s->hasty != NULL)
+        loop_hasten(&s->event);
     CHECK(event_add(&s->event, NULL) == 0);
 }
 
@@ -356,7 +358,6 @@ void stream_hasten(struct stream *s, struct loop *loop)
     wait_for(s, 0);
     s->hasty = loop;
     wait_for(s, waits);
-    loop_hasten(loop, &s->event);
 }
 
 void stream_close(struct stream *s)
@@ -365,8 +366,6 @@ void stream_close(struct stream *s)
         return;
     wait_for(s, 0);
     s->wants = 0;
-    if (s->hasty != NULL)
-        loop_unhasten(s->hasty, &s->event);
     s->hasty = NULL;
     s->open = false;
     tls_session_free(s->tls);
