@@ -125,16 +125,19 @@ void loop_stop(struct loop *loop)
     event_active(loop->kick, EV_TIMEOUT, 0);
 }
 
-uint64_t loop_now_ms(struct loop *loop)
+NOINLINE static uint64_t read_clock(struct loop *loop)
 {
     struct timespec t;
 
-    if (LIKELY(loop->clock_read))
-        return loop->now_ms;
     CHECK(clock_gettime(CLOCK_BOOTTIME, &t) == 0);
     loop->now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
     loop->clock_read = true;
     return loop->now_ms;
+}
+
+uint64_t loop_now_ms(struct loop *loop)
+{
+    return LIKELY(loop->clock_read) ? loop->now_ms : read_clock(loop);
 }
 
 char *loop_scratch(const struct loop *loop)

@@ -59,8 +59,6 @@ static short in_owners_terms(const struct stream *s, short what)
     return told;
 }
 
-NOINLINE static void watch_level(struct stream *s);
-
 /* Told of what comes, and not again of what was there: see wait_for(). The end of the connection
  * may have come with the last bytes. */
 static void on_edge(evutil_socket_t fd, short what, void *arg)
@@ -71,7 +69,7 @@ static void on_edge(evutil_socket_t fd, short what, void *arg)
     s->drained = false;
     s->ops->readable(s);
     if (UNLIKELY(!s->drained || (what & EV_CLOSED) != 0) && s->edge)
-        watch_level(s);
+        stream_watch_level(s);
 }
 
 static void on_hasty_event(evutil_socket_t fd, short what, void *arg)
@@ -135,7 +133,7 @@ static void wait_for(struct stream *s, unsigned waits)
         watch_for(s, waits);
 }
 
-NOINLINE static void watch_level(struct stream *s)
+void stream_watch_level(struct stream *s)
 {
     s->edge = false;
     (void)event_del(&s->event);
@@ -255,7 +253,7 @@ const char *stream_tls_version(const struct stream *s)
     return s->tls != NULL && s->tls->state == TLS_UP ? SSL_get_version(s->tls->ssl) : "";
 }
 
-NOINLINE static enum io read_tls(struct stream *s, char *room, size_t n, size_t *ret_n)
+enum io stream_read_tls(struct stream *s, void *room, size_t n, size_t *ret_n)
 {
     enum io io = tls_read(s->tls, room, n, s->hasty != NULL, ret_n);
 
@@ -274,14 +272,14 @@ NOINLINE static enum io write_tls(struct stream *s, const struct iovec *v, int c
     return io;
 }
 
-NOINLINE static enum io write_one_tls(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
+enum io stream_write_tls(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
 {
     struct iovec v = {(void *)(uintptr_t)bytes, n};
 
     return write_tls(s, &v, 1, ret_n);
 }
 
-NOINLINE static enum io failed(struct stream *s)
+enum io stream_failed(struct stream *s)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
         return IO_AGAIN;
@@ -289,40 +287,12 @@ NOINLINE static enum io failed(struct stream *s)
     return IO_ERROR;
 }
 
-NOINLINE static enum io read_nothing(struct stream *s)
+enum io stream_read_nothing(struct stream *s, ssize_t r)
 {
+    if (r == 0)
+        return IO_EOF;
     s->drained = errno == EAGAIN || errno == EWOULDBLOCK;
-    return failed(s);
-}
-
-enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n)
-{
-    ssize_t r;
-
-    if (UNLIKELY(s->tls != NULL))
-        return read_tls(s, room, n, ret_n);
-    r = recv(stream_fd(s), room, n, 0);
-    if (LIKELY(r > 0)) {
-        *ret_n = (size_t)r;
-        s->drained = (size_t)r < n;
-        if (UNLIKELY(!s->drained) && s->edge)
-            watch_level(s);
-        return IO_OK;
-    }
-    return r == 0 ? IO_EOF : read_nothing(s);
-}
-
-enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
-{
-    ssize_t r;
-
-    if (UNLIKELY(s->tls != NULL))
-        return write_one_tls(s, bytes, n, ret_n);
-    r = send(stream_fd(s), bytes, n, MSG_NOSIGNAL);
-    if (UNLIKELY(r < 0))
-        return failed(s);
-    *ret_n = (size_t)r;
-    return IO_OK;
+    return stream_failed(s);
 }
 
 enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t *ret_n)
@@ -334,7 +304,7 @@ enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t
         return write_tls(s, v, count, ret_n);
     r = sendmsg(stream_fd(s), &m, MSG_NOSIGNAL);
     if (UNLIKELY(r < 0))
-        return failed(s);
+        return stream_failed(s);
     *ret_n = (size_t)r;
     return IO_OK;
 }
