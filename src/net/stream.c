@@ -59,8 +59,8 @@ static short in_owners_terms(const struct stream *s, short what)
     return told;
 }
 
-/* Told of what comes, and not again of what was there: see wait_for(). The end of the connection
- * may have come with the last bytes. */
+/* Told of what comes, and not again of what was there: see wait_for(). The end of the connection,
+ * or a reset (see watch_for()), may have come with the last bytes. */
 static void on_edge(evutil_socket_t fd, short what, void *arg)
 {
     struct stream *s = arg;
@@ -68,7 +68,7 @@ static void on_edge(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     s->drained = false;
     s->ops->readable(s);
-    if (UNLIKELY(!s->drained || (what & EV_CLOSED) != 0) && s->edge)
+    if (UNLIKELY(!s->drained || (what & (EV_CLOSED | EV_WRITE)) != 0) && s->edge)
         stream_watch_level(s);
 }
 
@@ -115,6 +115,19 @@ static void watch_for(struct stream *s, unsigned waits)
     if (s->hasty != NULL)
         loop_hasten(&s->event);
     CHECK(event_add(&s->event, NULL) == 0);
+    /* A reset is reported as readable and writable. It is told from bytes by that, which would be
+     * cut away: who is watched edge-triggered does not want to write. epoll is not asked for it. */
+    if (s->edge)
+        s->event.ev_events |= EV_WRITE;
+}
+
+/* Nothing of it reaches libevent: see watch_for(). */
+static void watch_no_more(struct stream *s)
+{
+    if (s->edge)
+        s->event.ev_events &= (short)~EV_WRITE;
+    (void)event_del(&s->event);
+    s->edge = false;
 }
 
 /* Who only reads, and mostly all there is, is watched edge-triggered: a level-triggered socket is
@@ -126,7 +139,7 @@ static void wait_for(struct stream *s, unsigned waits)
     if (s->waits == waits)
         return;
     if (s->waits != 0)
-        (void)event_del(&s->event);
+        watch_no_more(s);
     s->waits = (uint8_t)waits;
     s->edge = waits == WANT_READ && s->tls == NULL && s->hasty == NULL;
     if (waits != 0)
@@ -135,8 +148,7 @@ static void wait_for(struct stream *s, unsigned waits)
 
 void stream_watch_level(struct stream *s)
 {
-    s->edge = false;
-    (void)event_del(&s->event);
+    watch_no_more(s);
     watch_for(s, s->waits);
 }
 
