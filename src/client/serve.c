@@ -427,7 +427,8 @@ NOINLINE static size_t serve_on(struct client *c, const char *p, size_t n, size_
  * shelf: then nothing else is begun. */
 size_t client_serve(struct client *c, const char *p, size_t n)
 {
-    bool look = c->all->near != NULL && c->more == NULL && c->waits == WAIT_NOTHING && !c->ending &&
+    bool afresh = c->more == NULL || (!c->more->scan.begun && !c->more->streaming);
+    bool look = c->all->near != NULL && afresh && c->waits == WAIT_NOTHING && !c->ending &&
                 c->all->turn_left > 0;
     size_t at = look ? near_gets(c, p, n) : 0;
 
