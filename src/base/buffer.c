@@ -51,7 +51,7 @@ void buffer_add(struct buffer *b, const void *bytes, size_t n)
 
     if (n == 0)
         return;
-    room = buffer_room(b, n);
+    room = LIKELY((size_t)b->cap - b->tail >= n) ? b->p + b->tail : buffer_room(b, n);
     memcpy(room, bytes, n);
     b->tail += (uint32_t)n;
 }

@@ -199,10 +199,13 @@ bool cache_clear(struct cache *c, const struct hold *h, uint32_t i)
 /* While prefixes are being flushed, what came before that must not look as if it had come later. */
 bool cache_pushed(struct cache *c, struct slice key, uint64_t now_ms)
 {
+    uint64_t hash;
+
     if (shelf_weeding(c->shelf))
         return cache_changed(c, key);
-    keyring_void(c->keys, key, hash_bytes(shelf_seed(c->shelf), key.p, key.n));
-    return shelf_pushed(c->shelf, key, now_ms, c->floor);
+    hash = hash_bytes(shelf_seed(c->shelf), key.p, key.n);
+    keyring_void(c->keys, key, hash);
+    return shelf_pushed(c->shelf, key, hash, now_ms, c->floor);
 }
 
 void cache_flush(struct cache *c)

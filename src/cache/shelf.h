@@ -116,9 +116,11 @@ bool shelf_past(const struct shelf *s, struct slice key, uint64_t now_ms, uint64
  * there was has been removed. False: it is not so. */
 MUST_USE
 bool shelf_spare(struct shelf *s, struct slice key, uint64_t now_ms, uint64_t since);
-/* The upstream says that the key has changed. As shelf_remove(), but for what outlives its deadline
- * and came after the stamp `since`: the first time that only tells of its expiry, and it stays. */
-bool shelf_pushed(struct shelf *s, struct slice key, uint64_t now_ms, uint64_t since);
+/* The upstream says that the key, whose hash it is, has changed. As shelf_remove(), but for what
+ * outlives its deadline and came after the stamp `since`: the first time that only tells of its
+ * expiry, and it stays. */
+bool shelf_pushed(struct shelf *s, struct slice key, uint64_t hash, uint64_t now_ms,
+                  uint64_t since);
 /* Removes everything there is, at once; memory comes back in slices, and counts until then. */
 void shelf_clear(struct shelf *s);
 

@@ -87,23 +87,31 @@ static bool keep_alone(struct shelf *s, struct slice key, const struct place *he
     return kept;
 }
 
+static bool spare(struct shelf *s, struct slice key, const struct place *head, uint64_t now_ms,
+                  uint64_t since)
+{
+    if (!has_expired(s, head->record, now_ms) || head->record->stamp <= since)
+        return false;
+    return head->record->role == ROLE_ALONE || head->record->kind == RECORD_HOLLOW ||
+           keep_alone(s, key, head);
+}
+
 bool shelf_spare(struct shelf *s, struct slice key, uint64_t now_ms, uint64_t since)
 {
     struct place head;
 
-    if (!find(s, key, &head) || !has_expired(s, head.record, now_ms) || head.record->stamp <= since)
-        return false;
-    return head.record->role == ROLE_ALONE || head.record->kind == RECORD_HOLLOW ||
-           keep_alone(s, key, &head);
+    return find(s, key, &head) && spare(s, key, &head, now_ms, since);
 }
 
-bool shelf_pushed(struct shelf *s, struct slice key, uint64_t now_ms, uint64_t since)
+bool shelf_pushed(struct shelf *s, struct slice key, uint64_t hash, uint64_t now_ms, uint64_t since)
 {
     struct place head;
     struct record *r;
 
-    if (!shelf_spare(s, key, now_ms, since))
-        return shelf_remove(s, key);
+    if (!shelf_find_head(s, key, hash, &head))
+        return false;
+    if (!spare(s, key, &head, now_ms, since))
+        return shelf_remove_hashed(s, key, hash);
     if (!find(s, key, &head))
         return false;
     r = head.record;

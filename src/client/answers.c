@@ -129,8 +129,7 @@ static void go_on(struct client *c)
         client_work(c, WORK_FLUSH);
 }
 
-/* n of the replies that were due have been given (or will never come). */
-void client_answered(struct client *c, uint32_t n)
+INLINED void answered(struct client *c, uint32_t n)
 {
     CHECK(n <= c->owed);
     c->owed -= n;
@@ -140,6 +139,12 @@ void client_answered(struct client *c, uint32_t n)
     } else if (UNLIKELY(c->more != NULL)) { /* who waits, or ends, has a session */
         go_on(c);
     }
+}
+
+/* n of the replies that were due have been given (or will never come). */
+void client_answered(struct client *c, uint32_t n)
+{
+    answered(c, n);
 }
 
 static void add_to(struct client *c, struct held *h, struct slice bytes)
@@ -259,7 +264,7 @@ static void plain_replies(struct asker *a, struct slice bytes, uint32_t n)
         writes_answered(c, n);
     if (LIKELY(c->open))
         client_put(c, bytes);
-    client_answered(c, n);
+    answered(c, n);
 }
 
 /* The link a plain reply comes from: the one that is lent, while one is, else the shared one. */

@@ -233,6 +233,7 @@ struct clients {
     struct pause pause;
     struct client_counters count;
     uint64_t next_id;
+    uint64_t local_before;         /* commands answered here, up to the last beat */
     uint16_t refused_flags;        /* commands with any of these are refused */
     const struct request *present; /* the request being served, and whose it is: CLIENT LIST */
     const struct client *present_client;

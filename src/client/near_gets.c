@@ -96,11 +96,12 @@ size_t near_gets(struct client *c, const char *p, size_t n)
         if (out == NULL) {
             out = client_answer(c);
             before = buffer_len(out);
+            if (most > before + TURN_UNITS * 1024u)
+                most = before + TURN_UNITS * 1024u;
         }
         buffer_add(out, e.bytes.p, e.bytes.n);
         hits++;
-        if (hits == all->turn_left || buffer_len(out) > most ||
-            buffer_len(out) - before > TURN_UNITS * 1024u)
+        if (hits == all->turn_left || buffer_len(out) > most)
             break;
     }
     if (UNLIKELY(c->tenant != NULL)) {

@@ -31,7 +31,7 @@
 struct run {
     const char *p;
     size_t n;
-    uint32_t count;
+    uint32_t count, most;
 };
 
 /* ---- the shared link ---- */
@@ -52,7 +52,7 @@ void client_asked_late(struct client *c, struct link *l)
     c->more->wait_ms = 0;
 }
 
-static void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n)
+INLINED void ask(struct client *c, struct link *l, struct slice bytes, uint32_t n)
 {
     if (UNLIKELY(client_is_muted(c))) {
         c->more->muted_owed += n;
@@ -141,9 +141,17 @@ static void end_run(struct client *c, struct run *run)
     run->count = 0;
 }
 
+/* So many may be unanswered besides those that are: as many a run may have that begins now. */
+static inline bool has_room(const struct client *c, struct run *run)
+{
+    uint64_t most = client_most_pending(c);
+
+    run->most = (uint32_t)(most - c->owed);
+    return c->owed < most;
+}
+
 /* May this one join the run? The first of a run has to find a link. */
-INLINED bool joins_run(struct client *c, const struct run *run, const struct command *cmd,
-                       char first)
+INLINED bool joins_run(struct client *c, struct run *run, const struct command *cmd, char first)
 {
     struct link *l = c->link;
 
@@ -151,11 +159,10 @@ INLINED bool joins_run(struct client *c, const struct run *run, const struct com
         first != '*')
         return false;
     if (run->count > 0)
-        return c->owed + run->count < client_most_pending(c) && run->n < LINK_OUT_BYTES / 4;
+        return run->count < run->most && run->n < LINK_OUT_BYTES / 4;
     return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
            l->number == c->link_number && !link_full(l) && !pool_is_out(c->all->pool) &&
-           (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) &&
-           c->owed < client_most_pending(c);
+           (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) && has_room(c, run);
 }
 
 /* A request of the run, the one that will be number `at`, concerns the near cache. */
@@ -341,6 +348,12 @@ static size_t leave_off(struct client *c, const char *p, size_t n, uint64_t need
     return 0;
 }
 
+/* Not asked of who has just joined a run: that changes nothing. */
+static inline bool goes_on(const struct client *c, enum next next)
+{
+    return next == NEXT && c->waits == WAIT_NOTHING && !c->ending;
+}
+
 /* p[at..n); looked: near_gets() has been there. */
 NOINLINE static size_t serve_on(struct client *c, const char *p, size_t n, size_t at, bool looked)
 {
@@ -359,7 +372,7 @@ NOINLINE static size_t serve_on(struct client *c, const char *p, size_t n, size_
             return at;
         scan = (struct request_scan){0};
     }
-    while (at < n && next == NEXT && c->waits == WAIT_NOTHING && !c->ending) {
+    while (at < n && (LIKELY(run.count > 0) || goes_on(c, next))) {
         size_t length;
         enum scan r;
 
@@ -394,15 +407,16 @@ NOINLINE static size_t serve_on(struct client *c, const char *p, size_t n, size_
         length = (size_t)scan.pos;
         scan = (struct request_scan){0};
         looked = false;
-        spent += 2 + all->args.n / 4 + length / 4096;
+        spent += 2 + (all->args.n * 1024 + length) / 4096;
         next = serve_whole(c, &run, slice_of(p + at, length), at + length < n);
         if (next != LATER)
             at += length;
-        limits.unauthenticated = !c->authenticated;
+        if (run.count == 0) /* it may have logged in */
+            limits.unauthenticated = !c->authenticated;
     }
     end_run(c, &run);
     client_spend(all, spent, 0);
-    if (!c->open || c->ending)
+    if (!c->open || c->ending || LIKELY(at == n && c->more == NULL))
         return n;
     if (next != NEXT || c->waits != WAIT_NOTHING)
         scan = (struct request_scan){0};
@@ -413,7 +427,8 @@ NOINLINE static size_t serve_on(struct client *c, const char *p, size_t n, size_
  * shelf: then nothing else is begun. */
 size_t client_serve(struct client *c, const char *p, size_t n)
 {
-    bool look = c->all->near != NULL && c->more == NULL && c->waits == WAIT_NOTHING && !c->ending &&
+    bool afresh = c->more == NULL || (!c->more->scan.begun && !c->more->streaming);
+    bool look = c->all->near != NULL && afresh && c->waits == WAIT_NOTHING && !c->ending &&
                 c->all->turn_left > 0;
     size_t at = look ? near_gets(c, p, n) : 0;
 

@@ -14,7 +14,7 @@ static inline void client_spend(struct clients *all, uint64_t units, size_t byte
 }
 
 /* What may be unanswered of its requests before no more are begun. */
-static inline uint64_t client_most_pending(const struct client *c)
+INLINED uint64_t client_most_pending(const struct client *c)
 {
     uint64_t most = c->all->settings->max_pending;
 

@@ -21,19 +21,6 @@ struct word {
 
 #define ONES UINT64_C(0x0101010101010101)
 
-static const struct command *find(struct slice word, uint16_t container);
-
-const struct command *command_find(struct slice word)
-{
-    return find(word, CMD_UNKNOWN);
-}
-
-const struct command *command_sub(const struct command *container, struct slice word)
-{
-    CHECK(container->flags & CF_CONTAINER);
-    return find(word, container->id);
-}
-
 const struct command *command_row(enum command_id id)
 {
     CHECK(id > CMD_UNKNOWN && id < COMMAND_ROWS);
@@ -54,7 +41,7 @@ static inline uint64_t load8(const unsigned char *p)
 
 /* ASCII letters of eight bytes at once; all other bytes stay. The sums set a byte's top bit when
  * its low seven are at least 'A', or above 'Z'; no sum reaches into the next byte. */
-static inline uint64_t lower8(uint64_t w)
+INLINED uint64_t lower8(uint64_t w)
 {
     uint64_t low = w & (ONES * 0x7f);
     uint64_t from_a = low + ONES * (0x80 - 'A');
@@ -65,7 +52,7 @@ static inline uint64_t lower8(uint64_t w)
 }
 
 /* Reads as word_of() in `generate` does; 1 <= n. */
-static inline void read_word(struct slice s, uint64_t *ret_head, uint64_t *ret_tail)
+INLINED void read_word(struct slice s, uint64_t *ret_head, uint64_t *ret_tail)
 {
     const unsigned char *p = (const unsigned char *)s.p;
     uint64_t head, tail;
@@ -78,21 +65,23 @@ static inline void read_word(struct slice s, uint64_t *ret_head, uint64_t *ret_t
         tail = load4(p + s.n - 4);
     } else {
         head = (uint64_t)p[0] | (uint64_t)p[s.n / 2] << 8 | (uint64_t)p[s.n - 1] << 16;
-        tail = 0;
+        *ret_head = lower8(head);
+        *ret_tail = 0;
+        return;
     }
     *ret_head = lower8(head);
     *ret_tail = lower8(tail);
 }
 
 /* What lies between head and tail of a long word. */
-static bool middle_matches(const struct command *c, struct slice word)
+NOINLINE static bool middle_matches(const struct command *c, struct slice word)
 {
     const char *own = c->name + strlen(c->name) - word.n;
 
     return strncasecmp(own + 8, word.p + 8, word.n - 16) == 0;
 }
 
-static const struct command *find(struct slice word, uint16_t container)
+INLINED const struct command *find(struct slice word, uint16_t container)
 {
     uint64_t head, tail, h;
     uint16_t id;
@@ -111,4 +100,15 @@ static const struct command *find(struct slice word, uint16_t container)
     if (UNLIKELY(word.n > 16) && !middle_matches(&rows[id], word))
         return NULL;
     return &rows[id];
+}
+
+const struct command *command_find(struct slice word)
+{
+    return find(word, CMD_UNKNOWN);
+}
+
+const struct command *command_sub(const struct command *container, struct slice word)
+{
+    CHECK(container->flags & CF_CONTAINER);
+    return find(word, container->id);
 }

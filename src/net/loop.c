@@ -8,11 +8,9 @@
 
 #define LOOP_BEATS   8
 #define LOOP_SIGNALS 8
-#define LOOP_HASTY   8
 
 /* Lower is served first: of the sockets ready in a turn, those that bring invalidations come before
- * those of clients. libevent looks for what else has become ready, without waiting, before it goes
- * on with the lower ones: one epoll_wait more, in turns that have a hasty one only. */
+ * those of clients. */
 enum { PRIORITY_FIRST, PRIORITY_NORMAL, PRIORITIES };
 
 struct signal_watch {
@@ -29,9 +27,8 @@ struct loop {
     bool clock_read; /* now_ms is of this turn */
     bool again;      /* the next turn does not wait */
     uint64_t now_ms;
-    struct event *kick; /* made active when a beat has left work */
-    size_t beat_count, signal_count, hasty_count;
-    struct event *hasty[LOOP_HASTY]; /* first in each turn */
+    struct event *kick; /* made active when a turn is to end, or the next not to wait */
+    size_t beat_count, signal_count;
     struct list reminders;
     struct {
         bool (*fn)(void *context);
@@ -118,9 +115,6 @@ void loop_run(struct loop *loop)
             loop->again |= loop->beats[i].fn(loop->beats[i].context);
         if (loop->again)
             event_active(loop->kick, EV_TIMEOUT, 0);
-        /* Nothing but the kick is active here: a priority can be set. */
-        for (size_t i = 0; i < loop->hasty_count; i++)
-            CHECK(event_priority_set(loop->hasty[i], PRIORITY_FIRST) == 0);
         remind(loop);
     }
 }
@@ -131,16 +125,19 @@ void loop_stop(struct loop *loop)
     event_active(loop->kick, EV_TIMEOUT, 0);
 }
 
-uint64_t loop_now_ms(struct loop *loop)
+NOINLINE static uint64_t read_clock(struct loop *loop)
 {
     struct timespec t;
 
-    if (LIKELY(loop->clock_read))
-        return loop->now_ms;
     CHECK(clock_gettime(CLOCK_BOOTTIME, &t) == 0);
     loop->now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
     loop->clock_read = true;
     return loop->now_ms;
+}
+
+uint64_t loop_now_ms(struct loop *loop)
+{
+    return LIKELY(loop->clock_read) ? loop->now_ms : read_clock(loop);
 }
 
 char *loop_scratch(const struct loop *loop)
@@ -171,25 +168,18 @@ void loop_again(struct loop *loop)
     loop->again = true;
 }
 
-void loop_hasten(struct loop *loop, struct event *e)
+/* After events of the first priority libevent would look for what else has become ready before it
+ * goes on with the next: one epoll_wait more. Not after those that it takes for its own; but then
+ * they do not end the turn, either. */
+void loop_hasten(struct event *e)
 {
-    CHECK(loop->hasty_count < LOOP_HASTY);
-    loop->hasty[loop->hasty_count++] = e;
+    CHECK(event_priority_set(e, PRIORITY_FIRST) == 0);
+    e->ev_evcallback.evcb_flags |= EVLIST_INTERNAL;
 }
 
-void loop_served(struct event *e)
+void loop_hastened(struct loop *loop)
 {
-    CHECK(event_priority_set(e, PRIORITY_NORMAL) == 0);
-}
-
-void loop_unhasten(struct loop *loop, struct event *e)
-{
-    size_t i = 0;
-
-    while (i < loop->hasty_count && loop->hasty[i] != e)
-        i++;
-    CHECK(i < loop->hasty_count);
-    loop->hasty[i] = loop->hasty[--loop->hasty_count];
+    event_active(loop->kick, EV_TIMEOUT, 0);
 }
 
 void loop_reminder_init(struct loop_reminder *r)

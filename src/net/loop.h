@@ -53,12 +53,10 @@ void loop_add_beat(struct loop *loop, bool (*fn)(void *context), void *context);
 /* Work has come up; if that is from within a beat, the next turn does not wait. */
 void loop_again(struct loop *loop);
 
-/* For stream_hasten(): of the events that are ready in a turn this one comes first. After that it
- * is as all others until the turn is over (loop_served), so that one who is always ready starves
- * nobody. At most LOOP_HASTY; loop_unhasten() before the event goes. */
-void loop_hasten(struct loop *loop, struct event *e);
-void loop_served(struct event *e);
-void loop_unhasten(struct loop *loop, struct event *e);
+/* For stream_hasten(): of the events that are ready in a turn this one comes first. Between
+ * event_assign() and event_add(); its callback calls loop_hastened(). */
+void loop_hasten(struct event *e);
+void loop_hastened(struct loop *loop);
 
 /* For streams that have read more from the socket than their owner has taken: epoll does not tell
  * of that. The event is told that it is readable in the next turn, once, which does not wait; if it

@@ -59,11 +59,24 @@ static short in_owners_terms(const struct stream *s, short what)
     return told;
 }
 
+/* Told of what comes, and not again of what was there: see wait_for(). The end of the connection,
+ * or a reset (see watch_for()), may have come with the last bytes. */
+static void on_edge(evutil_socket_t fd, short what, void *arg)
+{
+    struct stream *s = arg;
+
+    (void)fd;
+    s->drained = false;
+    s->ops->readable(s);
+    if (UNLIKELY(!s->drained || (what & (EV_CLOSED | EV_WRITE)) != 0) && s->edge)
+        stream_watch_level(s);
+}
+
 static void on_hasty_event(evutil_socket_t fd, short what, void *arg)
 {
     struct stream *s = arg;
 
-    loop_served(&s->event);
+    loop_hastened(s->hasty);
     what = in_owners_terms(s, what);
     if ((what & EV_READ) != 0 && (s->wants & WANT_READ) != 0)
         read_all(s);
@@ -76,21 +89,16 @@ static event_callback_fn callback(const struct stream *s)
 {
     if (s->hasty != NULL)
         return on_hasty_event;
+    if (s->edge)
+        return on_edge;
     return s->tls != NULL ? on_tls_event : on_event;
 }
 
-/* Watches the socket for `waits`, of enum stream_want. */
-static void wait_for(struct stream *s, unsigned waits)
+/* Watches the socket for `waits`, of enum stream_want, and nothing else. */
+static void watch_for(struct stream *s, unsigned waits)
 {
     int events = EV_PERSIST;
 
-    if (s->waits == waits)
-        return;
-    if (s->waits != 0)
-        (void)event_del(&s->event);
-    s->waits = (uint8_t)waits;
-    if (waits == 0)
-        return;
     if ((waits & WANT_READ) != 0)
         events |= EV_READ;
     if ((waits & WANT_WRITE) != 0)
@@ -100,9 +108,48 @@ static void wait_for(struct stream *s, unsigned waits)
      * for bytes that nobody reads now must not be reported again and again. */
     if ((waits & WANT_HANGUP) != 0)
         events |= (waits & WANT_READ) != 0 ? EV_CLOSED : EV_CLOSED | EV_READ | EV_ET;
+    if (s->edge)
+        events |= EV_CLOSED | EV_ET;
     CHECK(event_assign(&s->event, event_get_base(&s->event), stream_fd(s), (short)events,
                        callback(s), s) == 0);
+    if (s->hasty != NULL)
+        loop_hasten(&s->event);
     CHECK(event_add(&s->event, NULL) == 0);
+    /* A reset is reported as readable and writable. It is told from bytes by that, which would be
+     * cut away: who is watched edge-triggered does not want to write. epoll is not asked for it. */
+    if (s->edge)
+        s->event.ev_events |= EV_WRITE;
+}
+
+/* Nothing of it reaches libevent: see watch_for(). */
+static void watch_no_more(struct stream *s)
+{
+    if (s->edge)
+        s->event.ev_events &= (short)~EV_WRITE;
+    (void)event_del(&s->event);
+    s->edge = false;
+}
+
+/* Who only reads, and mostly all there is, is watched edge-triggered: a level-triggered socket is
+ * looked at by the kernel once more in the next turn, to find nothing. What a read may have left is
+ * not told by an edge; from then on, until something else is wanted, the level is: so after a read
+ * that was full, an event upon which nothing was read, the end of the connection. */
+static void wait_for(struct stream *s, unsigned waits)
+{
+    if (s->waits == waits)
+        return;
+    if (s->waits != 0)
+        watch_no_more(s);
+    s->waits = (uint8_t)waits;
+    s->edge = waits == WANT_READ && s->tls == NULL && s->hasty == NULL;
+    if (waits != 0)
+        watch_for(s, waits);
+}
+
+void stream_watch_level(struct stream *s)
+{
+    watch_no_more(s);
+    watch_for(s, s->waits);
 }
 
 /* The socket is watched for what the owner wants, in TLS's terms. */
@@ -164,6 +211,7 @@ void stream_open(struct stream *s, struct loop *loop, int fd, const struct strea
     s->error = 0;
     s->wants = 0;
     s->waits = 0;
+    s->edge = false;
     s->open = true;
     CHECK(event_assign(&s->event, loop_base(loop), fd, EV_PERSIST, on_event, s) == 0);
 }
@@ -217,7 +265,7 @@ const char *stream_tls_version(const struct stream *s)
     return s->tls != NULL && s->tls->state == TLS_UP ? SSL_get_version(s->tls->ssl) : "";
 }
 
-NOINLINE static enum io read_tls(struct stream *s, char *room, size_t n, size_t *ret_n)
+enum io stream_read_tls(struct stream *s, void *room, size_t n, size_t *ret_n)
 {
     enum io io = tls_read(s->tls, room, n, s->hasty != NULL, ret_n);
 
@@ -236,14 +284,14 @@ NOINLINE static enum io write_tls(struct stream *s, const struct iovec *v, int c
     return io;
 }
 
-NOINLINE static enum io write_one_tls(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
+enum io stream_write_tls(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
 {
     struct iovec v = {(void *)(uintptr_t)bytes, n};
 
     return write_tls(s, &v, 1, ret_n);
 }
 
-NOINLINE static enum io failed(struct stream *s)
+enum io stream_failed(struct stream *s)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
         return IO_AGAIN;
@@ -251,32 +299,12 @@ NOINLINE static enum io failed(struct stream *s)
     return IO_ERROR;
 }
 
-enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n)
+enum io stream_read_nothing(struct stream *s, ssize_t r)
 {
-    ssize_t r;
-
-    if (UNLIKELY(s->tls != NULL))
-        return read_tls(s, room, n, ret_n);
-    r = recv(stream_fd(s), room, n, 0);
-    if (LIKELY(r > 0)) {
-        *ret_n = (size_t)r;
-        s->drained = (size_t)r < n;
-        return IO_OK;
-    }
-    return r == 0 ? IO_EOF : failed(s);
-}
-
-enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
-{
-    ssize_t r;
-
-    if (UNLIKELY(s->tls != NULL))
-        return write_one_tls(s, bytes, n, ret_n);
-    r = send(stream_fd(s), bytes, n, MSG_NOSIGNAL);
-    if (UNLIKELY(r < 0))
-        return failed(s);
-    *ret_n = (size_t)r;
-    return IO_OK;
+    if (r == 0)
+        return IO_EOF;
+    s->drained = errno == EAGAIN || errno == EWOULDBLOCK;
+    return stream_failed(s);
 }
 
 enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t *ret_n)
@@ -288,7 +316,7 @@ enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t
         return write_tls(s, v, count, ret_n);
     r = sendmsg(stream_fd(s), &m, MSG_NOSIGNAL);
     if (UNLIKELY(r < 0))
-        return failed(s);
+        return stream_failed(s);
     *ret_n = (size_t)r;
     return IO_OK;
 }
@@ -312,7 +340,6 @@ void stream_hasten(struct stream *s, struct loop *loop)
     wait_for(s, 0);
     s->hasty = loop;
     wait_for(s, waits);
-    loop_hasten(loop, &s->event);
 }
 
 void stream_close(struct stream *s)
@@ -321,8 +348,6 @@ void stream_close(struct stream *s)
         return;
     wait_for(s, 0);
     s->wants = 0;
-    if (s->hasty != NULL)
-        loop_unhasten(s->hasty, &s->event);
     s->hasty = NULL;
     s->open = false;
     tls_session_free(s->tls);

@@ -50,6 +50,7 @@ struct stream {
     uint8_t waits; /* what the socket is watched for: `wants`, but TLS may need something else */
     bool open;
     bool drained; /* the last read has left nothing */
+    bool edge;    /* watched edge-triggered: what is left unread is not told again */
 };
 
 /* Takes over fd (close-on-exec and non-blocking). Nothing is wanted yet. */
@@ -85,9 +86,9 @@ const char *stream_tls_version(const struct stream *s);
 /* One system call each, or one for each record of 16 KB; *ret_n is set with IO_OK only. What could
  * not be written must be what the next write begins with, though it may have moved. */
 MUST_USE
-enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n);
+static inline enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n);
 MUST_USE
-enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n);
+static inline enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n);
 MUST_USE
 enum io stream_writev(struct stream *s, const struct iovec *v, int count, size_t *ret_n);
 
@@ -116,5 +117,42 @@ void stream_no_delay(struct stream *s);
  * peer is given up when `probes` of them are unanswered, or when it has not acknowledged data for
  * as long as that takes (TCP_USER_TIMEOUT). The kernel counts in seconds. */
 void stream_keepalive(struct stream *s, uint64_t idle_ms, uint64_t interval_ms, uint64_t probes);
+
+/* ---- plain reads and writes: inline, for every request has one of each ---- */
+
+enum io stream_failed(struct stream *s);
+enum io stream_read_nothing(struct stream *s, ssize_t r);
+void stream_watch_level(struct stream *s);
+enum io stream_read_tls(struct stream *s, void *room, size_t n, size_t *ret_n);
+enum io stream_write_tls(struct stream *s, const void *bytes, size_t n, size_t *ret_n);
+
+static inline enum io stream_read(struct stream *s, void *room, size_t n, size_t *ret_n)
+{
+    ssize_t r;
+
+    if (UNLIKELY(s->tls != NULL))
+        return stream_read_tls(s, room, n, ret_n);
+    r = recv(s->fd, room, n, 0);
+    if (UNLIKELY(r <= 0))
+        return stream_read_nothing(s, r);
+    *ret_n = (size_t)r;
+    s->drained = (size_t)r < n;
+    if (UNLIKELY(!s->drained) && s->edge)
+        stream_watch_level(s);
+    return IO_OK;
+}
+
+static inline enum io stream_write(struct stream *s, const void *bytes, size_t n, size_t *ret_n)
+{
+    ssize_t r;
+
+    if (UNLIKELY(s->tls != NULL))
+        return stream_write_tls(s, bytes, n, ret_n);
+    r = send(s->fd, bytes, n, MSG_NOSIGNAL);
+    if (UNLIKELY(r < 0))
+        return stream_failed(s);
+    *ret_n = (size_t)r;
+    return IO_OK;
+}
 
 #endif

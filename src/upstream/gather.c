@@ -1,4 +1,9 @@
-/* gather.c - requests of many sessions become few records of TLS.
+/* gather.c - requests of many sessions become few segments of TCP, and few records of TLS.
+ *
+ * Where most is answered by larder itself, a turn brings few requests for the upstream, and what
+ * each costs is the system calls around it, here and there. After a turn that has answered many
+ * (pool_busy) the next comes at once, and brings some more: for that one it is waited, if others
+ * wait on the link anyway.
  *
  * A record is a message: what is in two of them Redis reads, and answers, one after the other,
  * where without TLS it takes at once all that has come. Many small ones are many small answers, and
@@ -28,11 +33,11 @@ void record_sent(struct link *l)
 {
     struct records *r = &l->records;
 
+    r->held = 0;
+    r->turns = 0;
     if (!stream_secured(&l->stream))
         return;
     note_answers(r);
-    r->held = 0;
-    r->turns = 0;
     if (r->count < RECORDS_AHEAD)
         r->count++;
     r->marks[(r->at + r->count - 1u) % RECORDS_AHEAD] = r->asked;
@@ -45,6 +50,13 @@ bool record_holds(struct link *l, bool *ret_again)
 
     if (l->state != LINK_SHARED || l->slots.len < 2 || n >= GATHER_BYTES)
         return false;
+    if (!stream_secured(&l->stream)) {
+        if (r->turns > 0)
+            return false;
+        r->turns = 1;
+        *ret_again = true;
+        return true;
+    }
     note_answers(r);
     if (r->count == RECORDS_AHEAD && r->asked - r->answered >= MANY_REQUESTS)
         return true;

@@ -72,9 +72,9 @@ void link_ask(struct link *l, struct asker *a, struct slice bytes, uint32_t n, b
     /* A slow client's large reply may rest only while nobody is behind it. */
     if (UNLIKELY(l->resting) && whose(slots_at(&l->slots, 0)->asker) != whose(a))
         link_resume(l);
-    slots_push(&l->slots, a, n, (uint32_t)loop_now_ms(l->pool->loop), fresh);
+    slots_push(&l->slots, a, n, (uint32_t)loop_now_ms(l->pool->loop), fresh)->bytes +=
+        (uint32_t)bytes.n;
     l->records.asked += n;
-    slots_at(&l->slots, l->slots.len - 1)->bytes += (uint32_t)bytes.n;
     mark_dirty(l);
     buffer_add(&l->out, bytes.p, bytes.n);
     if (UNLIKELY(!l->pool->ticking))
@@ -187,14 +187,22 @@ static uint32_t head_waits_ms(const struct link *l)
 
 /* All that the head slot was for has come. A link that was slow is so no longer if nobody else has
  * waited for long: the next tick would see it too late for who asks now. */
-static inline void head_done(struct link *l)
+static inline void head_done(struct link *l, const struct slot *head)
 {
-    if (l->kept.on)
-        kept_answered(&l->kept, slots_at(&l->slots, 0)->bytes);
+    kept_answered(&l->kept, head->bytes);
     slots_pop(&l->slots);
     l->expired -= l->expired > 0;
     if (UNLIKELY(l->stalled))
         l->stalled = head_waits_ms(l) >= STALLED_MS;
+}
+
+/* A reply that tells something of the upstream as a whole. */
+NOINLINE static void hear(struct link *l, const struct asker *a, struct slice bytes)
+{
+    if (bytes.p[0] == '-')
+        pool_note_error(l->pool, bytes);
+    if (a != &l->own)
+        breaker_heard(l->pool, bytes);
 }
 
 /* The first `run` replies of the head slot are whole. */
@@ -205,14 +213,12 @@ static void hand_replies(struct link *l, struct slice bytes, uint32_t run)
 
     CHECK(run <= head->count);
     /* Of a run only the first is looked at: a server that has become a replica says so often. */
-    if (UNLIKELY(bytes.p[0] == '-'))
-        pool_note_error(l->pool, bytes);
+    if (UNLIKELY(bytes.p[0] == '-' || l->pool->breaker.failures > 0))
+        hear(l, a, bytes);
     l->pool->count.replies += run;
     l->records.answered += run;
-    if (UNLIKELY(l->pool->breaker.failures > 0 || bytes.p[0] == '-') && a != &l->own)
-        breaker_heard(l->pool, bytes);
     if (head->count == run)
-        head_done(l);
+        head_done(l, head);
     else
         head->count -= run;
     a->ops->replies(a, bytes, run);
@@ -251,7 +257,7 @@ static void hand_piece(struct link *l, struct slice bytes, bool oob, bool last)
         l->pool->count.replies++;
         l->records.answered++;
         if (--head->count == 0)
-            head_done(l);
+            head_done(l, head);
     }
     full = a->ops->piece(a, bytes, last);
     /* The link may be gone by now; then nothing is streamed on it. */
@@ -460,6 +466,7 @@ void link_tick(struct link *l, uint64_t now_ms)
         }
         return;
     }
+    kept_settle(&l->kept);
     l->mixed = l->mixed && head != NULL;
     waited = head_waits_ms(l);
     l->stalled = waited >= STALLED_MS && !l->streaming;

@@ -93,6 +93,11 @@ static void wake_all(struct pool *pool)
         lane_wake(CONTAINER_OF(node, struct lane, node));
 }
 
+void pool_busy(struct pool *pool, bool busy)
+{
+    pool->busy = busy;
+}
+
 bool pool_beat(void *context)
 {
     struct pool *pool = context;

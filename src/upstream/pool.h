@@ -67,6 +67,10 @@ void pool_secure(struct pool *pool, const struct tls *tls);
 /* Opens a first connection for the lanes that are held. */
 void pool_warm(struct pool *pool);
 
+/* Whoever uses the pool has had much to do in this turn besides, or not: the next comes at once,
+ * and may bring more to ask. Said before pool_beat() of each turn. */
+void pool_busy(struct pool *pool, bool busy);
+
 /* The beat that sends what was asked in this turn; true when work is left. */
 bool pool_beat(void *pool);
 

@@ -50,6 +50,7 @@ struct pool {
     struct timer *tick;
     bool ticking;
     bool serve_loans; /* somebody has begun to wait for one in this turn */
+    bool busy;        /* see pool_busy() */
     bool wake_all;    /* .. whoever waits for a link is to look again */
     struct breaker breaker;
     struct lost_requests lost; /* see pool_lost() */
@@ -127,7 +128,7 @@ void record_sent(struct link *l);
 
 static inline bool record_waits(struct link *l, bool *ret_again)
 {
-    return UNLIKELY(stream_secured(&l->stream)) && record_holds(l, ret_again);
+    return UNLIKELY(l->pool->busy || stream_secured(&l->stream)) && record_holds(l, ret_again);
 }
 
 /* lifetime.c: it has come up. */

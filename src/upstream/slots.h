@@ -39,22 +39,25 @@ static inline void slots_pop(struct slots *s)
 
 void slots_grow(struct slots *s);
 
-/* fresh: do not join the last slot even if it is of the same asker. */
-static inline void slots_push(struct slots *s, struct asker *a, uint32_t n, uint32_t now_ms,
-                              bool fresh)
+/* The slot that the requests have joined, or that is theirs. fresh: they do not join the last one
+ * even if it is of the same asker. */
+static inline struct slot *slots_push(struct slots *s, struct asker *a, uint32_t n, uint32_t now_ms,
+                                      bool fresh)
 {
-    if (s->len > 0 && !fresh) {
-        struct slot *last = slots_at(s, s->len - 1);
+    struct slot *last;
 
+    if (s->len > 0 && !fresh) {
+        last = slots_at(s, s->len - 1);
         if (last->asker == a && last->asked_ms == now_ms) {
             last->count += n;
-            return;
+            return last;
         }
     }
     if (UNLIKELY(s->len == s->cap))
         slots_grow(s);
-    s->len++;
-    *slots_at(s, s->len - 1) = (struct slot){a, n, now_ms, 0};
+    last = slots_at(s, s->len++);
+    *last = (struct slot){a, n, now_ms, 0};
+    return last;
 }
 
 static inline void slots_done(struct slots *s)

@@ -130,6 +130,19 @@ START_TEST(read_first_and_to_the_end)
 }
 END_TEST
 
+static void one_ready(void)
+{
+    put(&ends[2], "1234567890");
+}
+
+/* Nothing else is ready: the turn ends all the same. */
+START_TEST(alone_it_is_a_turn)
+{
+    run(one_ready, 1);
+    ck_assert_str_eq(story, ".ccc.");
+}
+END_TEST
+
 static void ready_again(void)
 {
     all_ready();
@@ -141,7 +154,7 @@ static void ready_again(void)
 START_TEST(nobody_starves)
 {
     run(ready_again, 3);
-    ck_assert_str_eq(story, ".ccccabc.cac.cac.");
+    ck_assert_str_eq(story, ".ccccab.ca.ca.");
 }
 END_TEST
 
@@ -195,6 +208,7 @@ Suite *hasty_suite(void)
     tcase_set_timeout(t, 20);
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, read_first_and_to_the_end);
+    tcase_add_test(t, alone_it_is_a_turn);
     tcase_add_test(t, nobody_starves);
     tcase_add_test(t, closed_while_it_is_read);
     tcase_add_test(t, first_whatever_is_wanted_on_the_way);

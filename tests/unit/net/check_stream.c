@@ -301,6 +301,88 @@ START_TEST(who_reads_hears_of_the_end_by_reading)
 }
 END_TEST
 
+/* One byte at a time. */
+static void read_little(struct stream *x)
+{
+    readables++;
+    last_io = stream_read(x, got + got_len, 1, &(size_t){0});
+    got_len += last_io == IO_OK;
+    if (last_io != IO_OK || got_len == 6)
+        loop_stop(loop);
+}
+
+/* Who reads less than there is is told again, though nothing comes. */
+START_TEST(what_is_left_is_told_again)
+{
+    static const struct stream_ops little = {read_little, on_writable, on_hangup};
+
+    tcp();
+    s.ops = &little;
+    stream_want(&s, WANT_READ);
+    put("abcdef");
+    run(false);
+    ck_assert_uint_eq(readables, 6);
+    ck_assert_int_eq(memcmp(got, "abcdef", 6), 0);
+}
+END_TEST
+
+static void read_at_third(struct stream *x)
+{
+    if (readables < 2)
+        readables++;
+    else
+        on_readable(x);
+}
+
+START_TEST(what_was_not_read_is_told_again)
+{
+    static const struct stream_ops late = {read_at_third, on_writable, on_hangup};
+
+    tcp();
+    s.ops = &late;
+    stream_want(&s, WANT_READ);
+    put("abc");
+    stop_after = 3;
+    run(false);
+    ck_assert_uint_eq(got_len, 3);
+}
+END_TEST
+
+static int how; /* the far end ends */
+
+static void end_behind(const char *bytes)
+{
+    put(bytes);
+    if (how == 0)
+        ck_assert_int_eq(shutdown(other, SHUT_WR), 0);
+    else
+        reset();
+}
+
+static void read_then_end(struct stream *x)
+{
+    on_readable(x);
+    if (readables == 1)
+        end_behind("bcd");
+}
+
+/* The end is there with the last bytes, which one read takes: it is told, and so is a reset. */
+START_TEST(an_end_behind_bytes_is_told)
+{
+    static const struct stream_ops ending = {read_then_end, on_writable, on_hangup};
+
+    tcp();
+    s.ops = &ending;
+    how = _i;
+    stream_want(&s, WANT_READ);
+    put("a");
+    stop_after = 3;
+    run(false);
+    ck_assert_uint_eq(got_len, 3);
+    ck_assert_int_eq(last_io, how == 0 ? IO_EOF : IO_ERROR);
+}
+END_TEST
+
 static void close_it(struct stream *x)
 {
     writables++;
@@ -401,6 +483,9 @@ Suite *stream_suite(void)
     tcase_add_loop_test(t, a_reset_is_heard_without_reading, 0, 2);
     tcase_add_test(t, bytes_are_no_hangup);
     tcase_add_loop_test(t, who_reads_hears_of_the_end_by_reading, 0, 2);
+    tcase_add_test(t, what_is_left_is_told_again);
+    tcase_add_test(t, what_was_not_read_is_told_again);
+    tcase_add_loop_test(t, an_end_behind_bytes_is_told, 0, 2);
     tcase_add_test(t, a_closed_one_is_left_alone);
     tcase_add_test(t, connects);
     tcase_add_test(t, a_refused_connection_says_so);

@@ -48,6 +48,25 @@ START_TEST(what_is_answered_goes)
 }
 END_TEST
 
+/* What is answered is only counted until it is settled: then its memory goes. */
+START_TEST(a_link_at_rest_keeps_little)
+{
+    char *large = calloc(1, LINK_KEPT_BYTES);
+
+    memset(large, 'x', LINK_KEPT_BYTES - 1);
+    sent(large, LINK_KEPT_BYTES - 1);
+    kept_answered(&k, LINK_KEPT_BYTES - 2);
+    kept_settle(&k);
+    ck_assert_uint_eq(kept_next(&k, 1).n, 1);
+    kept_answered(&k, 1);
+    kept_settle(&k);
+    ck_assert_uint_le(k.bytes.cap, LINK_OUT_KEEP_BYTES);
+    sent("one", 3);
+    next_is("one");
+    free(large);
+}
+END_TEST
+
 START_TEST(too_much_is_not_kept)
 {
     char *large = calloc(1, LINK_KEPT_BYTES + 1);
@@ -95,6 +114,7 @@ Suite *kept_suite(void)
 
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, what_is_answered_goes);
+    tcase_add_test(tcase, a_link_at_rest_keeps_little);
     tcase_add_test(tcase, too_much_is_not_kept);
     tcase_add_test(tcase, an_answer_before_its_request);
     tcase_add_test(tcase, only_when_on);

@@ -50,6 +50,31 @@ START_TEST(requests_of_a_turn_leave_together)
 }
 END_TEST
 
+/* Requests wait for those of one more turn, when that comes at once and others wait on the link. */
+START_TEST(requests_of_a_busy_turn_wait_for_one_more)
+{
+    pool_busy(w.pool, true);
+    ask(l, &a, "A", 1);
+    ck_assert(!pool_beat(w.pool)); /* nobody else waits */
+    ck_assert_uint_eq(buffer_len(&l->out), 0);
+    ask(l, &b, "B", 1);
+    ck_assert(pool_beat(w.pool));
+    ck_assert_uint_gt(buffer_len(&l->out), 0);
+    ask(l, &a, "C", 1);
+    ck_assert(!pool_beat(w.pool));
+    ck_assert_uint_eq(buffer_len(&l->out), 0);
+    ask(l, &b, "D", 1);
+    ck_assert(pool_beat(w.pool));
+    pool_busy(w.pool, false);
+    ck_assert(!pool_beat(w.pool));
+    ck_assert_uint_eq(buffer_len(&l->out), 0);
+    settle();
+    ck_assert(peer_asked(0, "A\nB\nC\nD\n"));
+    peer_say(0, "+1\r\n+2\r\n+3\r\n+4\r\n");
+    UNTIL(a.left + b.left == 0);
+}
+END_TEST
+
 START_TEST(runs_end_where_the_asker_changes)
 {
     ask(l, &a, "A", 2);
@@ -307,6 +332,7 @@ Suite *replies_suite(void)
     tcase_set_timeout(t, 20);
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, requests_of_a_turn_leave_together);
+    tcase_add_test(t, requests_of_a_busy_turn_wait_for_one_more);
     tcase_add_test(t, runs_end_where_the_asker_changes);
     tcase_add_loop_test(t, cut_anywhere, 1, 31);
     tcase_add_test(t, a_fresh_request_is_told_by_itself);
