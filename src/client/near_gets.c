@@ -10,11 +10,15 @@
 #include "client/turns.h"
 #include "net/loop.h"
 
-/* A GET of a key that is on the shelf, with nothing to be measured or compared. */
-static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struct entry *ret)
+/* A GET of a key that is on the shelf, with nothing to be measured or compared. The client calls it
+ * name: which, to who is nobody's, may begin with a tenant's prefix. */
+static bool plain_hit(struct client *c, struct slice name, uint64_t now_ms, struct entry *ret)
 {
     struct near *near = c->all->near;
-    const struct policy *policy = policies_match(near->policies, key);
+    bool full = LIKELY(c->tenant == NULL);
+    const struct policy *policy =
+        full ? policies_match(near->policies, name) : policies_match_name(near->policies, name);
+    struct slice key = full ? name : tenant_key(c, name);
     struct question q = {.key = key, .ask = {"", 0}, .scope = c->scope};
     struct near_counters *count;
 
@@ -34,15 +38,6 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
         count->negative++;
         ret->bytes = near_null(c);
     }
-    return true;
-}
-
-/* As the tenant's; false: it is not to be served here. */
-static bool put_key(struct client *c, uint64_t hits, struct slice *key)
-{
-    if (!quota_allows(c, hits))
-        return false;
-    *key = tenant_key(c, *key);
     return true;
 }
 
@@ -79,7 +74,7 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     if (c->scope == 0 || all->pause.on || *all->near->check_due > 0 || !near_allowed(c, 0))
         return 0;
     while (request_is_get(p + at, n - at, &key, &length) &&
-           (LIKELY(c->tenant == NULL) || put_key(c, hits, &key)) && plain_hit(c, key, now_ms, &e)) {
+           (LIKELY(c->tenant == NULL) || quota_allows(c, hits)) && plain_hit(c, key, now_ms, &e)) {
         at += length;
         if (UNLIKELY(e.block != NULL)) {
             client_spend(all, 1, e.bytes.n);

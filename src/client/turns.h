@@ -20,7 +20,9 @@ static inline uint64_t client_most_pending(const struct client *c)
 
     if (UNLIKELY(c->heavy) && most > HEAVY_PENDING)
         most = HEAVY_PENDING;
-    return LIKELY(c->tenant == NULL) ? most : quota_most_pending(c, most);
+    if (LIKELY(c->tenant == NULL || c->tenant->quota.max_pending == 0))
+        return most;
+    return quota_most_pending(c, most);
 }
 
 #endif
