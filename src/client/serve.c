@@ -137,6 +137,8 @@ static void end_run(struct client *c, struct run *run)
         return;
     ask(c, c->link, slice_of(run->p, run->n), run->count);
     quota_changed(c);
+    if (UNLIKELY(c->heavy))
+        turns_count(c);
     c->all->count.commands += run->count;
     run->count = 0;
 }

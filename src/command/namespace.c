@@ -13,7 +13,8 @@
 
 void namespace_init(struct namespace *ns, struct slice prefix, bool scripts)
 {
-    char *copy = must_calloc(1, prefix.n + NAMESPACE_SHORT_BYTES), *pattern = must_alloc(2 * prefix.n + 1);
+    char *copy = must_calloc(1, prefix.n + NAMESPACE_SHORT_BYTES),
+         *pattern = must_alloc(2 * prefix.n + 1);
     size_t n = 0;
 
     for (size_t i = 0; i < prefix.n; i++) {
