@@ -4,11 +4,31 @@
  * that is there. These are recognised without reading them as RESP, looking their command up, or
  * deciding anything about the session more than once. Whatever is not so simple is left to the way
  * that serve.c tells, which would have answered these the same. */
+#include "base/hash.h"
 #include "client/loads.h"
 #include "client/near.h"
 #include "client/quota.h"
 #include "client/turns.h"
 #include "net/loop.h"
+
+static inline enum look look(struct client *c, struct slice key, uint64_t now_ms, struct entry *ret)
+{
+    struct question q = {.key = key, .ask = {"", 0}, .scope = c->scope};
+
+    return cache_look(c->all->near->cache, &q, now_ms, false, ret);
+}
+
+NOINLINE static enum look look_tenants(struct client *c, struct slice name, uint64_t now_ms,
+                                       struct entry *ret)
+{
+    struct cache *cache = c->all->near->cache;
+    const struct shelf *shelf = cache_shelf(cache);
+    struct question q = {.key = tenant_key(c, name), .ask = {"", 0}, .scope = c->scope};
+    struct probe probe = {.hash = hash_two(shelf_seed(shelf), c->tenant->ns.prefix, name)};
+
+    shelf_fetch(shelf, &probe);
+    return cache_look_probed(cache, &q, &probe, now_ms, ret);
+}
 
 /* A GET of a key that is on the shelf, with nothing to be measured or compared. The client calls it
  * name: which, to who is nobody's, may begin with a tenant's prefix. */
@@ -18,14 +38,12 @@ static bool plain_hit(struct client *c, struct slice name, uint64_t now_ms, stru
     bool full = LIKELY(c->tenant == NULL);
     const struct policy *policy =
         full ? policies_match(near->policies, name) : policies_match_name(near->policies, name);
-    struct slice key = full ? name : tenant_key(c, name);
-    struct question q = {.key = key, .ask = {"", 0}, .scope = c->scope};
     struct near_counters *count;
 
     if (policy == NULL || !policy->plain || near->sample == 0)
         return false;
-    if (cache_look(near->cache, &q, now_ms, false, ret) != LOOK_FRESH) {
-        near->missed = key.p;
+    if ((full ? look(c, name, now_ms, ret) : look_tenants(c, name, now_ms, ret)) != LOOK_FRESH) {
+        near->missed = name.p;
         return false;
     }
     if (UNLIKELY(policy->ahead) && loads_soon(near, policy, ret))
