@@ -387,7 +387,7 @@ install-check: all ## make install and uninstall in a scratch folder
 
 # ---------------------------------------------------------------- beside others
 
-.PHONY: conformance conformance-tenant bench tls-bench hit-ratio near-cache stampede behind-sentinel
+.PHONY: conformance conformance-tenant bench tls-bench tenants-bench hit-ratio near-cache stampede behind-sentinel
 conformance: all ## the Tcl tests of Redis itself through larder (UNITS="unit/multi ..": some)
 	@tests/support/deps conformance
 	@SHARED=$(SHARED) CACHE=$(CACHE) LARDER=$(abspath $(BIN)/larder) tests/system/conformance $(UNITS)
@@ -408,6 +408,11 @@ bench: all ## larder beside its peers (BENCH_ARGS="--quick"); wants two idle cor
 
 tls-bench: all ## what TLS towards Redis costs, beside haproxy; wants two idle cores
 	@SHARED=$(SHARED) LARDER=$(abspath $(BIN)/larder) tests/bench/tls
+
+tenants-bench: all ## what a tenant's prefix costs, and 10,000 tenants; wants two idle cores
+	@SHARED=$(SHARED) LARDER=$(abspath $(BIN)/larder) tests/bench/tenants
+	@SHARED=$(SHARED) LARDER=$(abspath $(BIN)/larder) tests/bench/tenants --instructions
+	@SHARED=$(SHARED) LARDER=$(abspath $(BIN)/larder) tests/bench/tenants --many 10000
 
 hit-ratio: $(BIN)/hit_ratio ## what the near cache answers from memory, beside an LRU of its size
 	@$(BIN)/hit_ratio

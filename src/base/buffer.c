@@ -13,12 +13,10 @@ void buffer_check(const struct buffer *b)
     CHECK((b->p == NULL) == (b->cap == 0));
 }
 
-char *buffer_room(struct buffer *b, size_t n)
+char *buffer_grow(struct buffer *b, size_t n)
 {
     size_t len = buffer_len(b), cap;
 
-    if (LIKELY((size_t)b->cap - b->tail >= n && b->p != NULL))
-        return b->p + b->tail;
     if (b->head > 0) {
         memmove(b->p, b->p + b->head, len);
         b->head = 0;

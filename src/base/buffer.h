@@ -39,9 +39,18 @@ static inline struct slice buffer_slice(const struct buffer *b)
 /* Appends n bytes, growing by doubling. */
 void buffer_add(struct buffer *b, const void *bytes, size_t n);
 
+/* buffer_room() where there is not enough. */
+MUST_USE
+char *buffer_grow(struct buffer *b, size_t n);
+
 /* At least n bytes of room behind the tail; write there, then buffer_fill() what was written. */
 MUST_USE
-char *buffer_room(struct buffer *b, size_t n);
+static inline char *buffer_room(struct buffer *b, size_t n)
+{
+    if (LIKELY((size_t)b->cap - b->tail >= n && b->p != NULL))
+        return b->p + b->tail;
+    return buffer_grow(b, n);
+}
 void buffer_fill(struct buffer *b, size_t n);
 
 /* Takes n bytes from the front; the memory is given back with the last. */

@@ -72,20 +72,57 @@ static inline uint64_t load_rest(const unsigned char *p, size_t n)
            (uint64_t)p[n - 1] << (8 * (n - 1));
 }
 
-uint64_t hash_bytes(const struct hash_seed *seed, const void *bytes, size_t n)
+INLINED struct state begin(const struct hash_seed *seed)
 {
-    const unsigned char *p = bytes;
-    struct state s = {
+    return (struct state){
         seed->k0 ^ UINT64_C(0x736f6d6570736575),
         seed->k1 ^ UINT64_C(0x646f72616e646f6d),
         seed->k0 ^ UINT64_C(0x6c7967656e657261),
         seed->k1 ^ UINT64_C(0x7465646279746573),
     };
+}
 
-    for (size_t i = 0; i + 8 <= n; i += 8)
-        s = take(s, load64(p + i));
-    s = take(s, (uint64_t)n << 56 | load_rest(p, n));
+/* n: of all; rest: the last n % 8 of them. */
+INLINED uint64_t end(struct state s, uint64_t n, uint64_t rest)
+{
+    s = take(s, n << 56 | rest);
     s.c ^= 0xff;
     s = mix(mix(mix(s)));
     return s.a ^ s.b ^ s.c ^ s.d;
+}
+
+uint64_t hash_bytes(const struct hash_seed *seed, const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+    struct state s = begin(seed);
+
+    for (size_t i = 0; i + 8 <= n; i += 8)
+        s = take(s, load64(p + i));
+    return end(s, n, load_rest(p, n));
+}
+
+/* A word is what is left of the one before it, and as much of the next bytes as has room. */
+uint64_t hash_two(const struct hash_seed *seed, struct slice head, struct slice tail)
+{
+    const unsigned char *p = (const unsigned char *)head.p;
+    unsigned bits = 8 * (head.n % 8);
+    struct state s = begin(seed);
+    uint64_t left, word;
+
+    for (size_t i = 0; i + 8 <= head.n; i += 8)
+        s = take(s, load64(p + i));
+    left = load_rest(p, head.n);
+    p = (const unsigned char *)tail.p;
+    for (size_t i = 0; i + 8 <= tail.n; i += 8) {
+        word = load64(p + i);
+        s = take(s, left | word << bits);
+        left = word >> (63 - bits) >> 1;
+    }
+    word = load_rest(p, tail.n);
+    left |= word << bits;
+    if (head.n % 8 + tail.n % 8 >= 8) {
+        s = take(s, left);
+        left = word >> (63 - bits) >> 1;
+    }
+    return end(s, head.n + tail.n, left);
 }

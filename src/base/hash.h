@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/check.h"
+#include "base/slice.h"
 
 struct hash_seed {
     uint64_t k0, k1;
@@ -18,5 +19,9 @@ void hash_seed_init(struct hash_seed *seed);
 
 MUST_USE
 uint64_t hash_bytes(const struct hash_seed *seed, const void *bytes, size_t n);
+/* Of head and tail, one behind the other: without waiting for a copy of them to have arrived where
+ * it could be read. */
+MUST_USE
+uint64_t hash_two(const struct hash_seed *seed, struct slice head, struct slice tail);
 
 #endif

@@ -10,15 +10,17 @@
 
 /* What one client may have in a turn before others have theirs, and all of those together that had
  * more to say, before the sockets are looked at again. A unit is about what a hit costs, 100 ns: so
- * who asks for one thing waits 0.1 ms, however much is asked by others. Less would cost more system
- * calls: pipelines up to some 100 shall be answered in one piece. */
+ * who asks for one thing waits 0.05 ms, however much is asked by others. Less would cost more
+ * system calls: pipelines up to some 100 shall be answered in one piece. */
 #define TURN_UNITS   256u
-#define QUEUED_UNITS 512u
+#define QUEUED_UNITS 256u
 
-/* Who has that much to say has no more than so many requests unanswered (or max_pending): those of
+/* Those who have that much to say have together no more than so many requests unanswered: those of
  * others stand behind them on the link. Redis answers as many in a millisecond, so that it does not
- * run dry meanwhile. */
-#define HEAVY_PENDING 1024u
+ * run dry meanwhile. Each has its part of it, but so many at least: a part too small would cost a
+ * system call for a few. */
+#define HEAVY_PENDING       1024u
+#define HEAVY_PENDING_LEAST 64u
 
 /* One recv while clients wait for their turns: what is read only lies about. */
 #define QUEUED_READ_BYTES (32u * 1024u)

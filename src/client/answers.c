@@ -133,6 +133,8 @@ INLINED void answered(struct client *c, uint32_t n)
 {
     CHECK(n <= c->owed);
     c->owed -= n;
+    if (UNLIKELY(c->heavy))
+        turns_count(c);
     if (UNLIKELY(!c->open)) {
         quota_changed(c);
         client_shade_check(c);

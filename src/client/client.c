@@ -441,6 +441,7 @@ void client_close(struct client *c, enum close_reason why)
              why == CLOSE_TLS ? stream_error_text(&c->stream) : "");
     stop_waiting(c);
     c->open = false;
+    turns_count(c);
     client_count_listening(c);
     all->count.clients--;
     stream_close(&c->stream);

@@ -81,11 +81,12 @@ struct client {
     bool eof : 1;    /* the client has said all it will say */
     bool is_unix : 1;
     bool no_evict : 1;
-    bool queued : 1;    /* it waits for its next turn, see turns.c */
-    bool heavy : 1;     /* .. and does so whenever it has said something */
-    bool half_out : 1;  /* a reply that comes in pieces has begun and not ended */
-    struct asker asker; /* of plain requests: replies pass as they come */
-    struct link *link;  /* its shared link; valid while link_number is the link's */
+    bool queued : 1;     /* it waits for its next turn, see turns.c */
+    bool heavy : 1;      /* .. and does so whenever it has said something */
+    bool half_out : 1;   /* a reply that comes in pieces has begun and not ended */
+    bool heavy_asks : 1; /* .. counted in all->heavies: it is heavy and has something unanswered */
+    struct asker asker;  /* of plain requests: replies pass as they come */
+    struct link *link;   /* its shared link; valid while link_number is the link's */
     uint64_t link_number;
     struct list work; /* among those the beat looks at */
     struct list node; /* among the open, or the shades: closed with replies still due */
@@ -218,6 +219,7 @@ struct clients {
     struct list again;       /* questions to be asked once more, for which there is no link yet */
     struct list queued;      /* who waits for a turn, by `work` */
     uint32_t turn_left;      /* units (TURN_UNITS) of the client being served */
+    uint32_t heavies;        /* clients with heavy_asks */
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
     struct buffer scratch;   /* scratch: requests larder words anew */

@@ -4,24 +4,46 @@
  * that is there. These are recognised without reading them as RESP, looking their command up, or
  * deciding anything about the session more than once. Whatever is not so simple is left to the way
  * that serve.c tells, which would have answered these the same. */
+#include "base/hash.h"
 #include "client/loads.h"
 #include "client/near.h"
 #include "client/quota.h"
 #include "client/turns.h"
 #include "net/loop.h"
 
-/* A GET of a key that is on the shelf, with nothing to be measured or compared. */
-static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struct entry *ret)
+static inline enum look look(struct client *c, struct slice key, uint64_t now_ms, struct entry *ret)
+{
+    struct question q = {.key = key, .ask = {"", 0}, .scope = c->scope};
+
+    return cache_look(c->all->near->cache, &q, now_ms, false, ret);
+}
+
+NOINLINE static enum look look_tenants(struct client *c, struct slice name, uint64_t now_ms,
+                                       struct entry *ret)
+{
+    struct cache *cache = c->all->near->cache;
+    const struct shelf *shelf = cache_shelf(cache);
+    struct question q = {.key = tenant_key(c, name), .ask = {"", 0}, .scope = c->scope};
+    struct probe probe = {.hash = hash_two(shelf_seed(shelf), c->tenant->ns.prefix, name)};
+
+    shelf_fetch(shelf, &probe);
+    return cache_look_probed(cache, &q, &probe, now_ms, ret);
+}
+
+/* A GET of a key that is on the shelf, with nothing to be measured or compared. The client calls it
+ * name: which, to who is nobody's, may begin with a tenant's prefix. */
+static bool plain_hit(struct client *c, struct slice name, uint64_t now_ms, struct entry *ret)
 {
     struct near *near = c->all->near;
-    const struct policy *policy = policies_match(near->policies, key);
-    struct question q = {.key = key, .ask = {"", 0}, .scope = c->scope};
+    bool full = LIKELY(c->tenant == NULL);
+    const struct policy *policy =
+        full ? policies_match(near->policies, name) : policies_match_name(near->policies, name);
     struct near_counters *count;
 
     if (policy == NULL || !policy->plain || near->sample == 0)
         return false;
-    if (cache_look(near->cache, &q, now_ms, false, ret) != LOOK_FRESH) {
-        near->missed = key.p;
+    if ((full ? look(c, name, now_ms, ret) : look_tenants(c, name, now_ms, ret)) != LOOK_FRESH) {
+        near->missed = name.p;
         return false;
     }
     if (UNLIKELY(policy->ahead) && loads_soon(near, policy, ret))
@@ -34,15 +56,6 @@ static bool plain_hit(struct client *c, struct slice key, uint64_t now_ms, struc
         count->negative++;
         ret->bytes = near_null(c);
     }
-    return true;
-}
-
-/* As the tenant's; false: it is not to be served here. */
-static bool put_key(struct client *c, uint64_t hits, struct slice *key)
-{
-    if (!quota_allows(c, hits))
-        return false;
-    *key = tenant_key(c, *key);
     return true;
 }
 
@@ -79,7 +92,7 @@ size_t near_gets(struct client *c, const char *p, size_t n)
     if (c->scope == 0 || all->pause.on || *all->near->check_due > 0 || !near_allowed(c, 0))
         return 0;
     while (request_is_get(p + at, n - at, &key, &length) &&
-           (LIKELY(c->tenant == NULL) || put_key(c, hits, &key)) && plain_hit(c, key, now_ms, &e)) {
+           (LIKELY(c->tenant == NULL) || quota_allows(c, hits)) && plain_hit(c, key, now_ms, &e)) {
         at += length;
         if (UNLIKELY(e.block != NULL)) {
             client_spend(all, 1, e.bytes.n);

@@ -111,7 +111,7 @@ static void take_some(struct rate *ops, uint64_t n, uint64_t now_ms)
     CHECK(taken <= n);
 }
 
-bool quota_pays(struct client *c, const struct command *cmd)
+bool quota_pays_rate(struct client *c, const struct command *cmd)
 {
     struct tenant *t = c->tenant;
     struct quota *q = &t->quota;
@@ -237,8 +237,6 @@ uint64_t quota_most_pending(const struct client *c, uint64_t most)
     const struct quota *q = &c->tenant->quota;
     uint64_t others = q->pending - (c->more != NULL ? c->more->walls.counted : 0);
 
-    if (LIKELY(q->max_pending == 0))
-        return most;
     if (others >= q->max_pending)
         return 0;
     return most < q->max_pending - others ? most : q->max_pending - others;

@@ -24,9 +24,20 @@ void quota_done(struct tenant *t);
 
 /* ---- max_ops ---- */
 
+/* quota_pays() where there is a limit, or it has paid already. */
+MUST_USE
+bool quota_pays_rate(struct client *c, const struct command *cmd);
 /* False: the request has to be held, see quota_hold(). cmd may be NULL. */
 MUST_USE
-bool quota_pays(struct client *c, const struct command *cmd);
+static inline bool quota_pays(struct client *c, const struct command *cmd)
+{
+    struct tenant *t = c->tenant;
+
+    if (UNLIKELY(t->quota.ops.rate != 0 || (c->more != NULL && c->more->walls.paid)))
+        return quota_pays_rate(c, cmd);
+    t->count.commands++;
+    return true;
+}
 /* It could not be dealt with now: it need not pay again. */
 void quota_paid(struct client *c);
 /* Answers the request, or makes it wait. */

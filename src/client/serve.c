@@ -137,6 +137,8 @@ static void end_run(struct client *c, struct run *run)
         return;
     ask(c, c->link, slice_of(run->p, run->n), run->count);
     quota_changed(c);
+    if (UNLIKELY(c->heavy))
+        turns_count(c);
     c->all->count.commands += run->count;
     run->count = 0;
 }
@@ -230,6 +232,7 @@ struct how {
     bool more; /* further bytes of the client stand behind it */
     bool throttled;
     enum namespace_result put;
+    enum next next; /* when it has been served already */
 };
 
 /* The number of the reply behind which q has been executed. What larder says about a command that
@@ -304,21 +307,23 @@ INLINED enum next serve_named(struct client *c, struct run *run, const struct co
     return serve_one(c, cmd, bytes, how);
 }
 
-/* As the tenant's. */
-NOINLINE static enum next serve_tenants(struct client *c, struct run *run,
-                                        const struct command *cmd, struct slice bytes, bool more)
+/* As the tenant's: what it is then. Or it is served, as it cannot be as others are: then nothing,
+ * and how->next. */
+NOINLINE static struct slice put_tenants(struct client *c, struct run *run,
+                                         const struct command *cmd, struct slice bytes,
+                                         struct how *how)
 {
-    struct how how = {.more = more, .throttled = !quota_pays(c, cmd)};
-
-    if (!how.throttled) {
-        how.put = tenant_put(c, cmd, &bytes, run->count > 0);
+    how->throttled = !quota_pays(c, cmd);
+    if (LIKELY(!how->throttled)) {
+        how->put = tenant_put(c, cmd, &bytes, run->count > 0);
         if (run->count > 0) /* it has grown, and may have moved */
             run->p = buffer_head(&c->all->tenants->words);
-        if (how.put <= NAMESPACE_PUT && cmd->reply == STRIP_NOTHING && cmd->tenant != TENANT_OWN)
-            return serve_named(c, run, cmd, bytes, how);
+        if (how->put <= NAMESPACE_PUT && cmd->reply == STRIP_NOTHING && cmd->tenant != TENANT_OWN)
+            return bytes;
     }
     end_run(c, run);
-    return serve_one(c, cmd, bytes, how);
+    how->next = serve_one(c, cmd, bytes, *how);
+    return slice_of(NULL, 0);
 }
 
 static inline enum next serve_whole(struct client *c, struct run *run, struct slice bytes,
@@ -332,8 +337,13 @@ static inline enum next serve_whole(struct client *c, struct run *run, struct sl
         return NEXT;
     }
     cmd = command_of(all->args.v, all->args.n);
-    if (UNLIKELY(c->tenant != NULL))
-        return serve_tenants(c, run, cmd, bytes, more);
+    if (UNLIKELY(c->tenant != NULL)) {
+        struct how how = {.more = more};
+
+        bytes = put_tenants(c, run, cmd, bytes, &how);
+        if (bytes.p == NULL)
+            return how.next;
+    }
     return serve_named(c, run, cmd, bytes, (struct how){.more = more});
 }
 

@@ -150,7 +150,8 @@ static inline void quota_changed(struct client *c)
 }
 /* It has to wait for max_pending: perhaps for other clients' replies. */
 void quota_crowded(struct client *c);
-/* Of `most` that its client may have pending, so many are allowed by what the others have. */
+/* Of `most` that its client may have pending, so many are allowed by what the others have. There
+ * is a max_pending. */
 MUST_USE
 uint64_t quota_most_pending(const struct client *c, uint64_t most);
 

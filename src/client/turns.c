@@ -28,6 +28,29 @@ void client_work(struct client *c, enum work what)
         list_push_back(&c->all->work, &c->work);
 }
 
+void turns_count(struct client *c)
+{
+    bool asks = c->open && c->heavy && c->owed > 0;
+
+    if (asks == c->heavy_asks)
+        return;
+    c->heavy_asks = asks;
+    c->all->heavies += asks ? 1 : UINT32_MAX;
+}
+
+uint64_t turns_most_pending(const struct client *c)
+{
+    uint32_t most = HEAVY_PENDING / (c->all->heavies + !c->heavy_asks);
+
+    return most > HEAVY_PENDING_LEAST ? most : HEAVY_PENDING_LEAST;
+}
+
+static void become_heavy(struct client *c, bool heavy)
+{
+    c->heavy = heavy;
+    turns_count(c);
+}
+
 /* Who says more while it is queued has long to wait: its socket is not watched until then. */
 void client_queue(struct client *c)
 {
@@ -35,7 +58,8 @@ void client_queue(struct client *c)
         client_adjust_wants(c);
         return;
     }
-    c->queued = c->heavy = true;
+    c->queued = true;
+    become_heavy(c, true);
     c->work_flags |= WORK_SERVE;
     loop_again(c->all->loop);
     list_leave(&c->work);
@@ -51,7 +75,7 @@ static void take_turn(struct client *c)
         return;
     client_read(c);
     if (c->open && !c->queued)
-        c->heavy = c->all->turn_left < TURN_UNITS / 2;
+        become_heavy(c, c->all->turn_left < TURN_UNITS / 2);
 }
 
 static void work_with_first(struct clients *all, struct list *list)

@@ -6,6 +6,11 @@
 
 void client_queue(struct client *c); /* others first; it is read no more until then */
 void turns_beat(struct clients *all);
+/* A heavy client has asked, been answered, or closed. */
+void turns_count(struct client *c);
+/* A heavy client's part of HEAVY_PENDING. */
+MUST_USE
+uint64_t turns_most_pending(const struct client *c);
 /* The client being served has cost so much; with so many bytes to be copied. */
 static inline void client_spend(struct clients *all, uint64_t units, size_t bytes)
 {
@@ -18,9 +23,14 @@ INLINED uint64_t client_most_pending(const struct client *c)
 {
     uint64_t most = c->all->settings->max_pending;
 
-    if (UNLIKELY(c->heavy) && most > HEAVY_PENDING)
-        most = HEAVY_PENDING;
-    return LIKELY(c->tenant == NULL) ? most : quota_most_pending(c, most);
+    if (UNLIKELY(c->heavy) && most > HEAVY_PENDING_LEAST) {
+        uint64_t part = turns_most_pending(c);
+
+        most = part < most ? part : most;
+    }
+    if (LIKELY(c->tenant == NULL || c->tenant->quota.max_pending == 0))
+        return most;
+    return quota_most_pending(c, most);
 }
 
 #endif

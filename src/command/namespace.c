@@ -13,7 +13,8 @@
 
 void namespace_init(struct namespace *ns, struct slice prefix, bool scripts)
 {
-    char *copy = must_alloc(prefix.n + 1), *pattern = must_alloc(2 * prefix.n + 1);
+    char *copy = must_calloc(1, prefix.n + NAMESPACE_SHORT_BYTES),
+         *pattern = must_alloc(2 * prefix.n + 1);
     size_t n = 0;
 
     for (size_t i = 0; i < prefix.n; i++) {
@@ -328,9 +329,8 @@ static enum namespace_result put_names(struct put *p)
 /* Most requests name one key, at the front, and nothing else. */
 static bool is_simple(const struct command *c, struct slice bytes, const struct args *args)
 {
-    return c != NULL && c->tenant == TENANT_NAMES && c->names == NAMES_NONE &&
-           c->keys == KEYS_FIXED && c->first == 1 && c->last == 1 && bytes.p[0] == '*' &&
-           args->n > 1 && (c->flags & CF_CONTAINER) == 0 && command_arity_ok(c, args->n);
+    return c != NULL && (c->flags & CF_ONE_KEY) != 0 && bytes.p[0] == '*' &&
+           command_arity_ok(c, args->n);
 }
 
 static void put_begin(struct put *p)
@@ -378,8 +378,7 @@ enum namespace_result namespace_put_head(const struct namespace *ns, const struc
     if (c == NULL || c->tenant == TENANT_REFUSED || (c->tenant == TENANT_SCRIPTS && !ns->scripts))
         return NAMESPACE_REFUSED;
     /* One key, at the front: whatever is behind it names nothing. */
-    if (c->tenant != TENANT_NAMES || c->names != NAMES_NONE || c->keys != KEYS_FIXED ||
-        c->first != 1 || c->last != 1 || args->n < 2)
+    if ((c->flags & CF_ONE_KEY) == 0 || args->n < 2)
         return NAMESPACE_AS_IS;
     put_begin(&p);
     mark(&p, 1, MARK_KEY);

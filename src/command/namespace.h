@@ -10,10 +10,13 @@
 #include "command/table.h"
 #include "resp/request.h"
 
+/* Copied at once, which is quicker than as many bytes as there are, if these are no more. */
+#define NAMESPACE_SHORT_BYTES 16u
+
 /* A tenant's prefix. */
 struct namespace
 {
-    struct slice prefix;  /* owned */
+    struct slice prefix;  /* owned; memory of NAMESPACE_SHORT_BYTES at least */
     struct slice pattern; /* .. what is special in a glob escaped; owned */
     bool scripts;         /* may it run scripts? */
 };

@@ -76,20 +76,19 @@ void namespace_copy(const struct put *p, struct slice bytes, struct buffer *out)
 {
     const struct marks *m = &p->marks;
     struct args *a = p->args;
-    const char *from = bytes.p; /* not copied yet */
+    const char *from = bytes.p, *behind; /* not copied yet; the next argument */
     const char *to = buffer_room(out, bytes.n + m->n * (p->ns->pattern.n + HEADER_BYTES));
+    const char *header = bytes.p; /* of the argument */
     uint32_t k = 0;
 
-    for (uint32_t i = 0; i < a->n; i++) {
+    for (uint32_t i = 0; i < a->n; header = behind, i++) {
         struct slice v = a->v[i];
-        const char *header = v.p - 3; /* the digit before CR LF */
 
+        behind = v.p + v.n + 2;
         if (k == m->n || m->at[k] != i) {
             a->v[i].p = to + (v.p - from);
             continue;
         }
-        while (*header != '$')
-            header--;
         buffer_add(out, from, (size_t)(header - from));
         a->v[i] = add_name(p->ns, (enum mark_kind)m->kind[k++], v, out);
         from = v.p + v.n;
@@ -148,26 +147,46 @@ static char *copy_to(char *to, const char *from, size_t n)
     return to + n;
 }
 
+/* From where `there` bytes may be read, to where there is room for NAMESPACE_SHORT_BYTES. */
+static char *copy_short(char *to, const char *from, size_t n, size_t there)
+{
+    if (UNLIKELY(n > NAMESPACE_SHORT_BYTES || there < NAMESPACE_SHORT_BYTES))
+        return copy_to(to, from, n);
+    memcpy(to, from, NAMESPACE_SHORT_BYTES);
+    return to + n;
+}
+
+/* As bulk_line(), to where there is room for it. */
+static char *put_line(char *to, size_t n)
+{
+    char text[LINE_ROOM];
+    const char *line;
+
+    if (LIKELY(n >= 10 && n < 100)) {
+        to[0] = '$';
+        to[1] = (char)('0' + n / 10);
+        to[2] = (char)('0' + n % 10);
+        to[3] = '\r';
+        to[4] = '\n';
+        return to + 5;
+    }
+    line = bulk_line(n, text);
+    return copy_to(to, line, (size_t)(text + sizeof text - line));
+}
+
 void namespace_simple(const struct namespace *ns, struct slice bytes, struct args *args,
                       struct buffer *out)
 {
-    struct slice *v = args->v, key = v[1];
-    char *begin = buffer_room(out, bytes.n + ns->prefix.n + HEADER_BYTES), *to;
-    const char *header = key.p - 3, *line;
-    char text[LINE_ROOM];
-    const char *behind;
+    struct slice *v = args->v, key = v[1], prefix = ns->prefix;
+    char *begin = buffer_room(out, bytes.n + prefix.n + HEADER_BYTES + NAMESPACE_SHORT_BYTES);
+    size_t head = (size_t)(v[0].p - bytes.p) + v[0].n + 2; /* up to the key's header */
+    char *to = put_line(copy_short(begin, bytes.p, head, bytes.n), key.n + prefix.n);
 
-    while (*header != '$')
-        header--;
-    line = bulk_line(key.n + ns->prefix.n, text);
-    to = copy_to(begin, bytes.p, (size_t)(header - bytes.p));
-    to = copy_to(to, line, (size_t)(text + sizeof text - line));
     v[0].p = begin + (v[0].p - bytes.p);
-    v[1] = slice_of(to, key.n + ns->prefix.n);
-    to = copy_to(to, ns->prefix.p, ns->prefix.n);
-    behind = to;
+    v[1] = slice_of(to, key.n + prefix.n);
+    to = copy_short(to, prefix.p, prefix.n, NAMESPACE_SHORT_BYTES);
     for (uint32_t i = 2; i < args->n; i++)
-        v[i].p = behind + (v[i].p - key.p);
+        v[i].p = to + (v[i].p - key.p);
     to = copy_to(to, key.p, (size_t)(bytes.p + bytes.n - key.p));
     buffer_fill(out, (size_t)(to - begin));
 }

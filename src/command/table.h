@@ -39,6 +39,7 @@ enum command_flag {
     CF_MOVABLE = 1u << 9,   /* key positions depend on the arguments: `keys` names the rule */
     CF_BUSY_OK = 1u << 10,  /* COMMAND's allow_busy */
     CF_CREATES = 1u << 11,  /* may leave a key where there was none, one of command_touched()'s */
+    CF_ONE_KEY = 1u << 12,  /* all that tenants' prefixes concern: argv[1] is a key */
 };
 
 /* How to find the keys where first/last/step do not say. */

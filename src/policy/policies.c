@@ -151,17 +151,22 @@ static struct policy policy_of(const struct policy_settings *set)
 
 const struct policy *policies_match(const struct policies *p, struct slice key)
 {
+    if (UNLIKELY(p->owners != NULL) && p->every == NULL) {
+        size_t n = owners_prefix(p->owners, key);
+
+        key = slice_of(key.p + n, key.n - n);
+    }
+    return policies_match_name(p, key);
+}
+
+const struct policy *policies_match_name(const struct policies *p, struct slice key)
+{
     const struct policy *found = NULL;
     const struct head *head;
     uint32_t best = NONE;
 
     if (p->every != NULL)
         return p->every;
-    if (UNLIKELY(p->owners != NULL)) {
-        size_t n = owners_prefix(p->owners, key);
-
-        key = slice_of(key.p + n, key.n - n);
-    }
     for (uint32_t h = last_head(p, key); h != NONE; h = head->parent) {
         head = &p->heads[h];
         if (head->best >= best)

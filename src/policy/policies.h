@@ -60,6 +60,10 @@ void policies_free(struct policies *p);
  * that share their literal head are tried one by one. */
 MUST_USE
 const struct policy *policies_match(const struct policies *p, struct slice key);
+/* The same for whoever knows whose the key is: name is what stands behind the tenant's prefix, or
+ * the whole of a key that is no tenant's. */
+MUST_USE
+const struct policy *policies_match_name(const struct policies *p, struct slice name);
 
 /* With scope = fleet, who loads a key holds this, behind the key's tenant's prefix, before its
  * rest. */

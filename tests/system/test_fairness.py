@@ -6,12 +6,13 @@ at once, and the one who asks last asks how many commands there were before its 
 import socket
 
 from near import need_cache, near_larder
-from resp import encode, encode_all
+from resp import encode, encode_all, eventually
 from servers import read_stats
 
 OTHERS = 20
 TURN = 256
-BEAT = 2 * TURN  # QUEUED_UNITS
+BEAT = TURN  # QUEUED_UNITS
+PENDING, LEAST = 1024, 64  # HEAVY_PENDING
 
 
 def stage(w):
@@ -63,6 +64,42 @@ def test_a_pipeline_of_requests_for_the_upstream_is_served_in_turns(w):
         for i in range(2000):
             got = other.frame(timeout=60)
             assert got == value(i), (i, got)
+
+
+def test_what_waits_for_the_upstream_is_little(w):
+    """Each of those who have much to say had a thousand requests in front of everybody else's."""
+    redis = w.redis()
+    larder = w.larder(redis)
+    conn = larder.connect()
+    others = [larder.connect() for _ in range(OTHERS)]
+    for other in others:
+        other.sock.settimeout(60)
+        other.ok("GET", "k")
+
+    def stats():
+        return read_stats(conn.ok("LARDER", "STATS"))
+
+    def asked(askers):
+        """How many requests they have in front of Redis, which does not answer, if all ask."""
+        before = stats()
+        for other in askers:
+            other.send(encode_all([("SET", "k", i) for i in range(3000)]))
+        eventually(lambda: stats()["clients_paused_pending"] >=
+                   before["clients_paused_pending"] + len(askers))
+        return stats()["clients_commands"] - before["clients_commands"]
+
+    redis.pause()
+    assert asked(others) <= sum(max(PENDING // n, LEAST) + TURN for n in range(1, OTHERS + 1))
+    redis.resume()
+    for other in others:
+        for _ in range(3000):
+            assert other.frame(timeout=60) == b"+OK\r\n"
+    # They are not counted for good: one alone has all of it.
+    redis.pause()
+    assert asked(others[:1]) >= PENDING
+    redis.resume()
+    for _ in range(3000):
+        assert others[0].frame(timeout=60) == b"+OK\r\n"
 
 
 def test_requests_for_many_keys_count_for_as_many(w):

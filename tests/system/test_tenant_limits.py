@@ -343,7 +343,7 @@ def test_what_one_asks_for_keeps_no_other_from_being_served(w):
         assert b.reply() == b"v"
         line = op.reply().split(b"\n")[0].split()
         served = int(next(x for x in line if x.startswith(b"commands="))[9:]) - before
-        assert served <= 256 + 512, served  # TURN_UNITS, QUEUED_UNITS
+        assert served <= 256 + 256, served  # TURN_UNITS, QUEUED_UNITS
         for _ in many:
             loud.reply()
     # Nor does one who does not read its replies.

@@ -76,6 +76,28 @@ START_TEST(every_length_as_defined)
 }
 END_TEST
 
+START_TEST(two_parts_are_one)
+{
+    unsigned char all[80];
+
+    for (size_t i = 0; i < sizeof all; i++)
+        all[i] = (unsigned char)(i * 91 + 130);
+    for (size_t n = 0; n <= 40; n++) {
+        for (size_t m = 0; m <= 40; m++) {
+            /* Exactly as long, and apart. */
+            char *head = malloc(n ? n : 1), *tail = malloc(m ? m : 1);
+
+            memcpy(head, all, n);
+            memcpy(tail, all + n, m);
+            ck_assert_uint_eq(hash_two(&paper, slice_of(head, n), slice_of(tail, m)),
+                              hash_bytes(&paper, all, n + m));
+            free(head);
+            free(tail);
+        }
+    }
+}
+END_TEST
+
 START_TEST(seeds_differ)
 {
     struct hash_seed a, b;
@@ -95,6 +117,7 @@ Suite *hash_suite(void)
 
     tcase_add_test(tc, the_definition_gives_the_example);
     tcase_add_test(tc, every_length_as_defined);
+    tcase_add_test(tc, two_parts_are_one);
     tcase_add_test(tc, seeds_differ);
     suite_add_tcase(suite, tc);
     return suite;
