@@ -59,11 +59,10 @@ def test_a_pipeline_is_served_in_turns(w):
 
 def test_a_pipeline_of_requests_for_the_upstream_is_served_in_turns(w):
     larder, conn = stage(w)
-    others = commands_before(larder, conn, [("ECHO", "v%d" % i) for i in range(2000)], 2)
+    others = commands_before(larder, conn, [("PUBLISH", "nobody", i) for i in range(2000)], 2)
     for other in others:
         for i in range(2000):
-            got = other.frame(timeout=60)
-            assert got == value(i), (i, got)
+            assert other.frame(timeout=60) == b":0\r\n", i
 
 
 def test_what_waits_for_the_upstream_is_little(w):
