@@ -2,7 +2,7 @@
 
     load = Load(larder, 200, deadline)      each has a key, counts it up, and reads it back
     load.listen(sentinels)                  .. and hears when they announce another master
-    load.judge(redis)                       from now on each read must be what that server has
+    load.judge(redis)                       each read from now on must be what that server has
     load.end()
 
 One thread, so that a machine that stands still for a moment does so for all that is measured. What
@@ -98,7 +98,7 @@ class Client(Line):
             self.load.later(THINK, self)
             return
         self.reads += 1
-        if self.load.truth is not None:
+        if self.load.truth is not None and self.asked_at > self.load.judged_at:
             # Nobody but this client writes the key, and it waits for the answer.
             self.load.compared.append((self, answer))
             self.load.truth.say("GET", self.key)
@@ -114,7 +114,8 @@ class Load:
         self.larder, self.deadline = larder, deadline
         self.wrong, self.longest, self.doubt = [], 0, False
         self.announced_at, self.flowing = None, {}
-        self.truth, self.compared, self.comparisons = None, collections.deque(), 0
+        self.truth, self.judged_at = None, 0
+        self.compared, self.comparisons = collections.deque(), 0
         self.due, self.numbers = [], itertools.count()
         self.todo, self.over = collections.deque(), False
         self.selector = selectors.DefaultSelector()
@@ -179,6 +180,8 @@ class Load:
     def judge(self, redis):
         def begin():
             self.truth = self.add(Line(redis.address, self.told))
+            # An answer that is here already, and was not looked at yet, may be of before.
+            self.judged_at = time.monotonic()
         self.order(begin)
 
     def all_write(self, timeout=60 * SLOW):
