@@ -100,7 +100,7 @@ async function runTests(client) {
                 continue;
             }
             failed++;
-            console.log(`FAIL ${client}: ${name}: ${String(error.message).split('\n').slice(0, 12).join(' ')}`);
+            console.log(`FAIL ${client}: ${name}: ${String(error.message || error).split('\n').slice(0, 12).join(' ')}`);
             for (const line of String(error.stack).split('\n')) console.log(`    ${line}`);
         }
     }
