@@ -252,6 +252,10 @@ struct lane_waiter {
  * Then either wait, or see lane_refusal(). */
 MUST_USE
 struct link *lane_link(struct lane *lane, int db);
+/* The same for who asks for much at once: one that nobody else waits on. NULL: there is none now,
+ * and lane_link() will have to do; *ret_coming: for the moment. */
+MUST_USE
+struct link *lane_link_aside(struct lane *lane, int db, bool *ret_coming);
 /* One that is in `db` already, or NULL; none is opened or moved. */
 MUST_USE
 struct link *lane_link_in(struct lane *lane, int db);
