@@ -330,7 +330,7 @@ struct link_view {
     int proto, db;
     uint32_t waiting; /* replies due */
     size_t unsent;
-    bool stalled, streaming, retiring;
+    bool stalled, streaming, aside, retiring;
 };
 void pool_each_link(const struct pool *pool, void *context,
                     void (*row)(void *context, const struct link_view *view));
