@@ -83,6 +83,7 @@ struct client {
     bool no_evict : 1;
     bool queued : 1;     /* it waits for its next turn, see turns.c */
     bool heavy : 1;      /* .. and does so whenever it has said something */
+    bool heavy_link : 1; /* it was, when its link was chosen */
     bool half_out : 1;   /* a reply that comes in pieces has begun and not ended */
     bool heavy_asks : 1; /* .. counted in all->heavies: it is heavy and has something unanswered */
     struct asker asker;  /* of plain requests: replies pass as they come */

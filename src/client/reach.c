@@ -65,12 +65,37 @@ static inline bool stays(const struct client *c, const struct link *l)
     return client_drained(c) ? link_takes_newcomers(l) : !l->retiring;
 }
 
+/* Who begins to ask for much goes to a link aside, if there is one, and who does no more comes
+ * back. Is its link another than it should have? While one is being opened it stays where it is,
+ * and is looked at again. */
+static bool is_misplaced(struct client *c, const struct link *l)
+{
+    bool coming = false;
+    const struct link *aside = c->heavy ? lane_link_aside(c->lane, c->db, &coming) : NULL;
+
+    if (coming)
+        return false;
+    if (c->heavy ? aside != NULL && aside != l : l->aside)
+        return true;
+    c->heavy_link = c->heavy;
+    return false;
+}
+
+static struct link *choose(struct client *c)
+{
+    bool coming;
+    struct link *l = UNLIKELY(c->heavy) ? lane_link_aside(c->lane, c->db, &coming) : NULL;
+
+    c->heavy_link = l != NULL;
+    return l != NULL ? l : lane_link(c->lane, c->db);
+}
+
 /* The shared link the next command goes to. NULL: it cannot go now, *ret_next says how it stands
  * with it. */
 struct link *client_link(struct client *c, enum next *ret_next)
 {
     struct link *l = c->link;
-    bool mine = l != NULL && l->number == c->link_number;
+    bool mine = l != NULL && l->number == c->link_number, misplaced;
 
     if (pool_is_out(c->all->pool)) {
         *ret_next = client_no_link(c, c->lane);
@@ -81,13 +106,14 @@ struct link *client_link(struct client *c, enum next *ret_next)
         *ret_next = client_wait(c, WAIT_DRAIN);
         return NULL;
     }
-    if (LIKELY(mine && !link_full(l) && stays(c, l)))
+    misplaced = mine && UNLIKELY(c->heavy != c->heavy_link) && is_misplaced(c, l);
+    if (LIKELY(mine && !link_full(l) && stays(c, l) && !misplaced))
         return l;
-    if (mine && l->retiring && !client_drained(c)) {
+    if (mine && (l->retiring || misplaced) && !client_drained(c)) {
         *ret_next = client_wait(c, WAIT_DRAIN);
         return NULL;
     }
-    l = mine && !client_drained(c) ? NULL : lane_link(c->lane, c->db);
+    l = mine && !client_drained(c) ? NULL : choose(c);
     if (l == NULL) {
         *ret_next = client_no_link(c, c->lane);
         return NULL;

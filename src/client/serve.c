@@ -162,9 +162,10 @@ INLINED bool joins_run(struct client *c, struct run *run, const struct command *
         return false;
     if (run->count > 0)
         return run->count < run->most && run->n < LINK_OUT_BYTES / 4;
-    return c->plain && c->promised == 0 && !c->all->pause.on && l != NULL &&
-           l->number == c->link_number && !link_full(l) && !pool_is_out(c->all->pool) &&
-           (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) && has_room(c, run);
+    return c->plain && c->heavy == c->heavy_link && c->promised == 0 && !c->all->pause.on &&
+           l != NULL && l->number == c->link_number && !link_full(l) &&
+           !pool_is_out(c->all->pool) && (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) &&
+           has_room(c, run);
 }
 
 /* A request of the run, the one that will be number `at`, concerns the near cache. */

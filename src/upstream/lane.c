@@ -2,8 +2,10 @@
  *
  * One shared link carries a lane as long as it can: joined requests make fewer system calls. More
  * are opened, up to half of pool_size, when those there are have stopped taking newcomers (a large
- * reply under way, or a head that has waited long: a script, KEYS) and for sessions in another
- * database. */
+ * reply under way, or a head that has waited long: a script, KEYS), for sessions in another
+ * database, and one aside for those who ask for much at once: Redis answers a connection's requests
+ * one behind the other, but reads from all of them in turn, so that nobody who asks for little
+ * waits for a thousand of another's. */
 #include <string.h>
 
 #include "net/loop.h"
@@ -177,7 +179,7 @@ static struct link *best_shared(const struct lane *lane, int db, struct link **r
 
         if (l->db != db || link_full(l) || l->outdated || l->retiring)
             continue;
-        if (link_takes_newcomers(l))
+        if (link_takes_newcomers(l) && !l->aside)
             best = lighter(best, l);
         else
             second = lighter(second, l);
@@ -271,6 +273,35 @@ struct link *lane_link(struct lane *lane, int db)
         return second;
     l->number = ++lane->pool->link_numbers; /* whoever used it looks for another */
     prepare_begin(l, db);
+    return NULL;
+}
+
+struct link *lane_link_aside(struct lane *lane, int db, bool *ret_coming)
+{
+    struct link *best = NULL, *idle;
+
+    *ret_coming = false;
+
+    for (list_each (node, &lane->links[LINK_SHARED])) {
+        struct link *l = CONTAINER_OF(node, struct link, node);
+
+        if (l->aside && l->db == db && !link_full(l) && !l->outdated && link_takes_newcomers(l))
+            best = lighter(best, l);
+    }
+    if (best != NULL || pool_out(lane->pool) || lane_shared(lane) == 0)
+        return best;
+    idle = idle_in_db(lane, db);
+    if (idle != NULL && may_share_more(lane, true)) {
+        link_become(idle, LINK_SHARED);
+        idle->aside = true;
+        return idle;
+    }
+    if (idle == NULL && lane_coming(lane) == 0 && lane_may_open(lane) &&
+        may_share_more(lane, false)) {
+        lane->next_db = db;
+        link_dial(lane);
+    }
+    *ret_coming = lane_coming(lane) > 0;
     return NULL;
 }
 

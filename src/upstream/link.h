@@ -81,6 +81,7 @@ struct link {
     bool stalled;           /* the head has waited long: newcomers go elsewhere */
     bool outdated;          /* to where the upstream is no more: about to end */
     bool probe;             /* the breaker's */
+    bool aside;             /* shared by those who ask for much: see lane.c */
     bool retiring;          /* shared, and too old: it ends when nothing is due on it */
     uint8_t spread;         /* how much shorter its life is than others' */
     bool resting;           /* not read: a slow client's large reply, see link_resume() */

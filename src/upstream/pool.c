@@ -10,6 +10,7 @@
 
 #define TICK_MS      50u   /* while anything is in flight or waited for */
 #define SLOW_TICK_MS 1000u /* at most, else */
+#define ASIDE_MS     5000u /* a link of those who ask for much stays theirs when nobody does */
 
 static void on_tick(void *context);
 
@@ -153,6 +154,7 @@ void link_become(struct link *l, enum link_state state)
     }
     if (l->state == LINK_SHARED || state == LINK_SHARED)
         kept_begin(&l->kept, state == LINK_SHARED);
+    l->aside = false;
     l->state = (uint8_t)state;
     l->since_ms = loop_now_ms(l->pool->loop);
     if (state == LINK_STOCK) {
@@ -305,6 +307,25 @@ static bool tick_links(struct lane *lane, enum link_state state, uint64_t now_ms
     return busy;
 }
 
+/* Where nobody asks for much any more the link aside is there for whoever needs one. True: it may
+ * be so some day. */
+static bool tick_aside(struct lane *lane, uint64_t now_ms)
+{
+    for (list_each (node, &lane->links[LINK_SHARED])) {
+        struct link *l = CONTAINER_OF(node, struct link, node);
+
+        if (!l->aside)
+            continue;
+        if (l->slots.len == 0 && buffer_len(&l->out) == 0 && now_ms - l->read_ms >= ASIDE_MS &&
+            now_ms - l->since_ms >= ASIDE_MS) {
+            l->number = ++lane->pool->link_numbers; /* whoever used it looks for another */
+            pool_link_free(l);
+        }
+        return true;
+    }
+    return false;
+}
+
 /* Returns whether the lane needs another tick soon; *ret_old: it has links to be closed some day.
  */
 static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
@@ -316,6 +337,7 @@ static bool tick_lane(struct lane *lane, uint64_t now_ms, bool *ret_old)
     for (size_t i = 0; i < ARRAY_LEN(watched); i++)
         busy |= tick_links(lane, watched[i], now_ms);
     busy |= lifetime_tick(lane);
+    *ret_old |= tick_aside(lane, now_ms);
     close_old(lane, LINK_IDLE, now_ms);
     if (lane->holders == 0)
         close_old(lane, LINK_SHARED, now_ms);

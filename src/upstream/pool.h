@@ -252,6 +252,10 @@ struct lane_waiter {
  * Then either wait, or see lane_refusal(). */
 MUST_USE
 struct link *lane_link(struct lane *lane, int db);
+/* The same for who asks for much at once: one that nobody else waits on. NULL: there is none now,
+ * and lane_link() will have to do; *ret_coming: for the moment. */
+MUST_USE
+struct link *lane_link_aside(struct lane *lane, int db, bool *ret_coming);
 /* One that is in `db` already, or NULL; none is opened or moved. */
 MUST_USE
 struct link *lane_link_in(struct lane *lane, int db);
@@ -326,7 +330,7 @@ struct link_view {
     int proto, db;
     uint32_t waiting; /* replies due */
     size_t unsent;
-    bool stalled, streaming, retiring;
+    bool stalled, streaming, aside, retiring;
 };
 void pool_each_link(const struct pool *pool, void *context,
                     void (*row)(void *context, const struct link_view *view));

@@ -98,6 +98,7 @@ void pool_each_link(const struct pool *pool, void *context,
                                          .unsent = buffer_len(&l->out),
                                          .stalled = l->stalled,
                                          .streaming = l->streaming,
+                                         .aside = l->aside,
                                          .retiring = l->retiring};
 
                 for (uint32_t i = 0; i < l->slots.len; i++)

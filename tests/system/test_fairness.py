@@ -5,6 +5,7 @@ Counted in commands, not in time: larder is stopped while everybody asks, so tha
 at once, and the one who asks last asks how many commands there were before its own."""
 import socket
 
+from fake_server import FakeRedis
 from near import need_cache, near_larder
 from resp import encode, encode_all, eventually
 from servers import read_stats
@@ -135,3 +136,41 @@ def test_what_waits_for_its_turn_is_served_when_the_client_has_said_all(w):
         expected = b"".join(b"+OK\r\n" if i == 1999 else value(i % 1000) for i in range(4000))
         assert other.rest(timeout=60) == expected
     assert conn.ok("GET", "half") == b"way"
+
+
+def test_who_asks_for_much_has_a_link_of_its_own(w):
+    """Redis reads from every connection in turn: a thousand requests on another's are not in front."""
+    asked = []  # (number of the link, who asked)
+
+    def script(link, argv):
+        if argv[0] == b"SET":
+            asked.append((link.number, argv[1]))
+        return None
+
+    larder = w.larder(w.add(FakeRedis(script)))
+    little, much = larder.connect(), larder.connect()
+    much.sock.settimeout(60)
+
+    def ask(count):
+        """Of whom the links are that they have asked on meanwhile."""
+        del asked[:]
+        much.send(encode_all([("SET", "much", i) for i in range(count)]))
+        for _ in range(20):
+            little.ok("SET", "little", "x")
+        for _ in range(count):
+            assert much.frame(timeout=60) == b"+OK\r\n"
+        return [{number for number, who in asked if who == name} for name in (b"little", b"much")]
+
+    def apart():
+        littles, muchs = ask(3000)
+        assert len(littles) == 1
+        return muchs - littles
+
+    eventually(apart)
+    aside = apart()
+    shared = [number for number, who in asked if who == b"much" and number not in aside]
+    assert len(aside) == 1 and len(shared) <= 2 * TURN, (aside, len(shared))
+    # Who does not any more comes back.
+    for i in range(3):
+        littles, muchs = ask(1)
+    assert littles == muchs, (littles, muchs)

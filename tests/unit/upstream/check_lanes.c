@@ -292,6 +292,34 @@ START_TEST(one_link_as_long_as_it_can)
 }
 END_TEST
 
+/* Beside the one that everybody else shares, if the pool has room for two. */
+START_TEST(one_aside_for_who_asks_for_much)
+{
+    struct link *l, *aside;
+    uint64_t number;
+    bool coming;
+
+    ck_assert_ptr_null(lane_link_aside(w.lane, 0, &coming));
+    ck_assert(!coming);
+    l = shared_link();
+    w.settings.pool_size = 2;
+    ck_assert_ptr_null(lane_link_aside(w.lane, 0, &coming));
+    ck_assert(!coming);
+    w.settings.pool_size = 10;
+    ck_assert_ptr_null(lane_link_aside(w.lane, 0, &coming));
+    ck_assert(coming);
+    UNTIL((aside = lane_link_aside(w.lane, 0, &coming)) != NULL);
+    ck_assert_ptr_ne(aside, l);
+    ck_assert_ptr_eq(lane_link(w.lane, 0), l);
+    ck_assert_ptr_eq(lane_link_in(w.lane, 0), l);
+    ck_assert_ptr_null(lane_link_aside(w.lane, 1, &coming));
+    number = aside->number;
+    clock_move(10000);
+    UNTIL(aside->state == LINK_IDLE);
+    ck_assert(!aside->aside && aside->number != number);
+}
+END_TEST
+
 /* A lane that nobody is in closes its links and goes; the other protocol is another lane. */
 START_TEST(lanes_are_freed)
 {
@@ -364,6 +392,7 @@ Suite *lanes_suite(void)
     tcase_add_loop_test(t, a_slow_link_is_better_than_none, 0, 2);
     tcase_add_test(t, sessions_in_other_databases_get_links_of_their_own);
     tcase_add_test(t, one_link_as_long_as_it_can);
+    tcase_add_test(t, one_aside_for_who_asks_for_much);
     tcase_add_test(t, lanes_are_freed);
     tcase_add_test(t, lanes_make_room_for_each_other);
     tcase_add_test(t, waiters_are_woken_once);
