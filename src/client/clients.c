@@ -17,9 +17,8 @@
 #include "net/loop.h"
 #include "resp/write.h"
 
-#define RENEWALS_MS  5u    /* between looks whether all are told, at the end */
-#define BUSY_ANSWERS 4u    /* in a turn, by larder itself: it has much to do */
-#define SWEEP_MS     1000u /* at most; see sweep_ms() */
+#define RENEWALS_MS 5u    /* between looks whether all are told, at the end */
+#define SWEEP_MS    1000u /* at most; see sweep_ms() */
 
 static void on_sweep(void *context);
 
@@ -89,7 +88,7 @@ bool clients_beat(void *context)
 
     turns_beat(all);
     free_buried(all);
-    pool_busy(all->pool, all->count.commands_local - all->local_before >= BUSY_ANSWERS);
+    pool_busy(all->pool, all->count.commands_local - all->local_before);
     all->local_before = all->count.commands_local;
     return !list_empty(&all->work) || !list_empty(&all->queued);
 }

@@ -1,9 +1,10 @@
 /* gather.c - requests of many sessions become few segments of TCP, and few records of TLS.
  *
  * Where most is answered by larder itself, a turn brings few requests for the upstream, and what
- * each costs is the system calls around it, here and there. After a turn that has answered many
- * (pool_busy) the next comes at once, and brings some more: for that one it is waited, if others
- * wait on the link anyway.
+ * each costs is the system calls around it, here and there. After a turn that has answered some
+ * (pool_busy) the next comes at once, and brings more: if others wait on the link anyway, some
+ * turns are waited for, until HELD_ANSWERS have been given meanwhile. So it waits for as
+ * long as some ten requests of the upstream's cost, but costs less itself.
  *
  * A record is a message: what is in two of them Redis reads, and answers, one after the other,
  * where without TLS it takes at once all that has come. Many small ones are many small answers, and
@@ -19,7 +20,9 @@
 
 #define GATHER_TURNS  8u
 #define GATHER_BYTES  16384u /* a record */
-#define MANY_REQUESTS 256u   /* with 1 ms to Redis, 256,000 a second: more than it does */
+#define HELD_TURNS    6u     /* without TLS */
+#define HELD_ANSWERS  64u
+#define MANY_REQUESTS 256u /* with 1 ms to Redis, 256,000 a second: more than it does */
 
 static void note_answers(struct records *r)
 {
@@ -43,6 +46,19 @@ void record_sent(struct link *l)
     r->marks[(r->at + r->count - 1u) % RECORDS_AHEAD] = r->asked;
 }
 
+/* Without TLS; `held` counts answers. */
+static bool holds_plain(struct link *l)
+{
+    struct records *r = &l->records;
+
+    if (r->turns > 0)
+        r->held += l->pool->busy;
+    if (r->turns == HELD_TURNS || r->held >= HELD_ANSWERS)
+        return false;
+    r->turns++;
+    return true;
+}
+
 bool record_holds(struct link *l, bool *ret_again)
 {
     size_t n = buffer_len(&l->out);
@@ -51,11 +67,10 @@ bool record_holds(struct link *l, bool *ret_again)
     if (l->state != LINK_SHARED || l->slots.len < 2 || n >= GATHER_BYTES)
         return false;
     if (!stream_secured(&l->stream)) {
-        if (r->turns > 0)
-            return false;
-        r->turns = 1;
-        *ret_again = true;
-        return true;
+        bool holds = holds_plain(l);
+
+        *ret_again |= holds;
+        return holds;
     }
     note_answers(r);
     if (r->count == RECORDS_AHEAD && r->asked - r->answered >= MANY_REQUESTS)

@@ -10,6 +10,8 @@
 
 #define TICK_MS      50u   /* while anything is in flight or waited for */
 #define SLOW_TICK_MS 1000u /* at most, else */
+#define BUSY_ANSWERS 4u    /* in a turn, by whoever uses the pool: there is much to do */
+#define BUSY_MOST    1000u /* .. are as good as more */
 #define ASIDE_MS     5000u /* a link of those who ask for much stays theirs when nobody does */
 
 static void on_tick(void *context);
@@ -94,9 +96,9 @@ static void wake_all(struct pool *pool)
         lane_wake(CONTAINER_OF(node, struct lane, node));
 }
 
-void pool_busy(struct pool *pool, bool busy)
+void pool_busy(struct pool *pool, uint64_t answers)
 {
-    pool->busy = busy;
+    pool->busy = answers < BUSY_ANSWERS ? 0 : answers < BUSY_MOST ? (uint32_t)answers : BUSY_MOST;
 }
 
 bool pool_beat(void *context)

@@ -67,9 +67,9 @@ void pool_secure(struct pool *pool, const struct tls *tls);
 /* Opens a first connection for the lanes that are held. */
 void pool_warm(struct pool *pool);
 
-/* Whoever uses the pool has had much to do in this turn besides, or not: the next comes at once,
- * and may bring more to ask. Said before pool_beat() of each turn. */
-void pool_busy(struct pool *pool, bool busy);
+/* How many answers whoever uses the pool has given in this turn by itself: after some the next turn
+ * comes at once, and may bring more to ask. Said before pool_beat() of each turn. */
+void pool_busy(struct pool *pool, uint64_t answers);
 
 /* The beat that sends what was asked in this turn; true when work is left. */
 bool pool_beat(void *pool);

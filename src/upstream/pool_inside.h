@@ -50,7 +50,7 @@ struct pool {
     struct timer *tick;
     bool ticking;
     bool serve_loans; /* somebody has begun to wait for one in this turn */
-    bool busy;        /* see pool_busy() */
+    uint32_t busy;    /* answers of the turn, see pool_busy(); 0: few */
     bool wake_all;    /* .. whoever waits for a link is to look again */
     struct breaker breaker;
     struct lost_requests lost; /* see pool_lost() */
