@@ -63,7 +63,7 @@ def test_a_pipeline_of_reads_keeps_its_order(w):
 
 def test_a_long_pipeline(w):
     # No link aside, for which the first requests would have to be answered before the last are asked.
-    fake, larder = breaks(w, pool_size="1")
+    fake, larder = breaks(w, pool_size="2")
     c = w.conn(larder)
     n = 1000  # of one that sends much no more than 1,024 are asked before they are answered
     c.send(encode_all([("GET", f"k{i}") for i in range(n)] + [("GET", "last")]))
