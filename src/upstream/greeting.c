@@ -212,6 +212,7 @@ static void refused(struct link *l, struct slice error)
 {
     char why[160];
 
+    l->lane->rejected = slice_starts(error, SLICE("-WRONGPASS"));
     keep(&l->lane->refusal, error);
     l->lane->refused_db = -1;
     (void)snprintf(why, sizeof why, "%.*s", (int)(error.n > 3 ? error.n - 3 : 0), error.p + 1);

@@ -190,6 +190,7 @@ static void link_is_up(struct link *l)
     l->lane->retry_ms = 0;
     l->lane->refusals = 0;
     l->lane->proven = true;
+    l->lane->rejected = false;
     l->read_ms = loop_now_ms(pool->loop);
     lifetime_begin(l);
     log_debug(loop_log(pool->loop), "upstream: link=%llu up, user=%s resp=%d",

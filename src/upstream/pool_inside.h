@@ -35,6 +35,7 @@ struct lane {
     uint64_t retry_ms; /* no attempt before this: upstream refused this user */
     int refused_db;    /* what `refusal` is of; -1: of every database */
     uint32_t refusals; /* in a row */
+    bool rejected;     /* the last login was answered -WRONGPASS */
     bool proven;       /* a link of it has been up: worth keeping one open */
 };
 

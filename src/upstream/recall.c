@@ -3,17 +3,19 @@
  * A client opens a connection at any time, some for every request, and its first words are HELLO,
  * AUTH and SELECT. Where policies answer its reads in an outage, these have to be answered as well.
  * Nothing is made up: a greeting is one that the upstream has given to somebody, a login one that
- * it has accepted, and a database one that it has let larder into, or a lower one. */
-#include <string.h>
-
+ * it has accepted and not rejected since, and a database one that it has let larder into, or a
+ * lower one. */
+#include "net/digest.h"
 #include "resp/reply.h"
 #include "resp/write.h"
 #include "upstream/pool.h"
 #include "upstream/pool_inside.h"
 
-static bool same_login(const struct lane *lane, struct slice user, struct slice password)
+static bool is_accepted(const struct lane *lane, struct slice user, struct slice password)
 {
-    return slice_eq(slice_str(lane->user), user) && slice_eq(slice_str(lane->password), password);
+    return lane->proven && !lane->rejected && password.n > 0 &&
+           slice_eq(slice_str(lane->user), user) &&
+           digest_equal(slice_str(lane->password), password);
 }
 
 struct lane *lane_recall(struct pool *pool, struct slice user, struct slice password, int proto)
@@ -21,7 +23,7 @@ struct lane *lane_recall(struct pool *pool, struct slice user, struct slice pass
     for (list_each (node, &pool->lanes)) {
         const struct lane *lane = CONTAINER_OF(node, struct lane, node);
 
-        if (lane->proven && password.n > 0 && same_login(lane, user, password))
+        if (is_accepted(lane, user, password))
             return lane_hold(pool, user, password, proto);
     }
     return NULL;

@@ -4,6 +4,7 @@ each (TURN_UNITS in src/base/limits.h) before it looks at who asks for one thing
 Counted in commands, not in time: larder is stopped while everybody asks, so that it finds all of it
 at once, and the one who asks last asks how many commands there were before its own."""
 import socket
+import threading
 
 from fake_server import FakeRedis
 from near import need_cache, near_larder
@@ -174,3 +175,45 @@ def test_who_asks_for_much_has_a_link_of_its_own(w):
     for i in range(3):
         littles, muchs = ask(1)
     assert littles == muchs, (littles, muchs)
+
+
+def test_who_moves_to_it_has_been_answered(w):
+    """What is asked there must not overtake what the same client has asked before."""
+    held, go = threading.Event(), threading.Event()
+    links, asked = {}, []  # of whom the links are, and what was asked since they are held
+
+    def script(link, argv):
+        if argv[0] != b"SET":
+            return None
+        links.setdefault(argv[1], set()).add(link.number)
+        if held.is_set():
+            asked.append((link.number, int(argv[2])))
+            link.stall(go)
+        return None
+
+    larder = w.larder(w.add(FakeRedis(script)))
+    little, much = larder.connect(), larder.connect()
+    much.sock.settimeout(60)
+
+    def apart():
+        links.clear()
+        much.send(encode_all([("SET", "much", i) for i in range(3000)]))
+        little.ok("SET", "little", "x")
+        for _ in range(3000):
+            much.frame(timeout=60)
+        return links[b"much"] - links[b"little"]
+
+    eventually(apart)
+    # It has become one who asks for little, and begins where everybody does.
+    much.ok("SET", "much", 0)
+    held.set()
+    much.send(encode_all([("SET", "much", i) for i in range(3000)]))
+    eventually(lambda: asked)
+    for _ in range(50):
+        little.ok("LARDER", "STATS")
+    assert asked == [(asked[0][0], 0)], asked
+    go.set()
+    for _ in range(3000):
+        assert much.frame(timeout=60) == b"+OK\r\n"
+    assert [n for _, n in asked] == list(range(3000))
+    assert len({link for link, _ in asked}) == 2

@@ -116,6 +116,27 @@ START_TEST(logins_that_were_accepted)
 }
 END_TEST
 
+/* .. but not when the upstream has thought better of it meanwhile. */
+START_TEST(logins_that_were_rejected_since)
+{
+    struct lane *lane = lane_hold(w.pool, SLICE("u"), SLICE("p"), 2);
+
+    greet("*0\r\n", lane);
+    ck_assert(known("u", "p"));
+    w.hello = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+    peer_close(0);
+    UNTIL(lane_link(lane, 0) == NULL && !known("u", "p"));
+    w.hello = "!";
+    ck_assert_ptr_null(lane_link(w.lane, 0));
+    UNTIL(pool_is_away(w.pool));
+    ck_assert(!known("u", "p"));
+    w.hello = "*0\r\n";
+    UNTIL(lane_link(lane, 0) != NULL);
+    ck_assert(known("u", "p"));
+    lane_release(lane);
+}
+END_TEST
+
 START_TEST(databases)
 {
     ck_assert(pool_knows_db(w.pool, 0));
@@ -137,6 +158,7 @@ Suite *recall_suite(void)
     tcase_add_test(t, a_greeting_in_either_protocol);
     tcase_add_test(t, from_resp3_to_resp2);
     tcase_add_test(t, logins_that_were_accepted);
+    tcase_add_test(t, logins_that_were_rejected_since);
     tcase_add_test(t, databases);
     suite_add_tcase(suite, t);
     return suite;
