@@ -381,7 +381,7 @@ void client_end(struct client *c, enum close_reason why)
         client_close(c, why);
         return;
     }
-    c->end_reason = (uint8_t)why;
+    c->end_reason = why & 15;
     client_session(c)->stall_ms = client_now(c); /* it is not waited for for ever */
     clients_sweep_soon(c->all);
     client_work(c, WORK_FLUSH);

@@ -73,7 +73,6 @@ struct client {
     uint8_t mode;          /* enum mode */
     uint8_t waits;         /* enum wait */
     uint8_t work_flags;    /* enum work */
-    uint8_t end_reason;    /* enum close_reason, while ending */
     bool open : 1;         /* false: a shade */
     bool plain : 1; /* nothing special: an ordinary command may go straight to the shared link */
     bool authenticated : 1;
@@ -86,8 +85,9 @@ struct client {
     bool heavy_link : 1; /* it was, when its link was chosen */
     bool half_out : 1;   /* a reply that comes in pieces has begun and not ended */
     bool heavy_asks : 1; /* .. counted in all->heavies: it is heavy and has something unanswered */
-    struct asker asker;  /* of plain requests: replies pass as they come */
-    struct link *link;   /* its shared link; valid while link_number is the link's */
+    uint8_t end_reason : 4; /* enum close_reason, while ending */
+    struct asker asker;     /* of plain requests: replies pass as they come */
+    struct link *link;      /* its shared link; valid while link_number is the link's */
     uint64_t link_number;
     struct list work; /* among those the beat looks at */
     struct list node; /* among the open, or the shades: closed with replies still due */
@@ -97,6 +97,9 @@ struct client {
     uint32_t born_s;
     int32_t db;
 };
+
+_Static_assert(CLOSE_REASON_COUNT <= 16, "end_reason has four bits");
+_Static_assert(sizeof(struct client) <= 344, "what an idle connection costs");
 
 /* A local answer that must wait for replies due before it; or a promise of one that is to come. */
 struct held {

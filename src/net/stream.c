@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -14,14 +15,28 @@
 #include "net/loop.h"
 #include "net/tls_inside.h"
 
+/* What a hasty stream's event is called with. */
+struct hasty {
+    struct stream *stream;
+    struct loop *loop;
+};
+
+/* Takes the error that the socket has pending, if any; false if it has one. */
+static bool is_sound(struct stream *s)
+{
+    int error;
+    socklen_t len = sizeof error;
+
+    if (getsockopt(stream_fd(s), SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        error = errno;
+    s->error = (uint8_t)error;
+    return error == 0;
+}
+
 /* Bytes arrived for somebody who wants none now, or the connection ended. */
 static bool hung_up(struct stream *s, short what)
 {
-    socklen_t len = sizeof s->error;
-
-    if ((what & EV_CLOSED) != 0)
-        return true;
-    return getsockopt(stream_fd(s), SOL_SOCKET, SO_ERROR, &s->error, &len) != 0 || s->error != 0;
+    return (what & EV_CLOSED) != 0 || !is_sound(s);
 }
 
 /* Without a cap: what it brings decides what the others may be told. */
@@ -74,9 +89,10 @@ static void on_edge(evutil_socket_t fd, short what, void *arg)
 
 static void on_hasty_event(evutil_socket_t fd, short what, void *arg)
 {
-    struct stream *s = arg;
+    const struct hasty *h = arg;
+    struct stream *s = h->stream;
 
-    loop_hastened(s->hasty);
+    loop_hastened(h->loop);
     what = in_owners_terms(s, what);
     if ((what & EV_READ) != 0 && (s->wants & WANT_READ) != 0)
         read_all(s);
@@ -87,7 +103,7 @@ static void on_tls_event(evutil_socket_t fd, short what, void *arg);
 
 static event_callback_fn callback(const struct stream *s)
 {
-    if (s->hasty != NULL)
+    if (s->hasty)
         return on_hasty_event;
     if (s->edge)
         return on_edge;
@@ -111,8 +127,8 @@ static void watch_for(struct stream *s, unsigned waits)
     if (s->edge)
         events |= EV_CLOSED | EV_ET;
     CHECK(event_assign(&s->event, event_get_base(&s->event), stream_fd(s), (short)events,
-                       callback(s), s) == 0);
-    if (s->hasty != NULL)
+                       callback(s), s->hasty ? event_get_callback_arg(&s->event) : s) == 0);
+    if (s->hasty)
         loop_hasten(&s->event);
     CHECK(event_add(&s->event, NULL) == 0);
     /* A reset is reported as readable and writable. It is told from bytes by that, which would be
@@ -140,8 +156,8 @@ static void wait_for(struct stream *s, unsigned waits)
         return;
     if (s->waits != 0)
         watch_no_more(s);
-    s->waits = (uint8_t)waits;
-    s->edge = waits == WANT_READ && s->tls == NULL && s->hasty == NULL;
+    s->waits = waits & WANT_ALL;
+    s->edge = waits == WANT_READ && s->tls == NULL && !s->hasty;
     if (waits != 0)
         watch_for(s, waits);
 }
@@ -174,10 +190,7 @@ NOINLINE static void watch(struct stream *s)
 /* TCP is up, or not; from then on it is a handshake. */
 static enum io shake(struct stream *s)
 {
-    socklen_t len = sizeof s->error;
-
-    if (s->tls->state == TLS_CONNECTING &&
-        (getsockopt(stream_fd(s), SOL_SOCKET, SO_ERROR, &s->error, &len) != 0 || s->error != 0)) {
+    if (s->tls->state == TLS_CONNECTING && !is_sound(s)) {
         tls_unreached(s->tls, s->error);
         return IO_ERROR;
     }
@@ -205,7 +218,7 @@ static void on_tls_event(evutil_socket_t fd, short what, void *arg)
 void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops)
 {
     s->ops = ops;
-    s->hasty = NULL;
+    s->hasty = false;
     s->tls = NULL;
     s->fd = fd;
     s->error = 0;
@@ -222,11 +235,11 @@ bool stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *
     int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
-        s->error = errno;
+        s->error = (uint8_t)errno;
         return false;
     }
     if (connect(fd, addr, addr_len) != 0 && errno != EINPROGRESS) {
-        s->error = errno;
+        s->error = (uint8_t)errno;
         (void)close(fd);
         return false;
     }
@@ -237,13 +250,7 @@ bool stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *
 
 bool stream_connected(struct stream *s)
 {
-    socklen_t len = sizeof s->error;
-
-    if (s->tls != NULL)
-        return s->tls->state == TLS_UP;
-    if (getsockopt(stream_fd(s), SOL_SOCKET, SO_ERROR, &s->error, &len) != 0)
-        s->error = errno;
-    return s->error == 0;
+    return s->tls != NULL ? s->tls->state == TLS_UP : is_sound(s);
 }
 
 void stream_secure(struct stream *s, struct loop *loop, struct tls_context *context,
@@ -267,7 +274,7 @@ const char *stream_tls_version(const struct stream *s)
 
 enum io stream_read_tls(struct stream *s, void *room, size_t n, size_t *ret_n)
 {
-    enum io io = tls_read(s->tls, room, n, s->hasty != NULL, ret_n);
+    enum io io = tls_read(s->tls, room, n, s->hasty, ret_n);
 
     s->drained = !s->tls->more;
     watch(s);
@@ -295,7 +302,7 @@ enum io stream_failed(struct stream *s)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
         return IO_AGAIN;
-    s->error = errno;
+    s->error = (uint8_t)errno;
     return IO_ERROR;
 }
 
@@ -325,7 +332,7 @@ void stream_want(struct stream *s, unsigned wants)
 {
     if (s->wants == wants)
         return;
-    s->wants = (uint8_t)wants;
+    s->wants = wants & WANT_ALL;
     if (UNLIKELY(s->tls != NULL))
         watch(s);
     else
@@ -335,10 +342,14 @@ void stream_want(struct stream *s, unsigned wants)
 void stream_hasten(struct stream *s, struct loop *loop)
 {
     unsigned waits = s->waits;
+    struct hasty *h = must_calloc(1, sizeof *h);
 
-    CHECK(s->open && s->hasty == NULL && !stream_shaking(s));
+    CHECK(s->open && !s->hasty && !stream_shaking(s));
     wait_for(s, 0);
-    s->hasty = loop;
+    *h = (struct hasty){s, loop};
+    s->hasty = true;
+    CHECK(event_assign(&s->event, loop_base(loop), stream_fd(s), EV_PERSIST, on_hasty_event, h) ==
+          0);
     wait_for(s, waits);
 }
 
@@ -347,8 +358,10 @@ void stream_close(struct stream *s)
     if (!s->open)
         return;
     wait_for(s, 0);
+    if (s->hasty)
+        free(event_get_callback_arg(&s->event));
     s->wants = 0;
-    s->hasty = NULL;
+    s->hasty = false;
     s->open = false;
     tls_session_free(s->tls);
     s->tls = NULL;

@@ -31,6 +31,7 @@ enum stream_want {
     WANT_READ = 1 << 0,
     WANT_WRITE = 1 << 1,
     WANT_HANGUP = 1 << 2, /* hear of the peer's closing without reading */
+    WANT_ALL = WANT_READ | WANT_WRITE | WANT_HANGUP,
 };
 
 struct stream_ops {
@@ -42,15 +43,16 @@ struct stream_ops {
 struct stream {
     struct event event;
     const struct stream_ops *ops;
-    struct loop *hasty;      /* see stream_hasten(); NULL: one of many */
     struct tls_session *tls; /* NULL: plain */
     int fd;
-    int error; /* errno of the last IO_ERROR */
-    uint8_t wants;
-    uint8_t waits; /* what the socket is watched for: `wants`, but TLS may need something else */
-    bool open;
-    bool drained; /* the last read has left nothing */
-    bool edge;    /* watched edge-triggered: what is left unread is not told again */
+    uint8_t error; /* errno of the last IO_ERROR; Linux has none above 133 */
+    uint8_t wants : 4;
+    uint8_t
+        waits : 4; /* what the socket is watched for: `wants`, but TLS may need something else */
+    bool drained;  /* the last read has left nothing */
+    bool open : 1;
+    bool edge : 1;  /* watched edge-triggered: what is left unread is not told again */
+    bool hasty : 1; /* see stream_hasten() */
 };
 
 /* Takes over fd (close-on-exec and non-blocking). Nothing is wanted yet. */
