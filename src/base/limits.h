@@ -15,12 +15,18 @@
 #define TURN_UNITS   256u
 #define QUEUED_UNITS 256u
 
-/* Those who have that much to say have together no more than so many requests unanswered: those of
- * others stand behind them on the link. Redis answers as many in a millisecond, so that it does not
- * run dry meanwhile. Each has its part of it, but so many at least: a part too small would cost a
- * system call for a few. */
-#define HEAVY_PENDING       1024u
-#define HEAVY_PENDING_LEAST 64u
+/* Those who have that much to say have together no more than so many requests unanswered: Redis
+ * answers as many in a millisecond, so that it does not run dry meanwhile. A request of more than
+ * HEAVY_BYTES counts for several. */
+#define HEAVY_PENDING 4096u
+#define HEAVY_BYTES   64u
+
+/* .. at least so many, where others have asked Redis within LIGHT_MS: see client/heavy.h. Who has
+ * asked for much is none of those others for LIGHT_AGAIN_MS. */
+#define BESIDE_PENDING 64u
+#define LIGHT_MS       100u
+#define LIGHT_AGAIN_MS 1000u
+#define HEAVY_STUCK_MS 5u
 
 /* One recv while clients wait for their turns: what is read only lies about. */
 #define QUEUED_READ_BYTES (32u * 1024u)

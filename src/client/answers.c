@@ -134,7 +134,9 @@ INLINED void answered(struct client *c, uint32_t n)
     CHECK(n <= c->owed);
     c->owed -= n;
     if (UNLIKELY(c->heavy))
-        turns_count(c);
+        heavy_answered(c, n);
+    else if (LIKELY(c->more == NULL || c->more->heavy.asked_ms == 0) || heavy_long_ago(c))
+        heavies_note_light(&c->all->heavies, c->active_ms);
     if (UNLIKELY(!c->open)) {
         quota_changed(c);
         client_shade_check(c);

@@ -333,7 +333,7 @@ static void stop_waiting(struct client *c)
         c->all->count.clients_blocked--;
     if (is_blocked_of_tenant(c))
         c->tenant->count.blocked--;
-    if (c->waits == WAIT_LINK)
+    if (c->waits == WAIT_LINK || c->waits == WAIT_PENDING)
         list_leave(&c->more->waiter.node);
     if (UNLIKELY(c->tenant != NULL))
         quota_waits_no_more(c);
@@ -441,7 +441,6 @@ void client_close(struct client *c, enum close_reason why)
              why == CLOSE_TLS ? stream_error_text(&c->stream) : "");
     stop_waiting(c);
     c->open = false;
-    turns_count(c);
     client_count_listening(c);
     all->count.clients--;
     stream_close(&c->stream);

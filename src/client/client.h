@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "cache/keyring.h"
 #include "client/clients.h"
+#include "client/heavy.h"
 #include "client/request.h"
 #include "client/session_walls.h"
 #include "client/subscriptions.h"
@@ -80,11 +81,10 @@ struct client {
     bool eof : 1;    /* the client has said all it will say */
     bool is_unix : 1;
     bool no_evict : 1;
-    bool queued : 1;     /* it waits for its next turn, see turns.c */
-    bool heavy : 1;      /* .. and does so whenever it has said something */
-    bool heavy_link : 1; /* it was, when its link was chosen */
-    bool half_out : 1;   /* a reply that comes in pieces has begun and not ended */
-    bool heavy_asks : 1; /* .. counted in all->heavies: it is heavy and has something unanswered */
+    bool queued : 1;        /* it waits for its next turn, see turns.c */
+    bool heavy : 1;         /* .. and does so whenever it has said something */
+    bool heavy_link : 1;    /* it was, when its link was chosen */
+    bool half_out : 1;      /* a reply that comes in pieces has begun and not ended */
     uint8_t end_reason : 4; /* enum close_reason, while ending */
     struct asker asker;     /* of plain requests: replies pass as they come */
     struct link *link;      /* its shared link; valid while link_number is the link's */
@@ -164,6 +164,7 @@ struct session {
     size_t stall_unsent;    /* what the kernel kept for it when it was looked at last */
     uint64_t confirm_ms;    /* since when a confirmation of pub/sub is due */
     size_t held_bytes;      /* in `held` */
+    struct heavy heavy;
     struct out_refs refs;
     uint64_t stall_ms;      /* since when the client has taken nothing of too much */
     struct lane *next_lane; /* AUTH or HELLO under way: to be joined if it succeeds */
@@ -220,10 +221,10 @@ struct clients {
     struct list open, shades, work, buried;
     struct health *health;
     struct list health_waiters;
-    struct list again;       /* questions to be asked once more, for which there is no link yet */
-    struct list queued;      /* who waits for a turn, by `work` */
-    uint32_t turn_left;      /* units (TURN_UNITS) of the client being served */
-    uint32_t heavies;        /* clients with heavy_asks */
+    struct list again;  /* questions to be asked once more, for which there is no link yet */
+    struct list queued; /* who waits for a turn, by `work` */
+    uint32_t turn_left; /* units (TURN_UNITS) of the client being served */
+    struct heavies heavies;
     struct args args;        /* scratch: the present request's arguments */
     struct buffer words;     /* scratch: an inline request's words */
     struct buffer scratch;   /* scratch: requests larder words anew */

@@ -39,6 +39,7 @@ struct clients *clients_new(struct loop *loop, struct pool *pool,
     list_init(&all->health_waiters);
     all->health = health_new(loop, pool);
     list_init(&all->spare_exchanges);
+    heavies_init(all);
     all->pause_timer = timer_new(loop, pause_over, all);
     all->sweep = timer_new(loop, on_sweep, all);
     clients_resettle(all, settings);
@@ -127,6 +128,7 @@ void clients_free(struct clients *all)
     buffer_done(&all->scratch);
     buffer_done(&all->trash);
     buffer_done(&all->spare_out);
+    heavies_done(all);
     timer_free(all->pause_timer);
     timer_free(all->sweep);
     free(all);

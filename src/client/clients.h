@@ -65,7 +65,11 @@ enum close_reason { CLOSE_REASONS(CLOSE_NAME) CLOSE_REASON_COUNT };
     X(protocol_errors, TOTAL, "requests that were not RESP, or over a limit")                      \
     X(paused_output, TOTAL,                                                                        \
       "times a client's requests were not read because it did not read its replies")               \
-    X(paused_pending, TOTAL, "times a client's requests were not read because max_pending waited") \
+    X(paused_pending, TOTAL,                                                                       \
+      "times a client's requests were not read because enough were unanswered")                    \
+    X(stuck_pending, TOTAL,                                                                        \
+      "times what clients that ask for much have unanswered did not count any more, for none of "  \
+      "it was answered")                                                                           \
     X(bytes_in, TOTAL, "bytes from clients")                                                       \
     X(bytes_out, TOTAL, "bytes to clients")
 

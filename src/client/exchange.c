@@ -64,6 +64,8 @@ static void ask(struct exchange *x, struct link *l, struct slice bytes)
     link_ask(l, &x->asker, bytes, x->due, true);
     c->owed++;
     c->asked++;
+    if (UNLIKELY(c->heavy))
+        heavy_asked(c, 1, bytes.n);
     if (c->more != NULL)
         client_asked_late(c, l);
 }

@@ -194,6 +194,8 @@ enum next client_route(struct client *c, const struct request *q)
     if (c->owed + c->promised >= client_most_pending(c) || c->promised == UINT16_MAX) {
         c->all->count.paused_pending++;
         (void)client_wait(c, WAIT_PENDING);
+        if (UNLIKELY(c->heavy))
+            heavy_waits(c);
         if (UNLIKELY(c->tenant != NULL))
             quota_crowded(c);
         return LATER;

@@ -31,7 +31,8 @@
 struct run {
     const char *p;
     size_t n;
-    uint32_t count, most;
+    uint32_t count, most; /* requests */
+    size_t most_n;        /* bytes; one more request is fine */
 };
 
 /* ---- the shared link ---- */
@@ -63,6 +64,8 @@ INLINED void ask(struct client *c, struct link *l, struct slice bytes, uint32_t 
     link_ask(l, &c->asker, bytes, n, at_held_answer(c));
     c->owed += n;
     c->asked += n;
+    if (UNLIKELY(c->heavy))
+        heavy_asked(c, n, bytes.n);
     if (UNLIKELY(c->more != NULL))
         client_asked_late(c, l);
 }
@@ -137,8 +140,6 @@ static void end_run(struct client *c, struct run *run)
         return;
     ask(c, c->link, slice_of(run->p, run->n), run->count);
     quota_changed(c);
-    if (UNLIKELY(c->heavy))
-        turns_count(c);
     c->all->count.commands += run->count;
     run->count = 0;
 }
@@ -149,6 +150,7 @@ static inline bool has_room(const struct client *c, struct run *run)
     uint64_t most = client_most_pending(c);
 
     run->most = (uint32_t)(most - c->owed);
+    run->most_n = UNLIKELY(c->heavy) ? heavy_most_bytes(c) : LINK_OUT_BYTES / 4;
     return c->owed < most;
 }
 
@@ -161,7 +163,7 @@ INLINED bool joins_run(struct client *c, struct run *run, const struct command *
         first != '*')
         return false;
     if (run->count > 0)
-        return run->count < run->most && run->n < LINK_OUT_BYTES / 4;
+        return run->count < run->most && run->n < run->most_n;
     return c->plain && c->heavy == c->heavy_link && c->promised == 0 && !c->all->pause.on &&
            l != NULL && l->number == c->link_number && !link_full(l) &&
            !pool_is_out(c->all->pool) && (c->owed > 0 ? !l->retiring : link_takes_newcomers(l)) &&

@@ -19,7 +19,7 @@
 #include "resp/reply.h"
 #include "resp/write.h"
 
-#define SLICE_KEYS   "500"
+#define SLICE_KEYS   "100"
 #define CURSOR_CHARS 24u
 
 /* ARGV[1] is hide_offset(). */

@@ -3,7 +3,7 @@
  *      light --a turn was not enough--> heavy, queued --its turn--> served
  *        ^                                ^                            |  |
  *        |                                +--- there is more to say ---+  |
- *        +--------------- half a turn was enough -------------------------+
+ *        +-- half a turn was enough, and nothing had been unanswered -----+
  *
  * Who says little is served when it is read. Who says more than is served in a turn (TURN_UNITS)
  * waits in a queue for the next, and is read no more until then. A beat gives turns for
@@ -13,6 +13,7 @@
 #include "client/turns.h"
 
 #include "client/client.h"
+#include "client/heavy.h"
 #include "net/loop.h"
 
 /* Answers of who waits for more turns are sent together, as those of one pipeline mostly are. */
@@ -28,29 +29,6 @@ void client_work(struct client *c, enum work what)
         list_push_back(&c->all->work, &c->work);
 }
 
-void turns_count(struct client *c)
-{
-    bool asks = c->open && c->heavy && c->owed > 0;
-
-    if (asks == c->heavy_asks)
-        return;
-    c->heavy_asks = asks;
-    c->all->heavies += asks ? 1 : UINT32_MAX;
-}
-
-uint64_t turns_most_pending(const struct client *c)
-{
-    uint32_t most = HEAVY_PENDING / (c->all->heavies + !c->heavy_asks);
-
-    return most > HEAVY_PENDING_LEAST ? most : HEAVY_PENDING_LEAST;
-}
-
-static void become_heavy(struct client *c, bool heavy)
-{
-    c->heavy = heavy;
-    turns_count(c);
-}
-
 /* Who says more while it is queued has long to wait: its socket is not watched until then. */
 void client_queue(struct client *c)
 {
@@ -59,7 +37,7 @@ void client_queue(struct client *c)
         return;
     }
     c->queued = true;
-    become_heavy(c, true);
+    c->heavy = true;
     c->work_flags |= WORK_SERVE;
     loop_again(c->all->loop);
     list_leave(&c->work);
@@ -69,13 +47,18 @@ void client_queue(struct client *c)
 /* What it has said is served, and as much more is read as fits in the turn. */
 static void take_turn(struct client *c)
 {
+    bool in_midst = c->owed > 0;
+
     c->queued = false;
     client_serve_input(c);
     if (!c->open || c->queued || c->waits != WAIT_NOTHING || c->ending || c->eof)
         return;
     client_read(c);
-    if (c->open && !c->queued)
-        become_heavy(c, c->all->turn_left < TURN_UNITS / 2);
+    if (!c->open || c->queued || c->waits != WAIT_NOTHING || in_midst ||
+        c->all->turn_left < TURN_UNITS / 2)
+        return;
+    c->heavy = false;
+    heavy_over(c);
 }
 
 static void work_with_first(struct clients *all, struct list *list)
@@ -98,6 +81,7 @@ void turns_beat(struct clients *all)
 {
     uint32_t left = QUEUED_UNITS;
 
+    heavies_beat(all);
     /* Work that arises meanwhile joins the list again and is for this beat as well, up to a bound.
      */
     for (unsigned i = 0; i < SERVES_A_TURN && !list_empty(&all->work); i++)

@@ -2,15 +2,11 @@
 #ifndef LARDER_CLIENT_TURNS_H
 #define LARDER_CLIENT_TURNS_H
 
+#include "client/heavy.h"
 #include "client/tenants.h"
 
 void client_queue(struct client *c); /* others first; it is read no more until then */
 void turns_beat(struct clients *all);
-/* A heavy client has asked, been answered, or closed. */
-void turns_count(struct client *c);
-/* A heavy client's part of HEAVY_PENDING. */
-MUST_USE
-uint64_t turns_most_pending(const struct client *c);
 /* The client being served has cost so much; with so many bytes to be copied. */
 static inline void client_spend(struct clients *all, uint64_t units, size_t bytes)
 {
@@ -23,8 +19,8 @@ INLINED uint64_t client_most_pending(const struct client *c)
 {
     uint64_t most = c->all->settings->max_pending;
 
-    if (UNLIKELY(c->heavy) && most > HEAVY_PENDING_LEAST) {
-        uint64_t part = turns_most_pending(c);
+    if (UNLIKELY(c->heavy)) {
+        uint64_t part = heavy_most_pending(c);
 
         most = part < most ? part : most;
     }

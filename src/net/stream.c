@@ -375,6 +375,16 @@ size_t stream_unsent(const struct stream *s)
     return ioctl(stream_fd(s), SIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
+uint32_t stream_trip_us(const struct stream *s)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    if (getsockopt(stream_fd(s), IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return 0;
+    return info.tcpi_rtt;
+}
+
 int stream_fd(const struct stream *s)
 {
     return s->fd;

@@ -109,6 +109,10 @@ void stream_close(struct stream *s);
 MUST_USE
 size_t stream_unsent(const struct stream *s);
 
+/* A round trip to the peer and back, as TCP measures it (tcpi_rtt), us; 0 where it is not TCP. */
+MUST_USE
+uint32_t stream_trip_us(const struct stream *s);
+
 MUST_USE
 int stream_fd(const struct stream *s);
 const char *stream_error_text(const struct stream *s);

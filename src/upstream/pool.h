@@ -329,6 +329,7 @@ struct link_view {
     const char *state, *user, *tls; /* tls: its version; "" of a plain one */
     int proto, db;
     uint32_t waiting; /* replies due */
+    uint32_t trip_us; /* of one aside */
     size_t unsent;
     bool stalled, streaming, aside, retiring;
 };

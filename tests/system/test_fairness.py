@@ -5,6 +5,7 @@ Counted in commands, not in time: larder is stopped while everybody asks, so tha
 at once, and the one who asks last asks how many commands there were before its own."""
 import socket
 import threading
+import time
 
 from fake_server import FakeRedis
 from near import need_cache, near_larder
@@ -14,7 +15,7 @@ from servers import read_stats
 OTHERS = 20
 TURN = 256
 BEAT = TURN  # QUEUED_UNITS
-PENDING, LEAST = 1024, 64  # HEAVY_PENDING
+PENDING, BESIDE = 4096, 64  # HEAVY_PENDING, BESIDE_PENDING
 
 
 def stage(w):
@@ -68,7 +69,7 @@ def test_a_pipeline_of_requests_for_the_upstream_is_served_in_turns(w):
 
 
 def test_what_waits_for_the_upstream_is_little(w):
-    """Each of those who have much to say had a thousand requests in front of everybody else's."""
+    """Each of those who have much to say had thousands of requests in front of everybody else's."""
     redis = w.redis()
     larder = w.larder(redis)
     conn = larder.connect()
@@ -84,23 +85,138 @@ def test_what_waits_for_the_upstream_is_little(w):
         """How many requests they have in front of Redis, which does not answer, if all ask."""
         before = stats()
         for other in askers:
-            other.send(encode_all([("SET", "k", i) for i in range(3000)]))
+            other.send(encode_all([("SET", "k", i) for i in range(2 * PENDING)]))
         eventually(lambda: stats()["clients_paused_pending"] >=
                    before["clients_paused_pending"] + len(askers))
         return stats()["clients_commands"] - before["clients_commands"]
 
+    def answered(askers):
+        for other in askers:
+            for _ in range(2 * PENDING):
+                assert other.frame(timeout=60) == b"+OK\r\n"
+
     redis.pause()
-    assert asked(others) <= sum(max(PENDING // n, LEAST) + TURN for n in range(1, OTHERS + 1))
+    assert asked(others) <= OTHERS * TURN + PENDING + TURN
     redis.resume()
-    for other in others:
-        for _ in range(3000):
-            assert other.frame(timeout=60) == b"+OK\r\n"
+    answered(others)
     # They are not counted for good: one alone has all of it.
     redis.pause()
-    assert asked(others[:1]) >= PENDING
+    assert PENDING <= asked(others[:1]) <= PENDING + TURN
     redis.resume()
-    for _ in range(3000):
-        assert others[0].frame(timeout=60) == b"+OK\r\n"
+    answered(others[:1])
+
+
+def aside_of(conn):
+    """(replies due on the link aside, what may be) or None."""
+    for line in conn.ok("LARDER", "LINKS").decode().splitlines():
+        fields = dict(field.split("=", 1) for field in line.split() if "=" in field)
+        if fields.get("aside") == "1":
+            return int(fields["waiting"]), max(BESIDE, int(fields["trip-us"]))
+    return None
+
+
+def test_less_of_it_beside_who_asks_for_little(w):
+    """Redis executes all that it finds on a link before it looks at the next: as much as it does in
+    a round trip is there, of all who ask for much together, while others ask as well."""
+    go = threading.Event()
+    stalls = threading.Event()
+
+    def script(link, argv):
+        if argv[0] == b"SET" and argv[1] == b"much" and stalls.is_set():
+            link.stall(go)
+        return None
+
+    larder = w.larder(w.add(FakeRedis(script)))
+    little, probe = larder.connect(), larder.connect()
+    much = [larder.connect() for _ in range(3)]
+
+    def ask(conn, count):
+        conn.send(encode_all([("SET", "much", i) for i in range(count)]))
+
+    def answered(conn, count):
+        for i in range(count):
+            assert conn.frame(timeout=60) == b"+OK\r\n", i
+
+    def aside():
+        for conn in much:
+            ask(conn, 1000)
+        for conn in much:
+            answered(conn, 1000)
+        return aside_of(probe)
+
+    eventually(aside)
+    for conn in much:
+        ask(conn, 1000)  # they are there already
+        answered(conn, 1000)
+    due, most = aside_of(probe)
+    assert due == 0 and most < 2000
+    stalls.set()
+    little.ok("SET", "little", 1)
+    for conn in much:
+        ask(conn, 5000)
+    seen = set()
+    for _ in range(40):
+        little.ok("SET", "little", 1)
+        time.sleep(0.005)
+        seen.add(aside_of(probe)[0])
+    # Nobody is answered, so that those that were held back are let on in the end.
+    assert most < max(seen) <= len(much) * most, (seen, most)
+    go.set()
+    for conn in much:
+        answered(conn, 5000)
+
+
+def test_they_take_turns_whoever_does_not_read(w):
+    """What stays unanswered because its client does not read keeps nobody, nor does who goes."""
+    redis = w.redis()
+    redis.cmd("SET", "big", "x" * 100000)
+    larder = w.larder(redis)
+    little, gone = larder.connect(), larder.connect()
+    deaf = [larder.connect() for _ in range(8)]
+    much = [larder.connect() for _ in range(8)]
+    over = threading.Event()
+
+    def asks_little():
+        while not over.is_set():
+            little.ok("GET", "big")
+
+    thread = threading.Thread(target=asks_little)
+    thread.start()
+    try:
+        for conn in deaf:
+            conn.send(encode_all([("GET", "big")] * 1000))
+        gone.send(encode_all([("BLPOP", "nobody's", 0)] + [("GET", "k")] * 2000))
+        for conn in much:
+            conn.sock.settimeout(60)
+            conn.send(encode_all([("INCR", "count")] * 5000))
+        gone.close()
+        for conn in much:
+            said = [int(conn.frame(timeout=60)[1:]) for _ in range(5000)]
+            assert said == sorted(said)
+    finally:
+        over.set()
+        thread.join()
+    assert redis.cmd("GET", "count") == b"40000"
+
+
+def test_who_blocks_has_nothing_of_it(w):
+    redis = w.redis()
+    larder = w.larder(redis, larder={"max_clients": 1000})
+    conn, much = larder.connect(), larder.connect()
+    conn.ok("SET", "k", "v")
+    blocked = [larder.connect() for _ in range(2 * BESIDE)]
+    for other in blocked:
+        other.send(encode_all([("GET", "k")] * 500 + [("BLPOP", "nobody's", 0)]))
+        for _ in range(500):
+            assert other.frame(timeout=60) == b"$1\r\nv\r\n"
+    eventually(lambda: larder.stats()["clients_clients_blocked"] == len(blocked))
+    before = larder.stats()["clients_stuck_pending"]
+    for _ in range(20):
+        conn.ok("GET", "k")
+        much.send(encode_all([("GET", "k")] * 2000))
+        for _ in range(2000):
+            assert much.frame(timeout=60) == b"$1\r\nv\r\n"
+    assert larder.stats()["clients_stuck_pending"] - before < 20
 
 
 def test_requests_for_many_keys_count_for_as_many(w):

@@ -534,7 +534,7 @@ static bool hastened(void)
 
     if (!up())
         return false;
-    if (SERVER->s.hasty == NULL) {
+    if (!SERVER->s.hasty) {
         stream_hasten(&SERVER->s, loop);
         for (int i = 0; i < 20; i++) {
             ck_assert_int_eq(stream_write(&CLIENT->s, sent + client_sent, 4000, &n), IO_OK);
