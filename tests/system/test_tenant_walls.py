@@ -9,6 +9,8 @@ from servers import scaled
 from tenants import PREFIXES, session, tenants_larder
 
 OWN = PREFIXES["a"]
+LIMITS = {"max_clients": 50, "max_pending": 20, "max_ops": "20000/s", "throttle": "delay",
+          "max_cache_memory": "1mb"}
 
 RANDOM = int(os.environ.get("LARDER_WALLS", 0))
 
@@ -16,10 +18,10 @@ RANDOM = int(os.environ.get("LARDER_WALLS", 0))
 class Siege:
     """A larder with two tenants, of whom the second also listens and waits."""
 
-    def __init__(self, w, scripts=False):
+    def __init__(self, w, **tenant):
         self.redis = w.redis()
         self.redis.cmd("CONFIG", "SET", "notify-keyspace-events", "KEA")
-        self.larder = tenants_larder(w, self.redis, {"a": {"scripts": "allow"} if scripts else {}, "b": {}},
+        self.larder = tenants_larder(w, self.redis, {"a": tenant, "b": {}},
                                      larder={"admin_commands": "allow"})
         walls.seed_other(self.redis)
         self.before = walls.others(self.redis, OWN)
@@ -58,7 +60,7 @@ def test_every_argument_of_every_command(w):
 
 
 def test_random_commands(w):
-    siege = Siege(w)
+    siege = Siege(w, **LIMITS)
     seed = int(os.environ.get("LARDER_SEED", random.SystemRandom().randrange(1 << 30)))
     rng, rows = random.Random(seed), sorted(walls.commands().items())
     total = RANDOM or scaled(30000)
