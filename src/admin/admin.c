@@ -157,11 +157,11 @@ static void link_row(void *context, const struct link_view *v)
     buffer_printf(context,
                   "link=%llu state=%s user=%s resp=%d db=%d upstream-id=%llu age-ms=%llu "
                   "idle-ms=%llu waiting=%u unsent=%zu stalled=%d streaming=%d "
-                  "aside=%d trip-us=%u retiring=%d%s%s\n",
+                  "aside=%d retiring=%d%s%s\n",
                   (unsigned long long)v->number, v->state, v->user, v->proto, v->db,
                   (unsigned long long)v->id, (unsigned long long)v->age_ms,
                   (unsigned long long)v->idle_ms, v->waiting, v->unsent, v->stalled, v->streaming,
-                  v->aside, v->trip_us, v->retiring, v->tls[0] != 0 ? " tls=" : "", v->tls);
+                  v->aside, v->retiring, v->tls[0] != 0 ? " tls=" : "", v->tls);
 }
 
 /* .. and who waits for a connection: to be shared, or to be lent. */

@@ -26,7 +26,7 @@
 #define BESIDE_PENDING 64u
 #define LIGHT_MS       100u
 #define LIGHT_AGAIN_MS 1000u
-#define HEAVY_STUCK_MS 5u
+#define HEAVY_STUCK_MS 20u
 
 /* One recv while clients wait for their turns: what is read only lies about. */
 #define QUEUED_READ_BYTES (32u * 1024u)

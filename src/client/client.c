@@ -229,7 +229,7 @@ static void on_readable(struct stream *s)
 {
     struct client *c = CONTAINER_OF(s, struct client, stream);
 
-    if (UNLIKELY(c->heavy) && c->waits == WAIT_NOTHING && !c->ending) {
+    if (UNLIKELY(c->heavy) && c->waits == WAIT_NOTHING && !c->ending && !turns_rested(c)) {
         client_queue(c);
         return;
     }
@@ -302,6 +302,7 @@ enum next client_wait(struct client *c, enum wait why)
     (void)client_session(c);
     CHECK(c->waits == WAIT_NOTHING && why != WAIT_NOTHING);
     c->waits = (uint8_t)why;
+    heavy_misses(c);
     c->all->count.clients_waiting++;
     if (why == WAIT_BLOCKED)
         c->all->count.clients_blocked++;

@@ -2,7 +2,7 @@
  * to say than is served in a turn (turns.c); the others are called light.
  *
  *      has room --asks--> unanswered --answered--> has room
- *      has none, and nothing unanswered --> held back --first in the line, and room--> let on
+ *      has none, and nothing unanswered --> held back --first in the line, and room--> has a turn
  *
  * What is unanswered of all of them together has a bound, in units (HEAVY_BYTES). It is small while
  * light clients ask Redis too: Redis executes all that it finds on a connection before it looks at
@@ -41,7 +41,7 @@ struct heavy {
     uint64_t asked_ms; /* when it last asked while heavy; 0: never */
     uint32_t asked;    /* units unanswered, of this epoch: */
     uint32_t epoch;
-    bool let_on; /* it is its turn */
+    uint32_t turn; /* units it may ask although others are held back */
 };
 
 void heavies_init(struct clients *all);
@@ -58,10 +58,14 @@ void heavies_beat(struct clients *all);
 /* A heavy client has asked; n more of what it asked are answered, so that `owed` is due; it is
  * light from now on. */
 void heavy_asked(struct client *c, uint32_t n, size_t bytes);
+/* .. has asked what it wants no answers to: that is not counted. */
+void heavy_muted(struct client *c, uint32_t n, size_t bytes);
 void heavy_answered(struct client *c, uint32_t n);
 void heavy_over(struct client *c);
 /* It waits for room (WAIT_PENDING): in the line, if no answers of its own will wake it. */
 void heavy_waits(struct client *c);
+/* .. or for something else: its turn is over. */
+void heavy_misses(struct client *c);
 /* So many may be unanswered of its requests, and so many bytes it may ask now: one more is fine. */
 MUST_USE
 uint64_t heavy_most_pending(const struct client *c);

@@ -58,6 +58,8 @@ INLINED void ask(struct client *c, struct link *l, struct slice bytes, uint32_t 
     if (UNLIKELY(client_is_muted(c))) {
         c->more->muted_owed += n;
         c->more->muted_asked += n;
+        if (UNLIKELY(c->heavy))
+            heavy_muted(c, n, bytes.n);
         link_ask(l, &c->more->muted, bytes, n, false);
         return;
     }

@@ -44,6 +44,26 @@ void client_queue(struct client *c)
     list_push_back(&c->all->queued, &c->work);
 }
 
+/* It is no longer one of those who have much to say, if this was not half a turn. */
+static void judge(struct client *c, bool in_midst)
+{
+    if (!c->open || c->queued || c->waits != WAIT_NOTHING || in_midst ||
+        c->all->turn_left < TURN_UNITS / 2)
+        return;
+    c->heavy = false;
+    heavy_over(c);
+}
+
+bool turns_rested(struct client *c)
+{
+    if (c->queued || !client_drained(c) || buffer_len(&c->in) > 0 ||
+        client_now(c) - c->active_ms < LIGHT_AGAIN_MS)
+        return false;
+    c->heavy = false;
+    heavy_over(c);
+    return true;
+}
+
 /* What it has said is served, and as much more is read as fits in the turn. */
 static void take_turn(struct client *c)
 {
@@ -54,11 +74,17 @@ static void take_turn(struct client *c)
     if (!c->open || c->queued || c->waits != WAIT_NOTHING || c->ending || c->eof)
         return;
     client_read(c);
-    if (!c->open || c->queued || c->waits != WAIT_NOTHING || in_midst ||
-        c->all->turn_left < TURN_UNITS / 2)
-        return;
-    c->heavy = false;
-    heavy_over(c);
+    judge(c, in_midst);
+}
+
+/* .. of a client that was waiting. */
+static void take_up(struct client *c)
+{
+    bool in_midst = c->owed > 0;
+
+    client_serve_input(c);
+    if (UNLIKELY(c->heavy) && c->open && buffer_len(&c->in) == 0)
+        judge(c, in_midst);
 }
 
 static void work_with_first(struct clients *all, struct list *list)
@@ -72,7 +98,7 @@ static void work_with_first(struct clients *all, struct list *list)
     if (c->queued)
         take_turn(c);
     else if ((what & WORK_SERVE) != 0)
-        client_serve_input(c);
+        take_up(c);
     if (c->open && (!c->queued || client_unsent(c) >= QUEUED_OUT_BYTES))
         client_flush(c);
 }

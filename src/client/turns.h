@@ -7,6 +7,9 @@
 
 void client_queue(struct client *c); /* others first; it is read no more until then */
 void turns_beat(struct clients *all);
+/* A heavy client that speaks after a long silence is heavy no more. */
+MUST_USE
+bool turns_rested(struct client *c);
 /* The client being served has cost so much; with so many bytes to be copied. */
 static inline void client_spend(struct clients *all, uint64_t units, size_t bytes)
 {

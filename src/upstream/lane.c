@@ -294,7 +294,6 @@ struct link *lane_link_aside(struct lane *lane, int db, bool *ret_coming)
     if (idle != NULL && may_share_more(lane, true)) {
         link_become(idle, LINK_SHARED);
         idle->aside = true;
-        idle->trip_us = stream_trip_us(&idle->stream);
         return idle;
     }
     if (idle == NULL && lane_coming(lane) == 0 && lane_may_open(lane) &&

@@ -83,7 +83,6 @@ struct link {
     bool probe;             /* the breaker's */
     bool aside;             /* shared by those who ask for much: see lane.c */
     bool retiring;          /* shared, and too old: it ends when nothing is due on it */
-    uint32_t trip_us;       /* .. a round trip, when it became that; 0: not TCP */
     uint8_t spread;         /* how much shorter its life is than others' */
     bool resting;           /* not read: a slow client's large reply, see link_resume() */
     uint8_t step;           /* of the greeting or cleaning */

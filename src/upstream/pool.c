@@ -172,11 +172,25 @@ void link_become(struct link *l, enum link_state state)
     l->pool->count.links_shared += state == LINK_SHARED;
 }
 
+uint32_t pool_trip_us(const struct pool *pool)
+{
+    return (uint32_t)pool->count.trip_us;
+}
+
+/* Shorter at once, longer by and by: a busy machine has long ones now and then. */
+static void note_trip(struct pool *pool, uint32_t us)
+{
+    uint64_t was = pool->count.trip_us;
+
+    pool->count.trip_us = was == 0 || us < was ? us : (7 * was + us) / 8;
+}
+
 static void link_is_up(struct link *l)
 {
     struct pool *pool = l->pool;
 
     pool->count.links_opened++;
+    note_trip(pool, stream_trip_us(&l->stream));
     buffer_done(&l->lane->refusal);
     pool->retry_ms = 0;
     if (pool->failures > 0) {

@@ -35,6 +35,10 @@ struct sock_address;
     X(connects, TOTAL, "attempts to connect")                                                      \
     X(connect_failures, TOTAL, "attempts to connect or log in that failed")                        \
     X(links, LEVEL, "connections to the upstream, all states")                                     \
+    X(trip_us, LEVEL,                                                                              \
+      "a round trip to the upstream, us, as TCP measures it when a connection comes up: the "      \
+      "least "                                                                                     \
+      "of late")                                                                                   \
     X(links_shared, LEVEL, "of these, shared by many sessions")                                    \
     X(links_lent_pool, LEVEL, "of these, lent for transactions and single commands")               \
     X(links_lent_long, LEVEL,                                                                      \
@@ -222,6 +226,9 @@ const struct upstream_settings *pool_settings(const struct pool *pool);
 /* command_timeout, in ms. */
 MUST_USE
 uint64_t pool_command_timeout(const struct pool *pool);
+/* A round trip, us, the least of late; 0: not known, or not TCP. */
+MUST_USE
+uint32_t pool_trip_us(const struct pool *pool);
 /* The database a session begins in. */
 MUST_USE
 int pool_database(const struct pool *pool);
@@ -329,7 +336,6 @@ struct link_view {
     const char *state, *user, *tls; /* tls: its version; "" of a plain one */
     int proto, db;
     uint32_t waiting; /* replies due */
-    uint32_t trip_us; /* of one aside */
     size_t unsent;
     bool stalled, streaming, aside, retiring;
 };

@@ -99,7 +99,6 @@ void pool_each_link(const struct pool *pool, void *context,
                                          .stalled = l->stalled,
                                          .streaming = l->streaming,
                                          .aside = l->aside,
-                                         .trip_us = l->aside ? l->trip_us : 0,
                                          .retiring = l->retiring};
 
                 for (uint32_t i = 0; i < l->slots.len; i++)

@@ -106,13 +106,12 @@ def test_what_waits_for_the_upstream_is_little(w):
     answered(others[:1])
 
 
-def aside_of(conn):
-    """(replies due on the link aside, what may be) or None."""
-    for line in conn.ok("LARDER", "LINKS").decode().splitlines():
-        fields = dict(field.split("=", 1) for field in line.split() if "=" in field)
-        if fields.get("aside") == "1":
-            return int(fields["waiting"]), max(BESIDE, int(fields["trip-us"]))
-    return None
+def due_on(conn, aside):
+    """How many replies are due on the link aside, or all others; None: there is none."""
+    links = [dict(field.split("=", 1) for field in line.split() if "=" in field)
+             for line in conn.ok("LARDER", "LINKS").decode().splitlines()]
+    due = [int(link["waiting"]) for link in links if link.get("aside") == str(int(aside))]
+    return sum(due) if due else None
 
 
 def test_less_of_it_beside_who_asks_for_little(w):
@@ -142,14 +141,14 @@ def test_less_of_it_beside_who_asks_for_little(w):
             ask(conn, 1000)
         for conn in much:
             answered(conn, 1000)
-        return aside_of(probe)
+        return due_on(probe, True) is not None
 
     eventually(aside)
     for conn in much:
         ask(conn, 1000)  # they are there already
         answered(conn, 1000)
-    due, most = aside_of(probe)
-    assert due == 0 and most < 2000
+    most = max(BESIDE, larder.stats()["upstream_trip_us"])
+    assert due_on(probe, True) == 0 and most < 2000
     stalls.set()
     little.ok("SET", "little", 1)
     for conn in much:
@@ -158,7 +157,7 @@ def test_less_of_it_beside_who_asks_for_little(w):
     for _ in range(40):
         little.ok("SET", "little", 1)
         time.sleep(0.005)
-        seen.add(aside_of(probe)[0])
+        seen.add(due_on(probe, True))
     # Nobody is answered, so that those that were held back are let on in the end.
     assert most < max(seen) <= len(much) * most, (seen, most)
     go.set()
@@ -197,6 +196,73 @@ def test_they_take_turns_whoever_does_not_read(w):
         over.set()
         thread.join()
     assert redis.cmd("GET", "count") == b"40000"
+
+
+def test_who_comes_later_has_a_turn(w):
+    """Two that never stop asking do not keep all of it for themselves."""
+    over = threading.Event()
+
+    def script(link, argv):
+        if argv[0] == b"SET" and argv[1] == b"much":
+            time.sleep(0.0001)  # there is always more asked than answered
+        return None
+
+    larder = w.larder(w.add(FakeRedis(script)))
+    little = larder.connect()
+    streams = [larder.connect() for _ in range(2)]
+    asked = encode_all([("SET", "much", "x")] * 500)
+
+    def stream(conn):
+        for _ in range(4):
+            conn.send(asked)
+        while not over.is_set():
+            conn.send(asked)
+            for _ in range(500):
+                assert conn.frame(timeout=60) == b"+OK\r\n"
+
+    threads = [threading.Thread(target=stream, args=(conn,)) for conn in streams]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.3)
+        late = [larder.connect() for _ in range(3)]
+        for conn in late:
+            conn.send(encode_all([("SET", "late", "x")] * 1000))
+        for _ in range(10):
+            little.ok("SET", "little", 1)
+        for conn in late:
+            for i in range(1000):
+                assert conn.frame(timeout=10) == b"+OK\r\n", i
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_who_has_been_silent_asks_for_little(w):
+    """A burst of long ago does not make one wait behind those who have bursts now."""
+    redis = w.redis()
+    larder = w.larder(redis)
+    once, much, probe = larder.connect(), larder.connect(), larder.connect()
+
+    def burst(conn):
+        conn.send(encode_all([("GET", "k")] * 3000))
+        for _ in range(3000):
+            assert conn.frame(timeout=60) == b"$-1\r\n"
+        return due_on(probe, True) is not None
+
+    eventually(lambda: burst(once))
+    time.sleep(1.2)  # LIGHT_AGAIN_MS
+    burst(much)
+    burst(much)
+    redis.pause()
+    much.send(encode_all([("GET", "k")] * (2 * PENDING)))
+    eventually(lambda: due_on(probe, True) >= BESIDE)
+    assert due_on(probe, False) == 0
+    once.send(encode("GET", "k"))
+    eventually(lambda: due_on(probe, False) == 1)
+    redis.resume()
+    assert once.frame(timeout=60) == b"$-1\r\n"
 
 
 def test_who_blocks_has_nothing_of_it(w):

@@ -145,7 +145,7 @@ START_TEST(links_have_a_line_each)
     (void)snprintf(expected, sizeof expected,
                    "upstream=%s trouble=\n" BREAKER NO_CACHE
                    "link=1 state=connecting user=joe resp=2 db=7 upstream-id=0 age-ms=0 idle-ms=0 "
-                   "waiting=0 unsent=0 stalled=0 streaming=0 aside=0 trip-us=0 retiring=0\n",
+                   "waiting=0 unsent=0 stalled=0 streaming=0 aside=0 retiring=0\n",
                    desk.upstream);
     ck_assert_str_eq(table(PROTO, "LINKS"), expected);
 }
