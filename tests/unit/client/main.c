@@ -14,6 +14,7 @@ int main(void)
     srunner_add_suite(runner, near_suite());
     srunner_add_suite(runner, outage_suite());
     srunner_add_suite(runner, quota_suite());
+    srunner_add_suite(runner, heavy_suite());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

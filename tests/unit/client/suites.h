@@ -10,5 +10,6 @@ Suite *answers_suite(void);       /* check_answers.c */
 Suite *near_suite(void);          /* check_near.c */
 Suite *outage_suite(void);        /* check_outage.c */
 Suite *quota_suite(void);         /* check_quota.c */
+Suite *heavy_suite(void);         /* check_heavy.c */
 
 #endif
