@@ -16,13 +16,14 @@
 #define QUEUED_UNITS 256u
 
 /* Those who have that much to say have together no more than so many requests unanswered: Redis
- * answers as many in a millisecond, so that it does not run dry meanwhile. A request of more than
- * HEAVY_BYTES counts for several. */
+ * answers as many in a few milliseconds, so that it does not run dry meanwhile. A request of more
+ * than HEAVY_BYTES counts for several. */
 #define HEAVY_PENDING 4096u
 #define HEAVY_BYTES   64u
 
 /* .. at least so many, where others have asked Redis within LIGHT_MS: see client/heavy.h. Who has
- * asked for much is none of those others for LIGHT_AGAIN_MS. */
+ * asked for much is none of those others for LIGHT_AGAIN_MS. HEAVY_STUCK_MS: nobody of them has
+ * been answered; or two round trips, where they take longer. */
 #define BESIDE_PENDING 64u
 #define LIGHT_MS       100u
 #define LIGHT_AGAIN_MS 1000u

@@ -64,7 +64,7 @@ void heavy_answered(struct client *c, uint32_t n);
 void heavy_over(struct client *c);
 /* It waits for room (WAIT_PENDING): in the line, if no answers of its own will wake it. */
 void heavy_waits(struct client *c);
-/* .. or for something else: its turn is over. */
+/* It waits, for whatever it is: its turn is over. */
 void heavy_misses(struct client *c);
 /* So many may be unanswered of its requests, and so many bytes it may ask now: one more is fine. */
 MUST_USE

@@ -47,9 +47,8 @@ struct stream {
     int fd;
     uint8_t error; /* errno of the last IO_ERROR; Linux has none above 133 */
     uint8_t wants : 4;
-    uint8_t
-        waits : 4; /* what the socket is watched for: `wants`, but TLS may need something else */
-    bool drained;  /* the last read has left nothing */
+    uint8_t waits : 4; /* what the socket is watched for: `wants`, or what TLS needs instead */
+    bool drained;      /* the last read has left nothing */
     bool open : 1;
     bool edge : 1;  /* watched edge-triggered: what is left unread is not told again */
     bool hasty : 1; /* see stream_hasten() */

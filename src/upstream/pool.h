@@ -36,9 +36,8 @@ struct sock_address;
     X(connect_failures, TOTAL, "attempts to connect or log in that failed")                        \
     X(links, LEVEL, "connections to the upstream, all states")                                     \
     X(trip_us, LEVEL,                                                                              \
-      "a round trip to the upstream, us, as TCP measures it when a connection comes up: the "      \
-      "least "                                                                                     \
-      "of late")                                                                                   \
+      "a round trip to the upstream, us, as TCP measures it when a connection comes up, the "      \
+      "least of late")                                                                             \
     X(links_shared, LEVEL, "of these, shared by many sessions")                                    \
     X(links_lent_pool, LEVEL, "of these, lent for transactions and single commands")               \
     X(links_lent_long, LEVEL,                                                                      \

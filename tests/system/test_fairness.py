@@ -265,7 +265,26 @@ def test_who_has_been_silent_asks_for_little(w):
     assert once.frame(timeout=60) == b"$-1\r\n"
 
 
+def test_who_waits_in_the_line_is_told_in_time(w):
+    """Redis answers nobody, so that nobody makes room: the deadline counts for all of them."""
+    redis = w.redis()
+    larder = w.larder(redis, up={"command_timeout": "1s"})
+    others = [larder.connect() for _ in range(OTHERS)]
+    for other in others:
+        for _ in range(2):  # the second finds those who have much to say where they shall be
+            other.send(encode_all([("GET", "k")] * 3000))
+            for _ in range(3000):
+                assert other.frame(timeout=60) == b"$-1\r\n"
+    redis.pause()
+    for other in others:
+        other.send(encode_all([("GET", "k")] * (2 * PENDING)))
+    for other in others:
+        assert other.frame(timeout=5).startswith(b"-UPSTREAM"), "and not a value, or nothing"
+    redis.resume()
+
+
 def test_who_blocks_has_nothing_of_it(w):
+    """Nobody waits for room that those have who will not be answered for long."""
     redis = w.redis()
     larder = w.larder(redis, larder={"max_clients": 1000})
     conn, much = larder.connect(), larder.connect()

@@ -128,7 +128,8 @@ START_TEST(who_streams_gives_way)
 }
 END_TEST
 
-START_TEST(in_the_order_they_came)
+/* One has had all, and the others are in the line; the first two have their turns. */
+static void take_turns(void)
 {
     begin();
     beside();
@@ -137,6 +138,11 @@ START_TEST(in_the_order_they_came)
         waits(clients[i]);
     client_answered(clients[0], BESIDE_PENDING);
     room_beat();
+}
+
+START_TEST(in_the_order_they_came)
+{
+    take_turns();
     for (unsigned i = 1; i < CLIENTS; i++)
         ck_assert_int_eq(clients[i]->waits, i <= 2 ? WAIT_NOTHING : WAIT_PENDING);
     /* Their turns: half each, and no more. */
@@ -154,13 +160,7 @@ END_TEST
 
 START_TEST(a_turn_does_not_wait)
 {
-    begin();
-    beside();
-    asks(clients[0], BESIDE_PENDING);
-    for (unsigned i = 1; i < CLIENTS; i++)
-        waits(clients[i]);
-    client_answered(clients[0], BESIDE_PENDING);
-    room_beat();
+    take_turns();
     ck_assert_uint_eq(may_ask(clients[1]), BESIDE_PENDING / 2);
     (void)client_wait(clients[1], WAIT_PAUSE);
     ck_assert_uint_eq(may_ask(clients[1]), 0);
