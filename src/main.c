@@ -15,6 +15,8 @@
 #include "admin/admin.h"
 #include "admin/certificates.h"
 #include "admin/healthcheck.h"
+#include "admin/loader.h"
+#include "admin/logging.h"
 #include "base/log.h"
 #include "client/clients.h"
 #include "client/near_cache.h"
@@ -38,6 +40,7 @@ struct larder {
     struct settings *settings;
     struct log log;
     struct loop *loop;
+    struct loader *loader;
     struct resolver *resolver;
     struct tls *tls;
     struct pool *pool;
@@ -193,30 +196,6 @@ static void on_terminate(void *context)
     clients_drain(l->clients, finish, l);
 }
 
-static enum log_level level_of(const struct settings *s)
-{
-    static const enum log_level levels[] = {
-        [SET_LOG_INFO] = LOG_LEVEL_INFO,
-        [SET_LOG_DEBUG] = LOG_LEVEL_DEBUG,
-        [SET_LOG_WARNING] = LOG_LEVEL_WARNING,
-        [SET_LOG_ERROR] = LOG_LEVEL_ERROR,
-    };
-
-    return levels[s->larder.log_level];
-}
-
-static enum log_format format_of(const struct settings *s)
-{
-    static const enum log_format formats[] = {
-        [SET_FORMAT_AUTO] = LOG_FORMAT_AUTO,
-        [SET_FORMAT_TEXT] = LOG_FORMAT_TEXT,
-        [SET_FORMAT_JSON] = LOG_FORMAT_JSON,
-        [SET_FORMAT_JOURNAL] = LOG_FORMAT_JOURNAL,
-    };
-
-    return formats[s->larder.log_format];
-}
-
 /* The certificates that the settings name, read anew: a renewed one has the name of the old. */
 static bool certify(struct larder *l, const struct settings *s, const char *otherwise)
 {
@@ -235,31 +214,23 @@ static bool certify(struct larder *l, const struct settings *s, const char *othe
 }
 
 /* All or nothing: a mistake, or a change that needs a restart, leaves everything as it was. */
-static struct settings *load_changed(struct larder *l)
+static bool accept_changed(struct larder *l, const struct settings *fresh, struct slice mistakes)
 {
     struct buffer errors = {0};
-    struct settings *fresh = settings_load(l->path, &errors);
 
     if (fresh == NULL) {
         log_error(&l->log, "larder: settings not reloaded, the old ones stay in force:");
+        log_report(&l->log, LOG_LEVEL_ERROR, "reload", mistakes);
+        return false;
+    }
+    settings_diff_restart(l->settings, fresh, &errors);
+    if (buffer_len(&errors) > 0) {
+        log_error(&l->log, "larder: settings not reloaded, these need a restart:");
         log_report(&l->log, LOG_LEVEL_ERROR, "reload", buffer_slice(&errors));
-    } else {
-        settings_diff_restart(l->settings, fresh, &errors);
-        if (buffer_len(&errors) > 0) {
-            log_error(&l->log, "larder: settings not reloaded, these need a restart:");
-            log_report(&l->log, LOG_LEVEL_ERROR, "reload", buffer_slice(&errors));
-            settings_free(fresh);
-            fresh = NULL;
-        }
+        buffer_done(&errors);
+        return false;
     }
-    buffer_done(&errors);
-    if (fresh != NULL && !certify(l, fresh,
-                                  "settings and certificates not reloaded, the old ones "
-                                  "stay in force:")) {
-        settings_free(fresh);
-        fresh = NULL;
-    }
-    return fresh;
+    return certify(l, fresh, "settings and certificates not reloaded, the old ones stay in force:");
 }
 
 static const struct listener_settings *listener_named(const struct settings *s, const char *name)
@@ -279,31 +250,47 @@ static void settle_near(struct larder *l)
     admin_watch_check(l->admin, near_cache_check(l->near));
 }
 
+/* Returns those that are no longer in force. */
+static struct settings *take_over(struct larder *l, struct settings *fresh)
+{
+    struct settings *before = l->settings;
+
+    logging_resettle(&l->log, before, fresh);
+    for (size_t i = 0; i < l->listener_count; i++)
+        listener_resettle(l->listeners[i],
+                          listener_named(fresh, listener_settings(l->listeners[i])->name));
+    pool_resettle(l->pool, &fresh->upstream);
+    clients_resettle(l->clients, &fresh->larder);
+    admin_resettle(l->admin, fresh);
+    l->settings = fresh;
+    clients_use_tenants(l->clients, fresh);
+    settle_near(l);
+    log_info(&l->log, "larder: settings reloaded");
+    return before;
+}
+
+static struct settings *on_loaded(void *context, struct settings *fresh, struct slice errors)
+{
+    struct larder *l = context;
+    bool fine;
+
+    if (l->draining)
+        return fresh;
+    fine = accept_changed(l, fresh, errors);
+    if (fine)
+        fresh = take_over(l, fresh);
+    service_notify("READY=1\nSTATUS=%s", fine ? "serving" : "serving; the last reload failed");
+    return fresh;
+}
+
 static void on_reload(void *context)
 {
     struct larder *l = context;
-    struct settings *fresh, *before;
 
+    if (l->draining)
+        return;
     service_notify_reloading();
-    fresh = load_changed(l);
-    if (fresh != NULL) {
-        l->log.level = level_of(fresh);
-        if (fresh->larder.log_format != l->settings->larder.log_format)
-            log_open(&l->log, STDERR_FILENO, level_of(fresh), format_of(fresh));
-        for (size_t i = 0; i < l->listener_count; i++)
-            listener_resettle(l->listeners[i],
-                              listener_named(fresh, listener_settings(l->listeners[i])->name));
-        pool_resettle(l->pool, &fresh->upstream);
-        clients_resettle(l->clients, &fresh->larder);
-        admin_resettle(l->admin, fresh);
-        before = l->settings;
-        l->settings = fresh;
-        clients_use_tenants(l->clients, l->settings);
-        settle_near(l);
-        settings_free(before);
-        log_info(&l->log, "larder: settings reloaded");
-    }
-    service_notify("READY=1\nSTATUS=%s", fresh ? "serving" : "serving; the last reload failed");
+    loader_read(l->loader);
 }
 
 static void on_dump(void *context)
@@ -409,13 +396,14 @@ static bool set_up(struct larder *l)
     (void)mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_FROM_BYTES);
 
-    log_open(&l->log, STDERR_FILENO, level_of(l->settings), format_of(l->settings));
+    logging_open(&l->log, l->settings);
     log_info(&l->log, "larder: version=%s pid=%d", LARDER_VERSION, (int)getpid());
     raise_limits(l);
     (void)sigaction(SIGPIPE, &ignore, NULL);
     l->loop = loop_new(&l->log);
     if (l->loop == NULL)
         return false;
+    l->loader = loader_new(l->loop, l->path, on_loaded, l);
     l->resolver = resolver_new(l->loop);
     l->tls = tls_new();
     if (!certify(l, l->settings, "cannot begin without these:")) {
@@ -470,6 +458,7 @@ static void tear_down(struct larder *l)
     close_listeners(l);
     tls_free(l->tls);
     resolver_free(l->resolver);
+    loader_free(l->loader);
     loop_free(l->loop);
     settings_free(l->settings);
 }

@@ -1,7 +1,7 @@
 /* resolver.h - host names to addresses, off the loop.
  *
- * getaddrinfo(3) honours nsswitch and /etc/hosts but blocks: it runs in one helper thread, and the
- * answer comes back as an event of the loop. */
+ * getaddrinfo(3) honours nsswitch and /etc/hosts but blocks: it runs in a worker's thread
+ * (net/worker.h), and the answer comes back as an event of the loop. */
 #ifndef LARDER_NET_RESOLVER_H
 #define LARDER_NET_RESOLVER_H
 

@@ -336,6 +336,32 @@ def test_sighup_under_load(w):
     eventually(lambda: setting(larder, "max_clients") == "129")
 
 
+def test_sighup_keeps_nobody_waiting(w):
+    """The settings are read from what may take its time: here from a pipe that nobody writes to."""
+    redis = w.redis()
+    larder = w.larder(redis, larder={"max_clients": 100})
+    c = w.conn(larder)
+
+    def write(most):
+        larder.configure(larder={"max_clients": most})  # waits for who reads
+
+    os.unlink(larder.config)
+    os.mkfifo(larder.config)
+    for _ in range(3):
+        larder.signal(signal.SIGHUP)
+        assert c.cmd("SET", "k", "v") == b"OK" and c.cmd("GET", "k") == b"v"
+        assert setting(larder, "max_clients") == "100"
+    write(101)
+    eventually(lambda: setting(larder, "max_clients") == "101")
+    write(102)  # of those that came meanwhile
+    eventually(lambda: setting(larder, "max_clients") == "102")
+    larder.signal(signal.SIGHUP)
+    assert c.cmd("GET", "k") == b"v"
+    larder.expect_exit = True
+    larder.signal(signal.SIGTERM)
+    assert larder.process.wait(TIMEOUT) == 0
+
+
 def test_sigusr2_dumps_state(w):
     redis = w.redis()
     larder = w.larder(redis)

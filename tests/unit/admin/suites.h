@@ -6,5 +6,6 @@
 
 Suite *admin_suite(void);        /* check_admin.c */
 Suite *cache_tables_suite(void); /* check_cache_tables.c */
+Suite *loader_suite(void);       /* check_loader.c */
 
 #endif

@@ -13,6 +13,7 @@ int main(void)
     srunner_add_suite(runner, loop_suite());
     srunner_add_suite(runner, stream_suite());
     srunner_add_suite(runner, hasty_suite());
+    srunner_add_suite(runner, worker_suite());
     srunner_add_suite(runner, resolver_suite());
     srunner_add_suite(runner, listener_suite());
     srunner_add_suite(runner, tls_suite());
