@@ -151,7 +151,6 @@ static void start_thread(struct worker *w)
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     w->started = pthread_create(&w->thread, NULL, thread_main, w) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    CHECK(w->started);
 }
 
 void worker_ask(struct worker *w, struct job *j)
@@ -159,7 +158,10 @@ void worker_ask(struct worker *w, struct job *j)
     if (!w->started)
         start_thread(w);
     (void)pthread_mutex_lock(&w->mutex);
-    list_push_back(&w->asked, &j->node);
+    if (w->started)
+        list_push_back(&w->asked, &j->node);
+    else
+        run_one(w, j); /* the system has no thread for it: better late than not at all */
     (void)pthread_cond_signal(&w->cond);
     (void)pthread_mutex_unlock(&w->mutex);
 }

@@ -25,7 +25,7 @@ struct job {
     const struct job_ops *ops;
 };
 
-/* The thread starts with the first job. */
+/* The thread starts with the first job. Where the system has none to give, jobs run in the loop. */
 MUST_USE
 struct worker *worker_new(struct loop *loop);
 /* Drops what is not done. A job that runs, and may do so for long, is not waited for: it is dropped

@@ -22,7 +22,8 @@ static struct task tasks[JOBS];
 static unsigned done;
 static atomic_uint runs, drops;
 static pthread_t thread_of_loop;
-static int held[2]; /* a pipe: who reads it waits for the test */
+static bool in_loop; /* .. runs the jobs */
+static int held[2];  /* a pipe: who reads it waits for the test */
 
 static void begin(void)
 {
@@ -44,7 +45,7 @@ static void end(void)
 static void run(struct job *j)
 {
     (void)j;
-    ck_assert(!pthread_equal(pthread_self(), thread_of_loop));
+    ck_assert(in_loop == (pthread_equal(pthread_self(), thread_of_loop) != 0));
     runs++;
 }
 
@@ -128,6 +129,25 @@ START_TEST(left_before_it_is_told)
 }
 END_TEST
 
+/* No stack can be as large. */
+START_TEST(without_a_thread)
+{
+    pthread_attr_t attr;
+
+    ck_assert_int_eq(pthread_attr_init(&attr), 0);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attr, (size_t)1 << 50), 0);
+    ck_assert_int_eq(pthread_setattr_default_np(&attr), 0);
+    (void)pthread_attr_destroy(&attr);
+    in_loop = true;
+    for (unsigned i = 0; i < JOBS; i++)
+        ask(i, &quick);
+    ck_assert_uint_eq(runs, JOBS);
+    ck_assert_uint_eq(done, 0);
+    loop_run(loop);
+    ck_assert_uint_eq(done, JOBS);
+}
+END_TEST
+
 START_TEST(freed_unasked)
 {
     worker_free(NULL);
@@ -143,6 +163,7 @@ Suite *worker_suite(void)
     tcase_add_test(t, in_their_order);
     tcase_add_test(t, left_while_one_runs);
     tcase_add_test(t, left_before_it_is_told);
+    tcase_add_test(t, without_a_thread);
     tcase_add_test(t, freed_unasked);
     suite_add_tcase(suite, t);
     return suite;
