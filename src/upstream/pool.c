@@ -324,10 +324,12 @@ static bool tick_links(struct lane *lane, enum link_state state, uint64_t now_ms
     return busy;
 }
 
-/* Where nobody asks for much any more the link aside is there for whoever needs one. True: it may
- * be so some day. */
+/* Where nobody asks for much any more the link aside is there for whoever needs one: one a tick.
+ * True: it may be so some day. */
 static bool tick_aside(struct lane *lane, uint64_t now_ms)
 {
+    bool any = false;
+
     for (list_each (node, &lane->links[LINK_SHARED])) {
         struct link *l = CONTAINER_OF(node, struct link, node);
 
@@ -337,10 +339,11 @@ static bool tick_aside(struct lane *lane, uint64_t now_ms)
             now_ms - l->since_ms >= ASIDE_MS) {
             l->number = ++lane->pool->link_numbers; /* whoever used it looks for another */
             pool_link_free(l);
+            return true;
         }
-        return true;
+        any = true;
     }
-    return false;
+    return any;
 }
 
 /* Returns whether the lane needs another tick soon; *ret_old: it has links to be closed some day.

@@ -320,6 +320,31 @@ START_TEST(one_aside_for_who_asks_for_much)
 }
 END_TEST
 
+/* Each goes when nobody needs it, whatever becomes of the other. */
+START_TEST(two_aside)
+{
+    struct link *aside[2], *used, *rests;
+    bool coming;
+
+    shared_link();
+    for (int db = 0; db < 2; db++) {
+        UNTIL((aside[db] = lane_link_aside(w.lane, db, &coming)) != NULL);
+        ck_assert_uint_eq(w.peers, 2 + (size_t)db);
+    }
+    used = aside[_i];
+    rests = aside[1 - _i];
+    clock_move(3000);
+    ask(used, &a, "A", 1);
+    peer_say(1 + (size_t)_i, "+A\r\n");
+    UNTIL(a.left == 0);
+    clock_move(3000);
+    UNTIL(rests->state == LINK_IDLE);
+    ck_assert(used->aside && used->state == LINK_SHARED);
+    clock_move(3000);
+    UNTIL(used->state == LINK_IDLE);
+}
+END_TEST
+
 /* A lane that nobody is in closes its links and goes; the other protocol is another lane. */
 START_TEST(lanes_are_freed)
 {
@@ -393,6 +418,7 @@ Suite *lanes_suite(void)
     tcase_add_test(t, sessions_in_other_databases_get_links_of_their_own);
     tcase_add_test(t, one_link_as_long_as_it_can);
     tcase_add_test(t, one_aside_for_who_asks_for_much);
+    tcase_add_loop_test(t, two_aside, 0, 2);
     tcase_add_test(t, lanes_are_freed);
     tcase_add_test(t, lanes_make_room_for_each_other);
     tcase_add_test(t, waiters_are_woken_once);
