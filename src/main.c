@@ -272,11 +272,8 @@ static struct settings *take_over(struct larder *l, struct settings *fresh)
 static struct settings *on_loaded(void *context, struct settings *fresh, struct slice errors)
 {
     struct larder *l = context;
-    bool fine;
+    bool fine = accept_changed(l, fresh, errors);
 
-    if (l->draining)
-        return fresh;
-    fine = accept_changed(l, fresh, errors);
     if (fine)
         fresh = take_over(l, fresh);
     service_notify("READY=1\nSTATUS=%s", fine ? "serving" : "serving; the last reload failed");
@@ -287,8 +284,6 @@ static void on_reload(void *context)
 {
     struct larder *l = context;
 
-    if (l->draining)
-        return;
     service_notify_reloading();
     loader_read(l->loader);
 }

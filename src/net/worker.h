@@ -32,6 +32,7 @@ struct worker *worker_new(struct loop *loop);
  * when it is over. NULL is fine. */
 void worker_free(struct worker *w);
 
+/* j->ops is set. Jobs run, and are done, in the order of these calls. */
 void worker_ask(struct worker *w, struct job *j);
 
 #endif
