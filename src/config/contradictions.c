@@ -51,6 +51,16 @@ static const char *text_of(struct side side)
     return text;
 }
 
+/* As quoted() has it, and whole: a path may be any bytes. */
+static void show(struct side side, struct buffer *out)
+{
+    value_show(row_of(side), side.section->values, out);
+    for (char *p = buffer_head(out); p < buffer_head(out) + buffer_len(out); p++) {
+        if (*p < ' ' || *p > '~')
+            *p = '?';
+    }
+}
+
 /* "a = 2s is more than b = 1s (its default)": how the one stands to the other. */
 static void tell(struct draft *d, struct side one, const char *how, struct side other)
 {
@@ -59,8 +69,8 @@ static void tell(struct draft *d, struct side one, const char *how, struct side 
 
     if (slot_of(one)->refused || slot_of(other)->refused)
         return;
-    value_show(row_of(one), one.section->values, &a);
-    value_show(row_of(other), other.section->values, &b);
+    show(one, &a);
+    show(other, &b);
     mistake(&d->mistakes, at.file ? at : otherwise, "%s = %.*s%s %s %s = %.*s%s", one.name,
             (int)buffer_len(&a), buffer_head(&a), at.file ? "" : " (its default)", how, other.name,
             (int)buffer_len(&b), buffer_head(&b), otherwise.file ? "" : " (its default)");
